@@ -1,0 +1,1 @@
+"""Snellen trains vision models on your images and tells the truth about them."""

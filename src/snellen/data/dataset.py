@@ -1,0 +1,84 @@
+"""Samples from an index: the file decoded, its target, and the transform of this draw."""
+
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from snellen.data.images import image_size, read_image
+from snellen.data.index import DatasetIndex
+from snellen.structures import Sample, Target
+
+__all__ = ["ImageDataset", "SampleTransform", "draw_generator"]
+
+
+class SampleTransform(Protocol):
+    """What changes a sample by chance, or not by chance."""
+
+    def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
+        """Return the changed sample; all chance comes from ``generator``."""
+
+
+def draw_generator(seed: int, epoch: int, index: int) -> torch.Generator:
+    """Return the source of chance of one draw: a function of these three numbers and of nothing else."""
+    words = np.random.SeedSequence((seed, epoch, index)).generate_state(2, np.uint32)
+    return torch.Generator().manual_seed(int(words[0]) << 32 | int(words[1]))
+
+
+class ImageDataset:
+    """The images of an index as samples; it can be picked from in any order, by any process.
+
+    Args:
+        index: Images and annotations.
+        transform: Applied to every sample that is drawn; None leaves samples as they are in the files.
+    """
+
+    def __init__(self, index: DatasetIndex, transform: SampleTransform | None = None) -> None:
+        self.index = index
+        self.transform = transform
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in label order."""
+        return self.index.classes
+
+    @property
+    def target_type(self) -> type[Target]:
+        """What kind of target its samples carry."""
+        return self.index.target_type
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Return one sample, always the same: the draw of epoch 0 with seed 0."""
+        return self.draw(index, 0, 0)
+
+    def draw(self, index: int, epoch: int, seed: int) -> Sample:
+        """Return one sample with the chance of ``(seed, epoch, index)``.
+
+        Raises:
+            DatasetError: If the image or its mask cannot be read.
+        """
+        sample = self.untransformed(index)
+        if self.transform is None:
+            return sample
+        return self.transform(sample, draw_generator(seed, epoch, index))
+
+    def untransformed(self, index: int) -> Sample:
+        """Return one sample as it is in its file."""
+        path = self.index.path(index)
+        image = read_image(path)
+        size = (image.shape[-2], image.shape[-1])
+        return Sample(
+            image=image,
+            target=self.index.target(index, size),
+            index=index,
+            source=str(path),
+            original_size=size,
+        )
+
+    def truth(self, index: int) -> Target:
+        """Return the target in the pixels of the file; the image is not decoded."""
+        size = self.index.size(index) or image_size(self.index.path(index))
+        return self.index.target(index, size)

@@ -1,0 +1,221 @@
+"""Any image file to uint8 RGB, and the size of one from its header alone.
+
+What is done with the unusual: EXIF orientation is applied; 16-bit grey is scaled by the depth that the file states (not
+clipped); transparent pixels are put on white, since that is how such pictures are mostly shown; CMYK becomes RGB (Adobe's
+inverted CMYK too); of an animation the first frame is taken. Each of these is named in `decoded_image`'s notes.
+"""
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+from torchvision.io import ImageReadMode, decode_jpeg
+
+from snellen.errors import DatasetError
+
+__all__ = ["IMAGE_SUFFIXES", "PIXEL_LIMIT", "decoded_image", "image_size", "is_image_name", "read_image", "read_mask"]
+
+PIXEL_LIMIT = 178_956_970  # pixels; where Pillow, too, calls a file a decompression bomb
+IMAGE_SUFFIXES = frozenset(
+    ".jpg .jpeg .jpe .jfif .png .bmp .gif .tif .tiff .webp .ppm .pgm .pbm .avif .heic .heif .jp2 .dng".split()
+)
+EXIF_ORIENTATION = 0x0112
+TIFF_MAX_SAMPLE_VALUE = 281
+TRANSPOSING_ORIENTATIONS = (5, 6, 7, 8)
+_ALPHA_MODES = frozenset(("LA", "La", "PA", "RGBA", "RGBa"))
+_DEEP_MODES = frozenset(("I;16", "I;16B", "I;16L", "I;16N", "I", "F"))
+_PILLOW_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+
+
+def is_image_name(name: str) -> bool:
+    """Return whether a file name ends as image files do."""
+    dot = name.rfind(".")
+    return dot > 0 and name[dot:].lower() in IMAGE_SUFFIXES and not name.startswith("._")
+
+
+def read_image(path: Path) -> UInt8[Tensor, "3 height width"]:
+    """Return the image as RGB, 0..255, turned as EXIF says.
+
+    Raises:
+        DatasetError: If the file is missing, empty, truncated, too large, or no image.
+    """
+    return decoded_image(path)[0]
+
+
+def decoded_image(path: Path) -> tuple[UInt8[Tensor, "3 height width"], tuple[str, ...]]:
+    """Return the image as RGB, and the names of conversions that may surprise.
+
+    Returns:
+        The pixels, and any of ``exif-rotated``, ``16-bit``, ``float``, ``cmyk``, ``alpha``, ``animated``.
+
+    Raises:
+        DatasetError: If the file is missing, empty, truncated, too large, or no image.
+    """
+    content = _content(path)
+    if _is_plain_jpeg(content):
+        try:
+            data = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+            return decode_jpeg(data, mode=ImageReadMode.RGB, apply_exif_orientation=True), _jpeg_notes(content)
+        except RuntimeError:
+            pass  # Pillow decides, and says what is wrong
+    try:
+        with Image.open(BytesIO(content)) as image:
+            pixels, notes = _rgb(image)
+    except _PILLOW_ERRORS as error:
+        raise _unreadable(path, content, error) from error
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), notes  # [h, w, 3] -> [3, h, w]
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Return height and width, EXIF orientation applied, from the file's header without decoding it.
+
+    Raises:
+        DatasetError: If the file is missing, empty, too large, or no image.
+    """
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            turned = image.format != "TIFF" and _orientation(image) in TRANSPOSING_ORIENTATIONS
+    except FileNotFoundError as error:
+        raise _missing(path) from error
+    except _PILLOW_ERRORS as error:
+        raise _unreadable(path, _content(path), error) from error
+    return (width, height) if turned else (height, width)
+
+
+def read_mask(path: Path, *, coloured: bool) -> NDArray[np.int32]:
+    """Return the raw value of every pixel of a label image, shape ``[height, width]``.
+
+    Args:
+        path: Index PNG, palette PNG, grey or RGB image.
+        coloured: Whether classes are colours; then values are ``red << 16 | green << 8 | blue``. Otherwise they are
+            palette indices or grey levels (1-bit images: 0 and 1).
+
+    Raises:
+        DatasetError: If the file cannot be read.
+    """
+    content = _content(path)
+    try:
+        with Image.open(BytesIO(content)) as image:
+            upright = ImageOps.exif_transpose(image)
+            if coloured:
+                rgb = np.asarray(upright.convert("RGB")).astype(np.int32)
+                return np.asarray(rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2], dtype=np.int32)
+            values = np.asarray(upright)
+    except _PILLOW_ERRORS as error:
+        raise _unreadable(path, content, error) from error
+    return (values if values.ndim == 2 else values[..., 0]).astype(np.int32)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise _missing(path) from error
+    except OSError as error:
+        message = f"the image file cannot be opened ({error.strerror}). Check its permissions and the disk."
+        raise DatasetError(message, file=path) from error
+    if not content:
+        raise DatasetError("an image was expected, but the file has 0 bytes. Copy it again or delete it.", file=path)
+    return content
+
+
+def _is_plain_jpeg(content: bytes) -> bool:
+    """Whether it is a complete JPEG of one or three components at 8 bits: what torchvision decodes as Pillow does."""
+    if content[:3] != b"\xff\xd8\xff" or b"\xff\xd9" not in content[-64:]:
+        return False
+    position = 2
+    while position + 9 < len(content) and content[position] == 0xFF:
+        marker = content[position + 1]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # start of frame
+            height = int.from_bytes(content[position + 5 : position + 7])
+            width = int.from_bytes(content[position + 7 : position + 9])
+            return content[position + 4] == 8 and content[position + 9] in (1, 3) and height * width <= PIXEL_LIMIT
+        position += 2 + int.from_bytes(content[position + 2 : position + 4])
+    return False
+
+
+def _jpeg_notes(content: bytes) -> tuple[str, ...]:
+    if b"Exif\x00\x00" not in content[:4096]:
+        return ()
+    with Image.open(BytesIO(content)) as image:
+        return ("exif-rotated",) if _orientation(image) > 1 else ()
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation from what the header gave; asking a PNG for its EXIF would decode it."""
+    raw = image.info.get("exif")
+    if not isinstance(raw, bytes):
+        return 1
+    exif = Image.Exif()
+    exif.load(raw)
+    value = exif.get(EXIF_ORIENTATION, 1)
+    return value if isinstance(value, int) else 1
+
+
+def _rgb(image: Image.Image) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    notes = []
+    if image.size[0] * image.size[1] > PIXEL_LIMIT:
+        message = f"{image.size[0]} x {image.size[1]} pixels are more than the limit of {PIXEL_LIMIT}"
+        raise Image.DecompressionBombError(message)
+    if getattr(image, "is_animated", False):
+        notes.append("animated")
+    if image.getexif().get(EXIF_ORIENTATION, 1) != 1:
+        notes.append("exif-rotated")
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode in _DEEP_MODES:
+        notes.append("float" if upright.mode == "F" else "16-bit")
+        grey = _eight_bits(np.asarray(upright), image)
+        return np.repeat(grey[..., None], 3, axis=2), tuple(notes)
+    if upright.mode in _ALPHA_MODES or "transparency" in upright.info:
+        notes.append("alpha")
+        rgba = upright.convert("RGBA")
+        upright = Image.alpha_composite(Image.new("RGBA", rgba.size, (255, 255, 255, 255)), rgba)
+    elif upright.mode == "CMYK":
+        notes.append("cmyk")
+    return np.array(upright.convert("RGB")), tuple(notes)
+
+
+def _eight_bits(values: NDArray[np.generic], image: Image.Image) -> NDArray[np.uint8]:
+    """Scale deep grey by the largest value that the file's depth allows."""
+    numbers = np.nan_to_num(values.astype(np.float64))
+    stated = getattr(image, "tag_v2", {}).get(TIFF_MAX_SAMPLE_VALUE)
+    largest = float(numbers.max(initial=0.0))
+    if stated:
+        full = float(stated[0] if isinstance(stated, tuple) else stated)
+    elif image.mode == "F" and largest <= 1.0:
+        full = 1.0
+    elif image.mode == "F" and largest <= 255.0:
+        full = 255.0
+    else:
+        full = max(65535.0, largest)
+    return np.clip(np.rint(numbers * (255.0 / full)), 0, 255).astype(np.uint8)
+
+
+def _missing(path: Path) -> DatasetError:
+    return DatasetError("the image file does not exist. Put it there, or take it out of the annotations.", file=path)
+
+
+def _unreadable(path: Path, content: bytes, error: BaseException) -> DatasetError:
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        advice = f"the image is too large ({error}). Cut it into tiles or scale it down."
+    elif content[4:8] == b"ftyp":
+        advice = "the file is HEIC, HEIF, AVIF or video, which this Pillow cannot decode. Convert it to JPEG or PNG."
+    elif isinstance(error, UnidentifiedImageError):
+        advice = f"an image was expected, but the file begins with {content[:8]!r}. Replace or delete it."
+    else:
+        advice = f"the image is truncated or damaged ({error}). Copy it again or delete it."
+    return DatasetError(advice, file=path)

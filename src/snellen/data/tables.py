@@ -1,0 +1,236 @@
+"""What is annotated, as arrays: boxes, classes of images, or masks of classes. One table per data set."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from snellen.data.images import read_mask
+from snellen.data.segments import Segments
+from snellen.data.sharing import SharedRecord, Strings, ragged_rows
+from snellen.errors import DatasetError
+from snellen.structures import IGNORE_LABEL, BoxTarget, ClassTarget, MaskTarget, Target
+
+__all__ = ["CROWD", "DIFFICULT", "TRUNCATED", "AnnotationTable", "BoxTable", "ClassTable", "MaskTable", "same_shape"]
+
+CROWD = 1  # bits of ``BoxTable.flags``
+DIFFICULT = 2
+TRUNCATED = 4
+SHAPE_TOLERANCE_PX = 1.5  # rounding of a scaled side; a mask whose shape differs by more shows another picture
+
+
+def same_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Return whether two (height, width) are one picture at two scales, up to rounding of the smaller one."""
+    small, large = sorted((size, other))
+    scale = max(large[0] / max(small[0], 1), large[1] / max(small[1], 1))
+    return all(abs(large[axis] / scale - small[axis]) <= SHAPE_TOLERANCE_PX for axis in (0, 1))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class BoxTable(SharedRecord):
+    """Objects: the rows ``offsets[i]:offsets[i + 1]`` belong to image ``i``.
+
+    Attributes:
+        offsets: ``[num_images + 1]``.
+        boxes: xyxy, pixels of the file, continuous edges; ``[num_objects, 4]``.
+        labels: 0..K-1.
+        flags: Sum of ``CROWD``, ``DIFFICULT``, ``TRUNCATED``.
+        areas: Pixels, as the annotation states them, or None where the format states none.
+        segments: Outlines, or None where only boxes are known.
+        category_ids: The format's own number of each class, or None.
+        annotation_ids: The format's own number of each object, or None.
+        image_ids: The format's own number of each image, or None.
+    """
+
+    offsets: NDArray[np.int64]
+    boxes: NDArray[np.float32]
+    labels: NDArray[np.int32]
+    flags: NDArray[np.uint8]
+    areas: NDArray[np.float32] | None = None
+    segments: Segments | None = None
+    category_ids: NDArray[np.int64] | None = None
+    annotation_ids: NDArray[np.int64] | None = None
+    image_ids: NDArray[np.int64] | None = None
+
+    @property
+    def target_type(self) -> type[Target]:
+        """What `target` returns."""
+        return BoxTarget
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.offsets) - 1
+
+    def rows(self, image: int) -> slice:
+        """Return where the objects of an image are."""
+        return slice(int(self.offsets[image]), int(self.offsets[image + 1]))
+
+    def target(self, image: int, size: tuple[int, int], root: Path, num_classes: int) -> BoxTarget:
+        """Return the objects of an image; outlines become masks of ``size`` (height, width)."""
+        del root, num_classes
+        rows = self.rows(image)
+        masks = None
+        if self.segments is not None:
+            masks = _object_masks(self.segments, self.boxes, rows, size)
+        return BoxTarget(
+            boxes=torch.from_numpy(self.boxes[rows].copy()),
+            labels=torch.from_numpy(self.labels[rows].astype(np.int64)),
+            valid=torch.ones(rows.stop - rows.start, dtype=torch.bool),
+            ignored=torch.from_numpy((self.flags[rows] & (CROWD | DIFFICULT)) != 0),
+            masks=masks,
+            areas=None if self.areas is None else torch.from_numpy(self.areas[rows].copy()),
+        )
+
+    def take(self, images: NDArray[np.int64]) -> Self:
+        """Return the objects of the chosen images."""
+        offsets, rows = ragged_rows(self.offsets, images)
+        return replace(self.take_objects(rows), offsets=offsets, image_ids=_taken(self.image_ids, images))
+
+    def take_objects(self, rows: NDArray[np.int64]) -> Self:
+        """Return a table of the chosen objects, with the offsets left as they are."""
+        return replace(
+            self,
+            boxes=self.boxes[rows],
+            labels=self.labels[rows],
+            flags=self.flags[rows],
+            areas=_taken(self.areas, rows),
+            segments=None if self.segments is None else self.segments.take(rows),
+            annotation_ids=_taken(self.annotation_ids, rows),
+        )
+
+    def class_counts(self, num_classes: int) -> NDArray[np.int64]:
+        """Return how many objects each image has of each class, ``[num_images, num_classes]``."""
+        counts = np.zeros((len(self), num_classes), np.int64)
+        images = np.repeat(np.arange(len(self)), np.diff(self.offsets))
+        np.add.at(counts, (images, self.labels), 1)
+        return counts
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ClassTable(SharedRecord):
+    """One class per image; -1 where it is not known.
+
+    Attributes:
+        labels: ``[num_images]``.
+    """
+
+    labels: NDArray[np.int32]
+
+    @property
+    def target_type(self) -> type[Target]:
+        """What `target` returns."""
+        return ClassTarget
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.labels)
+
+    def target(self, image: int, size: tuple[int, int], root: Path, num_classes: int) -> ClassTarget:
+        """Return the class as a distribution; all zero where it is not known, so that it pulls nowhere."""
+        del size, root
+        probs = torch.zeros(num_classes)
+        if self.labels[image] >= 0:
+            probs[int(self.labels[image])] = 1.0
+        return ClassTarget(probs=probs)
+
+    def take(self, images: NDArray[np.int64]) -> Self:
+        """Return the classes of the chosen images."""
+        return replace(self, labels=self.labels[images])
+
+    def class_counts(self, num_classes: int) -> NDArray[np.int64]:
+        """Return one-hot rows, ``[num_images, num_classes]``."""
+        return np.asarray(self.labels[:, None] == np.arange(num_classes), dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MaskTable(SharedRecord):
+    """A label image per image.
+
+    Attributes:
+        paths: Label image of each image, relative to the root of the index.
+        values: Raw values that label images hold, rising (see `read_mask`).
+        labels: The label of each of ``values``; ``IGNORE_LABEL`` for those that count for nothing, and so for every value
+            that is not listed.
+        coloured: Whether raw values are colours.
+        threshold: If set, raw values above it are label 1 and the others 0 (lossy masks of two classes).
+        present: Whether a class occurs in an image, ``[num_images, num_classes]``, or None where nobody has looked.
+    """
+
+    paths: Strings
+    values: NDArray[np.int32]
+    labels: NDArray[np.uint8]
+    coloured: bool = False
+    threshold: int | None = None
+    present: NDArray[np.bool_] | None = None
+
+    @property
+    def target_type(self) -> type[Target]:
+        """What `target` returns."""
+        return MaskTarget
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.paths)
+
+    def target(self, image: int, size: tuple[int, int], root: Path, num_classes: int) -> MaskTarget:
+        """Return the label of every pixel of the image, scaled to ``size`` (height, width) by nearest neighbour.
+
+        Raises:
+            DatasetError: If the label image cannot be read, or is of another shape than the image.
+        """
+        del num_classes
+        path = root / self.paths[image]
+        labels = self.labelled(read_mask(path, coloured=self.coloured))
+        found = (labels.shape[0], labels.shape[1])
+        if not same_shape(found, size):
+            message = (
+                f"a mask for an image of {size[1]} x {size[0]} pixels was expected, but it has "
+                f"{found[1]} x {found[0]}, another aspect. Export the mask again at the size of its image."
+            )
+            raise DatasetError(message, file=path)
+        if found != size:
+            labels = np.array(Image.fromarray(labels).resize((size[1], size[0]), Image.Resampling.NEAREST))
+        return MaskTarget(labels=torch.from_numpy(labels))
+
+    def labelled(self, raw: NDArray[np.int32]) -> NDArray[np.uint8]:
+        """Return labels for raw values."""
+        if self.threshold is not None:
+            return (raw > self.threshold).astype(np.uint8)
+        position = np.searchsorted(self.values, raw).clip(max=len(self.values) - 1)
+        known = self.values[position] == raw
+        return np.where(known, self.labels[position], np.uint8(IGNORE_LABEL))
+
+    def take(self, images: NDArray[np.int64]) -> Self:
+        """Return the masks of the chosen images."""
+        return replace(self, paths=self.paths.take(images), present=_taken(self.present, images))
+
+    def class_counts(self, num_classes: int) -> NDArray[np.int64]:
+        """Return which classes occur in each image (0 or 1), ``[num_images, num_classes]``; zeros where unknown."""
+        if self.present is None:
+            return np.zeros((len(self), num_classes), np.int64)
+        return self.present.astype(np.int64)
+
+
+AnnotationTable = BoxTable | ClassTable | MaskTable
+
+
+def _taken(array: NDArray[Any] | None, rows: NDArray[np.int64]) -> Any:
+    return None if array is None else array[rows]
+
+
+def _object_masks(
+    segments: Segments, boxes: NDArray[np.float32], rows: slice, size: tuple[int, int]
+) -> UInt8[Tensor, "num_boxes height width"]:
+    masks: Sequence[NDArray[np.uint8]] = [
+        segments.mask(row, size, boxes[row]) for row in range(rows.start, rows.stop)
+    ]
+    if not masks:
+        return torch.zeros((0, *size), dtype=torch.uint8)
+    return torch.from_numpy(np.stack(masks))

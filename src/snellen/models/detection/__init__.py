@@ -1,0 +1,35 @@
+"""Detectors, as compositions of parts."""
+
+from snellen.models.detection.faster_rcnn import (
+    faster_rcnn_fpn,
+    faster_rcnn_mobilenet_v2_fpn,
+    faster_rcnn_r18_fpn,
+    faster_rcnn_r50_c4,
+    faster_rcnn_r50_fpn,
+)
+from snellen.models.detection.regions import PyramidAlign, RegionLogits, SingleMapPool, StageHead, TwoMlpHead
+from snellen.models.detection.rpn import ProposalOutput, ProposalSettings, RegionProposalNetwork, Regions
+from snellen.models.detection.selection import best_detections
+from snellen.models.detection.two_stage import RegionSettings, RegionTargets, TwoStage, TwoStageOutput
+
+__all__ = [
+    "ProposalOutput",
+    "ProposalSettings",
+    "PyramidAlign",
+    "RegionLogits",
+    "RegionProposalNetwork",
+    "RegionSettings",
+    "RegionTargets",
+    "Regions",
+    "SingleMapPool",
+    "StageHead",
+    "TwoMlpHead",
+    "TwoStage",
+    "TwoStageOutput",
+    "best_detections",
+    "faster_rcnn_fpn",
+    "faster_rcnn_mobilenet_v2_fpn",
+    "faster_rcnn_r18_fpn",
+    "faster_rcnn_r50_c4",
+    "faster_rcnn_r50_fpn",
+]

@@ -1,0 +1,141 @@
+"""What a report shows: plain records, filled by the recipes and read by the writers of HTML and text."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from PIL import Image
+
+from snellen.structures import Results, Table
+
+__all__ = [
+    "Bars",
+    "DataProblem",
+    "Figure",
+    "Finding",
+    "ImageCard",
+    "Report",
+    "Setting",
+    "Severity",
+    "SkippedImage",
+]
+
+Severity = Literal["error", "warning", "info"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One number worth reading first, and what it means."""
+
+    name: str
+    value: float | int | str | None
+    explanation: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One setting of the run and why it has this value."""
+
+    name: str
+    value: str | float | int | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataProblem:
+    """Something that was tolerated while reading the data.
+
+    Attributes:
+        code: Stable name of the kind of problem.
+        message: What is wrong.
+        file: Where, as a path.
+        line: Where, counted from 1.
+        fix: What the user can do.
+        count: How often it occurred.
+        severity: How much it matters.
+    """
+
+    code: str
+    message: str
+    file: str = ""
+    line: int | None = None
+    fix: str = ""
+    count: int = 1
+    severity: Severity = "warning"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A diagnosis: what was found, how sure, and what to do."""
+
+    code: str
+    message: str
+    severity: Severity = "warning"
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SkippedImage:
+    """An image that was left out, and why."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bars:
+    """One amount per name, such as the number of objects of each class."""
+
+    title: str
+    names: tuple[str, ...]
+    values: tuple[float, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ImageCard:
+    """One image with the truth and the prediction drawn on it; either may be missing."""
+
+    caption: str
+    truth: Image.Image | None = None
+    prediction: Image.Image | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Report:
+    """Everything that one report shows. Whatever is empty is left out of the page.
+
+    Attributes:
+        title: First heading.
+        subtitle: One line below it: model, data, date.
+        summary: The numbers to read first; if empty, the scalars of the first results stand in.
+        results: What was measured, by the name of the split.
+        history: Log rows in order. A row maps names to numbers, texts, lists or mappings of numbers. ``step`` or
+            ``epoch`` is the horizontal axis; ``report.history`` says which names share a chart.
+        settings: The configuration with reasons.
+        environment: Names and values: versions, hardware, commit.
+        problems: What was tolerated while reading the data.
+        skipped: Images that were left out.
+        description: Tables about the data.
+        distributions: Bar charts about the data.
+        cards: Images by the name of the group (best, worst, most uncertain).
+        commands: Command lines that repeat the run, in order.
+        findings: Diagnoses.
+        notes: Paragraphs of plain text that the reader must see.
+    """
+
+    title: str
+    subtitle: str = ""
+    summary: tuple[Figure, ...] = ()
+    results: Mapping[str, Results] = field(default_factory=dict)
+    history: tuple[Mapping[str, object], ...] = ()
+    settings: tuple[Setting, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
+    problems: tuple[DataProblem, ...] = ()
+    skipped: tuple[SkippedImage, ...] = ()
+    description: tuple[Table, ...] = ()
+    distributions: tuple[Bars, ...] = ()
+    cards: Mapping[str, tuple[ImageCard, ...]] = field(default_factory=dict)
+    commands: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()

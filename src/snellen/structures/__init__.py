@@ -1,0 +1,36 @@
+"""What flows between the parts: frozen records of tensors, and the protocols."""
+
+from snellen.structures.batch import Batch, Sample
+from snellen.structures.features import FeatureSpec
+from snellen.structures.images import ImageBatch
+from snellen.structures.predictions import ClassScores, Detections, Prediction, SegmentationMap
+from snellen.structures.protocols import Dataset, Metric, Model
+from snellen.structures.record import TensorRecord
+from snellen.structures.results import Curve, ImageScore, Matrix, Results, Series, Table
+from snellen.structures.targets import IGNORE_LABEL, BoxTarget, ClassTarget, MaskTarget, Target
+
+__all__ = [
+    "IGNORE_LABEL",
+    "Batch",
+    "BoxTarget",
+    "ClassScores",
+    "ClassTarget",
+    "Curve",
+    "Dataset",
+    "Detections",
+    "FeatureSpec",
+    "ImageBatch",
+    "ImageScore",
+    "MaskTarget",
+    "Matrix",
+    "Metric",
+    "Model",
+    "Prediction",
+    "Results",
+    "Sample",
+    "SegmentationMap",
+    "Series",
+    "Table",
+    "Target",
+    "TensorRecord",
+]
