@@ -29,7 +29,7 @@ class Budget:
 BUDGETS = {
     "bccd": Budget(kind="detection", network="faster_rcnn_mobilenet_v2_fpn", size=320, batch=4, epochs=10,
                    lr=0.01, warmup=50, clip=10.0),
-    "hymenoptera": Budget(kind="classification", network="mobilenet_v2", size=224, batch=16, epochs=6, lr=0.01,
+    "hymenoptera": Budget(kind="classification", network="mobilenet_v2", size=224, batch=16, epochs=6, lr=0.002,
                           warmup=10),
     "cifar10": Budget(kind="classification", network="resnet18", size=64, batch=64, epochs=4, lr=0.05, warmup=50,
                       weight_decay=5e-4),

@@ -1,1 +1,54 @@
-"""Snellen trains vision models on your images and tells the truth about them."""
+"""Snellen trains vision models on your own images and tells the truth about data, model, training and results.
+
+The names below are loaded when they are first used, so that importing the package is quick.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from snellen.data import DatasetIndex
+    from snellen.errors import SnellenError
+    from snellen.recipes import Run, TrainOptions, convert, evaluate, load, models, predict, resume, train
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "DatasetIndex": "snellen.data",
+    "Run": "snellen.recipes",
+    "SnellenError": "snellen.errors",
+    "TrainOptions": "snellen.recipes",
+    "convert": "snellen.recipes",
+    "evaluate": "snellen.recipes",
+    "load": "snellen.recipes",
+    "models": "snellen.recipes",
+    "predict": "snellen.recipes",
+    "resume": "snellen.recipes",
+    "train": "snellen.recipes",
+}
+
+__all__ = [
+    "DatasetIndex",
+    "Run",
+    "SnellenError",
+    "TrainOptions",
+    "convert",
+    "evaluate",
+    "load",
+    "models",
+    "predict",
+    "resume",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'snellen' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,8 +1,9 @@
 """Any image file to uint8 RGB, and the size of one from its header alone.
 
-What is done with the unusual: EXIF orientation is applied; 16-bit grey is scaled by the depth that the file states (not
-clipped); transparent pixels are put on white, since that is how such pictures are mostly shown; CMYK becomes RGB (Adobe's
-inverted CMYK too); of an animation the first frame is taken. Each of these is named in `decoded_image`'s notes.
+What is done with the unusual: EXIF orientation is applied; 16-bit grey is scaled by the depth that the file
+states (not clipped); transparent pixels are put on white, since that is how such pictures are mostly shown;
+CMYK becomes RGB (Adobe's inverted CMYK too); of an animation the first frame is taken. Each of these is
+named in `decoded_image`'s notes.
 """
 
 from io import BytesIO
@@ -14,15 +15,41 @@ from jaxtyping import UInt8
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
-from torchvision.io import ImageReadMode, decode_jpeg
 
 from snellen.errors import DatasetError
 
-__all__ = ["IMAGE_SUFFIXES", "PIXEL_LIMIT", "decoded_image", "image_size", "is_image_name", "read_image", "read_mask"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "PIXEL_LIMIT",
+    "decoded_image",
+    "image_size",
+    "is_image_name",
+    "read_image",
+    "read_mask",
+]
 
 PIXEL_LIMIT = 178_956_970  # pixels; where Pillow, too, calls a file a decompression bomb
 IMAGE_SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .bmp .gif .tif .tiff .webp .ppm .pgm .pbm .avif .heic .heif .jp2 .dng".split()
+    [
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".bmp",
+        ".gif",
+        ".tif",
+        ".tiff",
+        ".webp",
+        ".ppm",
+        ".pgm",
+        ".pbm",
+        ".avif",
+        ".heic",
+        ".heif",
+        ".jp2",
+        ".dng",
+    ]
 )
 EXIF_ORIENTATION = 0x0112
 TIFF_MAX_SAMPLE_VALUE = 281
@@ -65,12 +92,6 @@ def decoded_image(path: Path) -> tuple[UInt8[Tensor, "3 height width"], tuple[st
         DatasetError: If the file is missing, empty, truncated, too large, or no image.
     """
     content = _content(path)
-    if _is_plain_jpeg(content):
-        try:
-            data = torch.frombuffer(bytearray(content), dtype=torch.uint8)
-            return decode_jpeg(data, mode=ImageReadMode.RGB, apply_exif_orientation=True), _jpeg_notes(content)
-        except RuntimeError:
-            pass  # Pillow decides, and says what is wrong
     try:
         with Image.open(BytesIO(content)) as image:
             pixels, notes = _rgb(image)
@@ -101,8 +122,8 @@ def read_mask(path: Path, *, coloured: bool) -> NDArray[np.int32]:
 
     Args:
         path: Index PNG, palette PNG, grey or RGB image.
-        coloured: Whether classes are colours; then values are ``red << 16 | green << 8 | blue``. Otherwise they are
-            palette indices or grey levels (1-bit images: 0 and 1).
+        coloured: Whether classes are colours; then values are ``red << 16 | green << 8 | blue``. Otherwise
+            they are palette indices or grey levels (1-bit images: 0 and 1).
 
     Raises:
         DatasetError: If the file cannot be read.
@@ -133,28 +154,6 @@ def _content(path: Path) -> bytes:
     return content
 
 
-def _is_plain_jpeg(content: bytes) -> bool:
-    """Whether it is a complete JPEG of one or three components at 8 bits: what torchvision decodes as Pillow does."""
-    if content[:3] != b"\xff\xd8\xff" or b"\xff\xd9" not in content[-64:]:
-        return False
-    position = 2
-    while position + 9 < len(content) and content[position] == 0xFF:
-        marker = content[position + 1]
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # start of frame
-            height = int.from_bytes(content[position + 5 : position + 7])
-            width = int.from_bytes(content[position + 7 : position + 9])
-            return content[position + 4] == 8 and content[position + 9] in (1, 3) and height * width <= PIXEL_LIMIT
-        position += 2 + int.from_bytes(content[position + 2 : position + 4])
-    return False
-
-
-def _jpeg_notes(content: bytes) -> tuple[str, ...]:
-    if b"Exif\x00\x00" not in content[:4096]:
-        return ()
-    with Image.open(BytesIO(content)) as image:
-        return ("exif-rotated",) if _orientation(image) > 1 else ()
-
-
 def _orientation(image: Image.Image) -> int:
     """EXIF orientation from what the header gave; asking a PNG for its EXIF would decode it."""
     raw = image.info.get("exif")
@@ -171,11 +170,12 @@ def _rgb(image: Image.Image) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     if image.size[0] * image.size[1] > PIXEL_LIMIT:
         message = f"{image.size[0]} x {image.size[1]} pixels are more than the limit of {PIXEL_LIMIT}"
         raise Image.DecompressionBombError(message)
-    if getattr(image, "is_animated", False):
+    if getattr(image, "is_animated", False) and image.format != "MPO":  # cameras add previews in that form
         notes.append("animated")
+    upright: Image.Image = image
     if image.getexif().get(EXIF_ORIENTATION, 1) != 1:
         notes.append("exif-rotated")
-    upright = ImageOps.exif_transpose(image)
+        upright = ImageOps.exif_transpose(image)
     if upright.mode in _DEEP_MODES:
         notes.append("float" if upright.mode == "F" else "16-bit")
         grey = _eight_bits(np.asarray(upright), image)
@@ -186,7 +186,7 @@ def _rgb(image: Image.Image) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
         upright = Image.alpha_composite(Image.new("RGBA", rgba.size, (255, 255, 255, 255)), rgba)
     elif upright.mode == "CMYK":
         notes.append("cmyk")
-    return np.array(upright.convert("RGB")), tuple(notes)
+    return np.array(upright if upright.mode == "RGB" else upright.convert("RGB")), tuple(notes)
 
 
 def _eight_bits(values: NDArray[np.generic], image: Image.Image) -> NDArray[np.uint8]:

@@ -31,8 +31,8 @@ class DataDescription:
     Attributes:
         num_images: All images.
         images_per_split: By name of split; those in none under an empty name.
-        objects_per_class: Objects (detection), images (classification) or images with the class (segmentation), per split
-            and class.
+        objects_per_class: Objects (detection), images (classification) or images with the class
+            (segmentation), per split and class.
         images_without_objects: Per split; images on which nothing is annotated.
         box_size_px: Square root of the box area: smallest, 5 %, median, 95 %, largest; empty without boxes.
         image_heights: Smallest, median, largest of those known; empty where none is known.
@@ -64,7 +64,8 @@ class DatasetIndex(SharedRecord):
         classes: Names in label order.
         paths: Image files, relative to the root where they lie beneath it.
         annotations: The one table of annotations.
-        sizes: Height and width of each image, EXIF applied; 0 where nobody has looked yet. ``[num_images, 2]``.
+        sizes: Height and width of each image, EXIF applied; 0 where nobody has looked yet. ``[num_images,
+            2]``.
         splits: Position in ``split_names``, or -1; ``[num_images]``.
         split_names: Names of the splits.
         groups: Images with equal numbers must not be torn apart by a split; None where no groups are known.
@@ -171,7 +172,8 @@ class DatasetIndex(SharedRecord):
             num_images=len(self),
             images_per_split={name: int(rows.sum()) for name, rows in member.items()},
             objects_per_class={
-                name: dict(zip(self.classes, counts[rows].sum(0).tolist(), strict=True)) for name, rows in member.items()
+                name: dict(zip(self.classes, counts[rows].sum(0).tolist(), strict=True))
+                for name, rows in member.items()
             },
             images_without_objects={name: int((counts[rows].sum(1) == 0).sum()) for name, rows in member.items()},
             box_size_px=_quantiles(extent, (0, 0.05, 0.5, 0.95, 1)),
@@ -188,7 +190,7 @@ class DatasetIndex(SharedRecord):
 
 
 def read_sizes(paths: Sequence[Path]) -> list[tuple[int, int] | DatasetError]:
-    """Return height and width of image files from their headers, or why one cannot be read; many at a time."""
+    """Return height and width of image files from their headers, or why one cannot be read."""
 
     def attempt(path: Path) -> tuple[int, int] | DatasetError:
         try:
@@ -203,7 +205,8 @@ def read_sizes(paths: Sequence[Path]) -> list[tuple[int, int] | DatasetError]:
 def verify(index: DatasetIndex) -> DatasetIndex:
     """Return the index with true sizes filled in, without the images whose header cannot be read.
 
-    Images that are left out, and those whose annotated size is not that of the file, are added to ``problems``.
+    Images that are left out, and those whose annotated size is not that of the file, are added to
+    ``problems``.
 
     Raises:
         DatasetError: If not one image can be read.
@@ -221,7 +224,9 @@ def verify(index: DatasetIndex) -> DatasetIndex:
             _report_size(log, index, row, size)
         sizes[row] = size
     if not keep.any():
-        message = f"images were expected, but none of {len(index)} files can be read; the first: {next(iter(found), '')}"
+        message = (
+            f"images were expected, but none of {len(index)} files can be read; the first: {next(iter(found), '')}"
+        )
         raise DatasetError(message, file=index.root)
     return replace(replace(index, sizes=sizes).select(keep), problems=log.result())
 

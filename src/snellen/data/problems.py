@@ -21,7 +21,8 @@ class Problem:
         line: Its line, counted from 1, or None.
         count: How many faults this stands for.
         fix: What the owner of the data can do.
-        severity: ``note`` (harmless), ``warning`` (something was changed), ``error`` (something was left out).
+        severity: ``note`` (harmless), ``warning`` (something was changed), ``error`` (something was left
+            out).
     """
 
     code: str
@@ -40,7 +41,7 @@ class Problem:
 
 
 class ProblemLog:
-    """Collects problems while a data set is read; of each kind the first hundred are named, all are counted."""
+    """Collects problems while a data set is read; of each kind the first hundred are named, all counted."""
 
     def __init__(self, problems: tuple[Problem, ...] = ()) -> None:
         self._named: list[Problem] = []
@@ -49,7 +50,7 @@ class ProblemLog:
         for problem in problems:
             self._put(problem)
 
-    def add(  # noqa: PLR0913  # mirrors the fields of Problem
+    def add(  # mirrors the fields of Problem
         self,
         code: str,
         message: str,
@@ -62,9 +63,7 @@ class ProblemLog:
     ) -> None:
         """Record one fault; the arguments are the fields of `Problem`."""
         self._put(
-            Problem(
-                code=code, message=message, file=str(file), line=line, count=count, fix=fix, severity=severity
-            )
+            Problem(code=code, message=message, file=str(file), line=line, count=count, fix=fix, severity=severity)
         )
 
     def _put(self, problem: Problem) -> None:

@@ -1,6 +1,7 @@
 """Outlines of objects, polygons and run lengths, in flat arrays; a mask is drawn when asked for."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -8,7 +9,7 @@ from faster_coco_eval.core import mask as coco_mask
 from numpy.typing import NDArray
 from PIL import Image
 
-from snellen.data.sharing import SharedRecord, ragged_rows
+from snellen.data.sharing import SharedRecord, ragged_rows, taken_ragged
 
 __all__ = ["RunLengths", "Segments", "compressed_runs"]
 
@@ -46,11 +47,14 @@ class Segments(SharedRecord):
     def __len__(self) -> int:
         return len(self.object_offsets) - 1
 
-    def polygons(self, index: int) -> list[NDArray[np.float32]]:
-        """Return the polygons of an object, each as x y x y …."""
+    def polygons(self, index: int) -> list[NDArray[np.float64]]:
+        """Return the polygons of an object, each as x y x y …, as the decimal numbers that were written.
+
+        Filling rounds to fifths of a pixel, where 512.3 is a tie: as a 32-bit float it would fall to the other side.
+        """
         first, last = self.object_offsets[index], self.object_offsets[index + 1]
         ends = self.polygon_offsets[first : last + 1]
-        return [self.points[start:end] for start, end in zip(ends[:-1], ends[1:], strict=True)]
+        return [self.points[start:end].astype(str).astype(np.float64) for start, end in pairwise(ends)]
 
     def run_lengths(self, index: int) -> RunLengths | None:
         """Return the run lengths of an object in COCO's form, if it has them."""
@@ -83,13 +87,13 @@ class Segments(SharedRecord):
         if len(rows) == len(self) and np.array_equal(rows, np.arange(len(self))):
             return self
         object_offsets, polygons = ragged_rows(self.object_offsets, rows)
-        polygon_offsets, numbers = ragged_rows(self.polygon_offsets, polygons)
-        run_offsets, run_bytes = ragged_rows(self.run_offsets, rows)
+        points, polygon_offsets = taken_ragged(self.points, self.polygon_offsets, polygons)
+        runs, run_offsets = taken_ragged(self.runs, self.run_offsets, rows)
         return type(self)(
-            points=self.points[numbers],
+            points=points,
             polygon_offsets=polygon_offsets,
             object_offsets=object_offsets,
-            runs=self.runs[run_bytes],
+            runs=runs,
             run_offsets=run_offsets,
             run_sizes=self.run_sizes[rows],
         )

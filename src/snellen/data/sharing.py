@@ -1,24 +1,26 @@
 """Records of arrays that worker processes read without copying them.
 
-A forked worker sees the parent's arrays as they are, because nothing counts references inside an array's buffer. For a
-spawned worker the arrays move into shared memory once, when the first worker is started, and every worker maps them.
-An ordinary pickle (to disk, to a string) holds the values.
+A forked worker sees the parent's arrays as they are, because nothing counts references inside an array's
+buffer. For a spawned worker the arrays move into shared memory once, when the first worker is started, and
+every worker maps them. An ordinary pickle (to disk, to a string) holds the values.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.context import get_spawning_popen
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["SharedRecord", "Strings", "ragged_rows"]
+__all__ = ["SharedRecord", "Strings", "ragged_rows", "taken_ragged"]
 
 SHARE_FLOOR_BYTES = 65536  # smaller arrays are copied: a mapping and its file descriptor would cost more
+ROWS_AT_ONCE = 65536  # the positions of their elements are held at one time
 _SHARED = "_shared_tensors"
+Element = TypeVar("Element", bound=np.generic)
 
 
 class SharedRecord:
@@ -45,7 +47,8 @@ class SharedRecord:
 
 
 def _shared_copy(array: NDArray[Any]) -> Tensor:
-    tensor = torch.empty(array.shape, dtype=torch.from_numpy(np.empty(0, array.dtype)).dtype).share_memory_()
+    tensor = torch.empty(array.shape, dtype=torch.from_numpy(np.empty(0, array.dtype)).dtype)
+    tensor.share_memory_()  # type: ignore[no-untyped-call]
     tensor.numpy()[...] = array
     return tensor
 
@@ -65,6 +68,26 @@ def ragged_rows(offsets: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[ND
     new_offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
     elements = np.repeat(starts - new_offsets[:-1], lengths) + np.arange(new_offsets[-1])
     return new_offsets, elements
+
+
+def taken_ragged(
+    flat: NDArray[Element], offsets: NDArray[np.int64], rows: NDArray[np.int64]
+) -> tuple[NDArray[Element], NDArray[np.int64]]:
+    """Return the chosen rows of a ragged array, and their offsets, in little extra memory.
+
+    Args:
+        flat: The elements of all rows, one row behind the other.
+        offsets: See `ragged_rows`.
+        rows: Which rows, in any order.
+    """
+    lengths = offsets[rows + 1] - offsets[rows]
+    new_offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+    taken = np.empty(int(new_offsets[-1]), flat.dtype)
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        part = rows[start : start + ROWS_AT_ONCE]
+        place = slice(new_offsets[start], new_offsets[start + len(part)])
+        taken[place] = flat[ragged_rows(offsets, part)[1]]
+    return taken, new_offsets
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -96,5 +119,5 @@ class Strings(SharedRecord):
 
     def take(self, rows: NDArray[np.int64]) -> Self:
         """Return the chosen strings."""
-        offsets, elements = ragged_rows(self.offsets, rows)
-        return type(self)(buffer=self.buffer[elements], offsets=offsets)
+        buffer, offsets = taken_ragged(self.buffer, self.offsets, rows)
+        return type(self)(buffer=buffer, offsets=offsets)

@@ -18,7 +18,16 @@ from snellen.data.sharing import SharedRecord, Strings, ragged_rows
 from snellen.errors import DatasetError
 from snellen.structures import IGNORE_LABEL, BoxTarget, ClassTarget, MaskTarget, Target
 
-__all__ = ["CROWD", "DIFFICULT", "TRUNCATED", "AnnotationTable", "BoxTable", "ClassTable", "MaskTable", "same_shape"]
+__all__ = [
+    "CROWD",
+    "DIFFICULT",
+    "TRUNCATED",
+    "AnnotationTable",
+    "BoxTable",
+    "ClassTable",
+    "MaskTable",
+    "same_shape",
+]
 
 CROWD = 1  # bits of ``BoxTable.flags``
 DIFFICULT = 2
@@ -156,11 +165,12 @@ class MaskTable(SharedRecord):
     Attributes:
         paths: Label image of each image, relative to the root of the index.
         values: Raw values that label images hold, rising (see `read_mask`).
-        labels: The label of each of ``values``; ``IGNORE_LABEL`` for those that count for nothing, and so for every value
-            that is not listed.
+        labels: The label of each of ``values``; ``IGNORE_LABEL`` for those that count for nothing, and so
+            for every value that is not listed.
         coloured: Whether raw values are colours.
         threshold: If set, raw values above it are label 1 and the others 0 (lossy masks of two classes).
-        present: Whether a class occurs in an image, ``[num_images, num_classes]``, or None where nobody has looked.
+        present: Whether a class occurs in an image, ``[num_images, num_classes]``, or None where nobody has
+            looked.
     """
 
     paths: Strings
@@ -180,7 +190,7 @@ class MaskTable(SharedRecord):
         return len(self.paths)
 
     def target(self, image: int, size: tuple[int, int], root: Path, num_classes: int) -> MaskTarget:
-        """Return the label of every pixel of the image, scaled to ``size`` (height, width) by nearest neighbour.
+        """Return the label of every pixel, scaled to ``size`` (height, width) by nearest neighbour.
 
         Raises:
             DatasetError: If the label image cannot be read, or is of another shape than the image.
@@ -212,7 +222,7 @@ class MaskTable(SharedRecord):
         return replace(self, paths=self.paths.take(images), present=_taken(self.present, images))
 
     def class_counts(self, num_classes: int) -> NDArray[np.int64]:
-        """Return which classes occur in each image (0 or 1), ``[num_images, num_classes]``; zeros where unknown."""
+        """Return which classes occur in each image, ``[num_images, num_classes]``; zeros where unknown."""
         if self.present is None:
             return np.zeros((len(self), num_classes), np.int64)
         return self.present.astype(np.int64)
@@ -228,9 +238,7 @@ def _taken(array: NDArray[Any] | None, rows: NDArray[np.int64]) -> Any:
 def _object_masks(
     segments: Segments, boxes: NDArray[np.float32], rows: slice, size: tuple[int, int]
 ) -> UInt8[Tensor, "num_boxes height width"]:
-    masks: Sequence[NDArray[np.uint8]] = [
-        segments.mask(row, size, boxes[row]) for row in range(rows.start, rows.stop)
-    ]
+    masks: Sequence[NDArray[np.uint8]] = [segments.mask(row, size, boxes[row]) for row in range(rows.start, rows.stop)]
     if not masks:
         return torch.zeros((0, *size), dtype=torch.uint8)
     return torch.from_numpy(np.stack(masks))

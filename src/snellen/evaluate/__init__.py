@@ -1,1 +1,31 @@
-"""TODO."""
+"""A model over a data set: metrics, predictions on disk, large images in tiles."""
+
+from snellen.evaluate.catalog import METRICS, Attributes, MetricBuilder
+from snellen.evaluate.loop import PrecisionContext, evaluate, inspecting, predicted_batches
+from snellen.evaluate.predictions import PredictionWriter, evaluate_predictions, read_predictions
+from snellen.evaluate.results_json import from_json, to_json
+from snellen.evaluate.stores import STORES, ImagePrediction, Naming, read_coco_results
+from snellen.evaluate.tiling import MERGERS, Tile, predict_tiled, tiles_of
+
+__all__ = [
+    "MERGERS",
+    "METRICS",
+    "STORES",
+    "Attributes",
+    "ImagePrediction",
+    "MetricBuilder",
+    "Naming",
+    "PrecisionContext",
+    "PredictionWriter",
+    "Tile",
+    "evaluate",
+    "evaluate_predictions",
+    "from_json",
+    "inspecting",
+    "predict_tiled",
+    "predicted_batches",
+    "read_coco_results",
+    "read_predictions",
+    "tiles_of",
+    "to_json",
+]

@@ -1,1 +1,48 @@
-"""TODO."""
+"""Measures of predictions against truth: function cores over arrays, and accumulators over images."""
+
+from snellen.metrics.acuity import ACUITY_RECALL, Acuity, acuity
+from snellen.metrics.average_precision import (
+    RankedCurve,
+    average_precision_11_point,
+    average_precision_area,
+    average_precision_step,
+    ranked_curve,
+    receiver_curve,
+)
+from snellen.metrics.calibration import expected_calibration_error, negative_log_likelihood, reliability
+from snellen.metrics.classification import ClassFigures, ClassificationMetric, class_figures, confusion_counts
+from snellen.metrics.coco import COCO_NAMES, CocoSummary, coco_summary
+from snellen.metrics.detection import DetectionMetric, voc_average_precision
+from snellen.metrics.detection_errors import BACKGROUND
+from snellen.metrics.objects import ImageObjects
+from snellen.metrics.segmentation import OverlapFigures, SegmentationMetric, overlap_figures, region_recalls
+
+__all__ = [
+    "ACUITY_RECALL",
+    "BACKGROUND",
+    "COCO_NAMES",
+    "Acuity",
+    "ClassFigures",
+    "ClassificationMetric",
+    "CocoSummary",
+    "DetectionMetric",
+    "ImageObjects",
+    "OverlapFigures",
+    "RankedCurve",
+    "SegmentationMetric",
+    "acuity",
+    "average_precision_11_point",
+    "average_precision_area",
+    "average_precision_step",
+    "class_figures",
+    "coco_summary",
+    "confusion_counts",
+    "expected_calibration_error",
+    "negative_log_likelihood",
+    "overlap_figures",
+    "ranked_curve",
+    "receiver_curve",
+    "region_recalls",
+    "reliability",
+    "voc_average_precision",
+]

@@ -15,6 +15,11 @@ __all__ = [
 ]
 
 
+# 0, 0.1 … 1 as floats are commonly stepped: three of them (0.3, 0.6, 0.7) lie a rounding error above the
+# decimal, so that a recall of exactly 6/10 misses the seventh. Published 11-point figures depend on it.
+ELEVEN_RECALLS = np.linspace(0.0, 1.0, 11)
+
+
 class RankedCurve(NamedTuple):
     """What happens as the score that is accepted falls; one entry for each distinct score, highest first."""
 
@@ -70,7 +75,8 @@ def average_precision_area(
     Equal scores keep the order in which they were given, as in the devkit.
 
     Source:
-        Pascal VOC development kit from 2010 on, ``VOCevaldet.m``/``VOCap.m``; Everingham et al. 2015, section 4.2.1.
+        Pascal VOC development kit from 2010 on, ``VOCevaldet.m``/``VOCap.m``; Everingham et al. 2015, section
+        4.2.1.
     """
     if num_wanted == 0:
         return float("nan")
@@ -90,7 +96,7 @@ def average_precision_11_point(
     if num_wanted == 0:
         return float("nan")
     recall, precision = _devkit_curve(scores, hits, num_wanted)
-    best = [precision[recall >= tenth / 10.0].max(initial=0.0) for tenth in range(11)]
+    best = [precision[recall >= least].max(initial=0.0) for least in ELEVEN_RECALLS]
     return float(np.mean(best))
 
 

@@ -59,7 +59,9 @@ def mean_of_known(values: np.ndarray) -> float:
     return float(known.mean()) if known.size else float("nan")
 
 
-def coco_summary(images: Sequence[ImageObjects], *, num_classes: int, with_masks: bool = False) -> CocoSummary:
+def coco_summary(
+    images: Sequence[ImageObjects], *, num_classes: int, with_masks: bool = False
+) -> CocoSummary:
     """Match at ten overlaps and accumulate, by box or by mask.
 
     Args:
@@ -75,15 +77,26 @@ def coco_summary(images: Sequence[ImageObjects], *, num_classes: int, with_masks
         "images": [{"id": row, "height": 0, "width": 0} for row in range(1, len(images) + 1)],
         "categories": [{"id": label, "name": str(label)} for label in range(num_classes)],
     }
-    truths = [entry for row, image in enumerate(images, start=1) for entry in _truths(image, row, with_masks)]
-    found = [entry for row, image in enumerate(images, start=1) for entry in _found(image, row, with_masks)]
+    truths = [
+        entry
+        for row, image in enumerate(images, start=1)
+        for entry in _truths(image, row, with_masks=with_masks)
+    ]
+    found = [
+        entry
+        for row, image in enumerate(images, start=1)
+        for entry in _found(image, row, with_masks=with_masks)
+    ]
     for entries in (truths, found):
         for number, entry in enumerate(entries, start=1):  # from 1: the tools take 0 for "unmatched"
             entry["id"] = number
     if not truths or not images:
         return _without_truths(num_classes)
     run = COCOeval_faster(
-        COCO({**frame, "annotations": truths}), COCO({**frame, "annotations": found}), kind, separate_eval=True
+        COCO({**frame, "annotations": truths}),
+        COCO({**frame, "annotations": found}),
+        kind,
+        separate_eval=True,
     )
     run.params.maxDets = list(MAX_DETECTIONS)
     run.evaluate()
@@ -103,12 +116,19 @@ def _without_truths(num_classes: int) -> CocoSummary:
 
 
 def _xywh(boxes: np.ndarray) -> list[list[float]]:
-    return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1).tolist()
+    lists: list[list[float]] = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1).tolist()
+    return lists
 
 
-def _truths(image: ImageObjects, row: int, with_masks: bool) -> list[dict[str, Any]]:
+def _truths(image: ImageObjects, row: int, *, with_masks: bool) -> list[dict[str, Any]]:
     entries = [
-        {"image_id": row, "category_id": int(label), "bbox": box, "area": float(area), "iscrowd": int(ignored)}
+        {
+            "image_id": row,
+            "category_id": int(label),
+            "bbox": box,
+            "area": float(area),
+            "iscrowd": int(ignored),
+        }
         for label, box, area, ignored in zip(
             image.true_labels, _xywh(image.true_boxes), image.true_areas, image.true_ignored, strict=True
         )
@@ -119,9 +139,16 @@ def _truths(image: ImageObjects, row: int, with_masks: bool) -> list[dict[str, A
     return entries
 
 
-def _found(image: ImageObjects, row: int, with_masks: bool) -> list[dict[str, Any]]:
+def _found(image: ImageObjects, row: int, *, with_masks: bool) -> list[dict[str, Any]]:
     entries = [
-        {"image_id": row, "category_id": int(label), "bbox": box, "area": box[2] * box[3], "score": float(score), "iscrowd": 0}
+        {
+            "image_id": row,
+            "category_id": int(label),
+            "bbox": box,
+            "area": box[2] * box[3],
+            "score": float(score),
+            "iscrowd": 0,
+        }
         for label, box, score in zip(image.labels, _xywh(image.boxes), image.scores, strict=True)
     ]
     if with_masks and image.masks is not None:

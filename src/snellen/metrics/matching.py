@@ -16,8 +16,9 @@ def coco_matches(
 ) -> Int64[np.ndarray, " n"]:
     """Row of the truth that each detection found, ``NOTHING`` or ``IGNORED``.
 
-    Best score first, each detection takes the truth of its class that it overlaps most among those still free.
-    Ignored truths can be taken any number of times, by the share of the detection that lies within them.
+    Best score first, each detection takes the truth of its class that it overlaps most among those still
+    free. Ignored truths can be taken any number of times, by the share of the detection that lies within
+    them.
 
     Source:
         ``COCOeval.evaluateImg`` of pycocotools (Lin et al. 2014).
@@ -44,9 +45,9 @@ def voc_matches(
 ) -> Int64[np.ndarray, " n"]:
     """Row of the truth that each detection found, ``NOTHING`` or ``IGNORED``.
 
-    Each detection is held against the one truth of its class that it overlaps most, even if another detection has
-    that truth already: then it is wrong, however well it lies on a second truth. Detections whose best truth is
-    ignored (difficult) count for nothing.
+    Each detection is held against the one truth of its class that it overlaps most, even if another detection
+    has that truth already: then it is wrong, however well it lies on a second truth. Detections whose best
+    truth is ignored (difficult) count for nothing.
 
     Source:
         Pascal VOC development kit, ``VOCevaldet.m``.

@@ -1,7 +1,7 @@
 """What the detection metrics keep of one image: small arrays on the CPU, masks run-length coded."""
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,7 +45,7 @@ class ImageObjects:
     true_masks: list[RunLengths] | None
 
     @classmethod
-    def of(cls, found: Detections, wanted: BoxTarget) -> Self:
+    def of(cls, found: Detections, wanted: BoxTarget) -> "ImageObjects":
         """Copy what is needed; padding rows of the target are left out.
 
         Raises:
@@ -54,8 +54,8 @@ class ImageObjects:
         scores = _array(found.scores).astype(np.float64)
         if np.isnan(scores).any():
             raise InputError(
-                f"scores of detections must be numbers; got {int(np.isnan(scores).sum())} nan among {len(scores)}. "
-                "The model has diverged; train with a lower learning rate or in float32."
+                f"scores of detections must be numbers; got {int(np.isnan(scores).sum())} nan among "
+                f"{len(scores)}. The model has diverged; train with a lower learning rate or in float32."
             )
         order = np.argsort(-scores, kind="stable")
         valid = _array(wanted.valid)
@@ -79,7 +79,9 @@ class ImageObjects:
 
     def covered(self) -> Float64[np.ndarray, "n m"]:
         """Share of every detection that lies within every truth (the overlap that counts for crowds)."""
-        return np.asarray(covered_share(torch.from_numpy(self.boxes), torch.from_numpy(self.true_boxes)).numpy())
+        return np.asarray(
+            covered_share(torch.from_numpy(self.boxes), torch.from_numpy(self.true_boxes)).numpy()
+        )
 
 
 def _array(tensor: Tensor) -> np.ndarray:
@@ -91,5 +93,7 @@ def _array(tensor: Tensor) -> np.ndarray:
 def _run_lengths(masks: np.ndarray) -> list[RunLengths]:
     if len(masks) == 0:
         return []
-    stacked = np.asfortranarray(masks.transpose(1, 2, 0).astype(np.uint8))  # height width n, as the codec wants it
+    stacked = np.asfortranarray(
+        masks.transpose(1, 2, 0).astype(np.uint8)
+    )  # height width n, as the codec wants it
     return list(mask_codec.encode(stacked))

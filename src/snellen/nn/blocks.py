@@ -27,15 +27,20 @@ class SameConv2d(nn.Conv2d):
 
     def forward(self, input: Float[Tensor, "batch channels height width"]) -> Tensor:  # noqa: A002 - nn.Conv2d's name
         """Return the map of size ``ceil(size / stride)``."""
-        top, bottom = _same_padding(input.shape[-2], self.kernel_size[0], self.stride[0], self.dilation[0])
-        left, right = _same_padding(input.shape[-1], self.kernel_size[1], self.stride[1], self.dilation[1])
-        if top == bottom and left == right:
-            padding = (top, left)
-        else:
-            input, padding = functional.pad(input, (left, right, top, bottom)), (0, 0)  # noqa: A001
-        return functional.conv2d(
+        padding, crops = [], []
+        for axis in (0, 1):
+            before, after = _same_padding(
+                input.shape[axis - 2], self.kernel_size[axis], self.stride[axis], self.dilation[axis]
+            )
+            # One window too many at the start and cutting it off costs a third of padding the input (on
+            # the depthwise convolutions of MobileNetV2): what is cut is a stride squared smaller.
+            surplus = int(after > before)
+            padding.append(before + surplus * self.stride[axis])
+            crops.append(slice(surplus, surplus + ceil(input.shape[axis - 2] / self.stride[axis])))
+        output = functional.conv2d(
             input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
         )
+        return output[:, :, crops[0], crops[1]]
 
 
 def _same_padding(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:

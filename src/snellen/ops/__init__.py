@@ -1,4 +1,4 @@
-"""Pure functions on bare tensors: boxes, coding, anchors, matching, sampling, suppression, pooling of regions."""
+"""Pure functions on bare tensors: boxes, coding, anchors, matching, sampling, suppression, region pooling."""
 
 from snellen.ops.anchors import base_anchors, grid_anchors
 from snellen.ops.boxes import (

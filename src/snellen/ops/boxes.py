@@ -1,4 +1,4 @@
-"""Box algebra: areas, overlap, clipping and conversion. Boxes are xyxy in pixels unless a name says otherwise."""
+"""Box algebra: areas, overlap, clipping and conversion. Boxes are xyxy in pixels."""
 
 import torch
 from jaxtyping import Bool, Float, Num
@@ -67,16 +67,22 @@ def clip_boxes(
         boxes: Any coordinates.
         sizes: Height and width of each image.
     """
-    limits = sizes.to(boxes.dtype)[..., None, [1, 0, 1, 0]]
-    return torch.minimum(boxes.clamp(min=0), limits)
+    return torch.minimum(boxes.clamp(min=0), _as_corners(sizes.to(boxes.dtype)))
+
+
+def _as_corners(sizes: Tensor) -> Tensor:
+    """Sizes [*batch, (height, width)] as [*batch, 1, (width, height, width, height)]."""
+    # Not by indexing with a list: on an accelerator that copies the list and waits.
+    return sizes.flip(-1).repeat(*([1] * (sizes.ndim - 1)), 2).unsqueeze(-2)
 
 
 def scale_boxes(
-    boxes: Float[Tensor, "*batch num_boxes 4"], from_sizes: Num[Tensor, "*batch 2"], to_sizes: Num[Tensor, "*batch 2"]
+    boxes: Float[Tensor, "*batch num_boxes 4"],
+    from_sizes: Num[Tensor, "*batch 2"],
+    to_sizes: Num[Tensor, "*batch 2"],
 ) -> Float[Tensor, "*batch num_boxes 4"]:
     """Map boxes from an image of one size to the same image at another (height, width)."""
-    factor = to_sizes.to(boxes.dtype) / from_sizes.to(boxes.dtype)
-    return boxes * factor[..., None, [1, 0, 1, 0]]
+    return boxes * _as_corners(to_sizes.to(boxes.dtype) / from_sizes.to(boxes.dtype))
 
 
 def is_larger_than(boxes: Float[Tensor, "*batch num_boxes 4"], side_px: float) -> Bool[Tensor, "*batch num_boxes"]:
@@ -85,7 +91,9 @@ def is_larger_than(boxes: Float[Tensor, "*batch num_boxes 4"], side_px: float) -
     return (sides >= side_px).all(dim=-1)
 
 
-def box_centers_sizes(boxes: Float[Tensor, "*batch 4"]) -> tuple[Float[Tensor, "*batch 2"], Float[Tensor, "*batch 2"]]:
+def box_centers_sizes(
+    boxes: Float[Tensor, "*batch 4"],
+) -> tuple[Float[Tensor, "*batch 2"], Float[Tensor, "*batch 2"]]:
     """Centre (x, y) and sides (width, height) of each box."""
     sides = boxes[..., 2:] - boxes[..., :2]
     return boxes[..., :2] + 0.5 * sides, sides

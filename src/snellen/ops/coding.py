@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from snellen.ops.boxes import box_centers_sizes, boxes_from_centers_sizes
+from snellen.ops.constants import constant_on
 
 __all__ = ["MAX_LOG_SCALE", "decode_boxes", "encode_boxes"]
 
@@ -22,7 +23,8 @@ def encode_boxes(
 ) -> Float[Tensor, "*batch 4"]:
     """Offsets (tx, ty, tw, th) that turn references into boxes.
 
-    Degenerate boxes give finite offsets (sides are taken as at least 1e-6 px), so that padding rows do no harm.
+    Degenerate boxes give finite offsets (sides are taken as at least 1e-6 px), so that padding rows do no
+    harm.
 
     Args:
         boxes: What to reach.
@@ -37,7 +39,7 @@ def encode_boxes(
     reference_sides = reference_sides.clamp(min=1e-6)
     shift = (centers - reference_centers) / reference_sides
     scale = torch.log(sides.clamp(min=1e-6) / reference_sides)
-    return torch.cat([shift, scale], dim=-1) * boxes.new_tensor(weights)
+    return torch.cat([shift, scale], dim=-1) * constant_on(boxes.device, weights, boxes.dtype)
 
 
 def decode_boxes(
@@ -57,6 +59,6 @@ def decode_boxes(
         Girshick et al. 2014 (R-CNN), appendix C, eq. 1-4, https://arxiv.org/abs/1311.2524.
     """
     centers, sides = box_centers_sizes(references)
-    offsets = offsets / offsets.new_tensor(weights)
+    offsets = offsets / constant_on(offsets.device, weights, offsets.dtype)
     scale = offsets[..., 2:].clamp(max=MAX_LOG_SCALE)
     return boxes_from_centers_sizes(offsets[..., :2] * sides + centers, scale.exp() * sides)

@@ -36,21 +36,21 @@ def draw_balanced(
 
     Args:
         positive: Candidates of the first kind.
-        negative: Candidates of the second kind.
+        negative: Candidates of the second kind; none is of both kinds.
         priority: In [0, 1); higher is drawn first. Uniform noise draws at random.
-        slots: Number of slots.
+        slots: Number of slots; the result has fewer if there are fewer references.
         positive_share: Most positives, as a share of ``slots``.
 
     Source:
-        Girshick 2015 (Fast R-CNN), section 2.3; Ren et al. 2015, section 3.1.3. The two-stage top-k with a fixed
-        number of slots is ours; it draws the same distribution as two random permutations.
+        Girshick 2015 (Fast R-CNN), section 2.3; Ren et al. 2015, section 3.1.3. The two-stage top-k with a
+        fixed number of slots is ours; it draws the same distribution as two random permutations.
     """
-    slots = min(slots, positive.shape[-1])
-    most = min(int(slots * positive_share), positive.shape[-1])
-    rank = priority.masked_fill(~positive, -1.0)
-    best, where = rank.topk(most, dim=-1)
-    # Drawn positives rank in [2, 3), negatives in [1, 2), everything else at 0: one top-k fills the slots.
+    count = positive.shape[-1]
+    most = min(int(slots * positive_share), count)
+    best, where = priority.masked_fill(~positive, -1.0).topk(most, dim=-1)
+    # Negatives rank from 1 to 2 (2 where 1 + the largest priority rounds up), drawn positives from 3 on,
+    # everything else at 0: one top-k fills the slots.
     rank = torch.where(negative, priority + 1, 0.0)
-    rank = rank.scatter(-1, where, torch.where(best >= 0, best + 2, rank.gather(-1, where)))
-    best, index = rank.topk(slots, dim=-1)
-    return Drawn(index=index, positive=best >= 2, valid=best > 0)
+    rank = rank.scatter(-1, where, torch.where(best >= 0, best + 3, rank.gather(-1, where)))
+    best, index = rank.topk(min(slots, count), dim=-1)
+    return Drawn(index=index, positive=best >= 3, valid=best > 0)

@@ -1,1 +1,40 @@
-"""TODO."""
+"""The verbs: functions that build whole runs out of the packages below."""
+
+from snellen.recipes.datasets import CHARTS, chart_folder, convert, load, prepared, sample_sheet
+from snellen.recipes.demo import demo
+from snellen.recipes.describing import description_text
+from snellen.recipes.evaluating import evaluate, evaluate_run
+from snellen.recipes.options import TrainOptions
+from snellen.recipes.planning import Plan, make_plan
+from snellen.recipes.predicting import PredictSummary, found_objects, image_files, predict
+from snellen.recipes.reporting import write_run_report
+from snellen.recipes.runs import Run
+from snellen.recipes.training import resume, train
+from snellen.recipes.zoo import describe, description_lines, models
+
+__all__ = [
+    "CHARTS",
+    "Plan",
+    "PredictSummary",
+    "Run",
+    "TrainOptions",
+    "chart_folder",
+    "convert",
+    "demo",
+    "describe",
+    "description_lines",
+    "description_text",
+    "evaluate",
+    "evaluate_run",
+    "found_objects",
+    "image_files",
+    "load",
+    "make_plan",
+    "models",
+    "predict",
+    "prepared",
+    "resume",
+    "sample_sheet",
+    "train",
+    "write_run_report",
+]

@@ -23,9 +23,7 @@ def most_confused(matrix: Matrix, limit: int) -> Matrix:
             amounts[other] += value
     rows = sorted(sorted(range(len(amounts)), key=lambda row: -amounts[row])[:limit])
     kept = {matrix.row_names[row] for row in rows}
-    columns = [
-        column for column, name in enumerate(matrix.column_names) if name in kept or name not in row_of
-    ]
+    columns = [column for column, name in enumerate(matrix.column_names) if name in kept or name not in row_of]
     cut = f"The {limit} most confused of {len(matrix.row_names):,} classes are shown."
     return Matrix(
         title=matrix.title,

@@ -8,7 +8,8 @@ __all__ = ["Font", "drawable_text", "font_for"]
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
-# Common fonts with wide coverage on Linux, macOS and Windows, asked in this order; Pillow searches the system's folders.
+# Common fonts with wide coverage on Linux, macOS and Windows, asked in this order; Pillow searches the
+# folders of the system.
 _SYSTEM_FONTS = (
     "DejaVuSans.ttf",
     "NotoSans-Regular.ttf",

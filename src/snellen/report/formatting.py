@@ -8,6 +8,7 @@ __all__ = ["MISSING", "cell_text", "number_text", "plain_text", "shortened", "te
 MISSING = "–"  # what stands where nothing was measured
 
 _NARROW_EM = 0.56  # mean advance of a Latin letter in common sans-serif faces
+_MOST_DECIMALS = 12  # a double has about 16 digits; an axis needs fewer
 _WIDE_EM = 1.0  # East Asian full-width glyphs fill their square
 
 
@@ -26,8 +27,10 @@ def number_text(value: float | int | None) -> str:
 
 def _float_text(value: float) -> str:
     size = abs(value)
-    if size != 0 and (size < 1e-3 or size >= 1e7):
+    if size != 0 and (size < 1e-4 or size >= 1e7):
         return f"{value:.2e}"
+    if 0 < size < 1e-2:
+        return f"{value:.3g}"
     if size >= 1000:
         return f"{value:,.0f}"
     if size >= 10:
@@ -44,12 +47,15 @@ def tick_text(value: float, step: float) -> str:
     """Return the label of a tick with just the decimals that ``step`` needs."""
     if value == 0:
         return "0"
-    if abs(value) >= 1e6 or abs(value) < 1e-4:
+    if abs(value) >= 1e12 or abs(value) < 1e-4:
         mantissa, exponent = f"{value:.1e}".split("e")
         return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
+    if abs(value) >= 1e6:
+        return f"{value / 1e6:.10g}M"
     if abs(value) >= 1e4:
         return f"{value / 1000:.10g}k"
-    decimals = next(count for count in range(13) if math.isclose(step, round(step, count), rel_tol=1e-6))
+    fitting = (count for count in range(_MOST_DECIMALS) if math.isclose(step, round(step, count), rel_tol=1e-6))
+    decimals = next(fitting, _MOST_DECIMALS)
     return f"{value:.{decimals}f}"
 
 
@@ -64,7 +70,7 @@ def text_width_em(text: str) -> float:
     return wide * _WIDE_EM + (len(text) - wide) * _NARROW_EM
 
 
-def shortened(text: str, width_em: float) -> str:
+def shortened(text: str, width_em: float | int) -> str:
     """Return ``text`` cut at its end, with an ellipsis, to an estimated width."""
     if text_width_em(text) <= width_em:
         return text

@@ -20,7 +20,7 @@ __all__ = [
     "SkippedImage",
 ]
 
-Severity = Literal["error", "warning", "info"]
+Severity = Literal["error", "warning", "note"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,8 +110,9 @@ class Report:
         subtitle: One line below it: model, data, date.
         summary: The numbers to read first; if empty, the scalars of the first results stand in.
         results: What was measured, by the name of the split.
-        history: Log rows in order. A row maps names to numbers, texts, lists or mappings of numbers. ``step`` or
-            ``epoch`` is the horizontal axis; ``report.history`` says which names share a chart.
+        history: Log rows in order. A row maps names to numbers, texts, lists or mappings of numbers.
+            ``step`` or ``epoch`` is the horizontal axis; the lines of ``log.jsonl`` can be passed as they are.
+            ``report.history`` says which names share a chart.
         settings: The configuration with reasons.
         environment: Names and values: versions, hardware, commit.
         problems: What was tolerated while reading the data.

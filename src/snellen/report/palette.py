@@ -2,14 +2,61 @@
 
 import colorsys
 
-__all__ = ["CHART_COLORS_DARK", "CHART_COLORS_LIGHT", "class_color", "contrast_ratio", "ink_on", "luminance"]
+__all__ = ["DARK_THEME", "LIGHT_THEME", "class_color", "contrast_ratio", "ink_on", "luminance"]
 
 Color = tuple[int, int, int]
 
-# Hues of Okabe and Ito (2008), https://jfly.uni-koeln.de/color/, darkened or lightened until every one reaches the
-# contrast of 3:1 that WCAG 2.2 (1.4.11) asks of lines against the page of its theme.
-CHART_COLORS_LIGHT = ("#0072b2", "#c84e00", "#008561", "#a8478a", "#8f6a00", "#3f3da8", "#5a6b1f", "#b3324a")
-CHART_COLORS_DARK = ("#56b4e9", "#ff8f4d", "#2cc79a", "#e59bc8", "#f0c44c", "#a9a7ff", "#b5cf6b", "#ff9aa8")
+# The page's colours by role; s0 to s7 are the lines of charts. The hues of lines are those of Okabe and Ito
+# (2008), https://jfly.uni-koeln.de/color/, darkened or lightened until each reaches the contrast of 3:1 on
+# its page that WCAG 2.2 (1.4.11) asks of graphics; texts reach 4.5:1 (1.4.3).
+LIGHT_THEME = {
+    "page": "#f7f7f5",
+    "card": "#ffffff",
+    "ink": "#1b1f24",
+    "soft": "#57606a",
+    "rule": "#e1e3e6",
+    "fill": "#eff1f3",
+    "accent": "#0a5ea8",
+    "tint": "#d9e9f7",
+    "good": "#1a7044",
+    "warn": "#8a5200",
+    "bad": "#b3261e",
+    "heat": "#063a70",
+    "heat-middle": "#1b1f24",  # where the shares of svg.heat_ink meet
+    "heat-ink": "#ffffff",
+    "s0": "#0072b2",
+    "s1": "#c84e00",
+    "s2": "#008561",
+    "s3": "#a8478a",
+    "s4": "#8f6a00",
+    "s5": "#3f3da8",
+    "s6": "#5a6b1f",
+    "s7": "#b3324a",
+}
+DARK_THEME = {
+    "page": "#0f1216",
+    "card": "#171b21",
+    "ink": "#e8eaed",
+    "soft": "#a3acb8",
+    "rule": "#2b313a",
+    "fill": "#20262e",
+    "accent": "#6bb6ff",
+    "tint": "#1d3a56",
+    "good": "#5fd39a",
+    "warn": "#f0b45a",
+    "bad": "#ff8b83",
+    "heat": "#6bb6ff",
+    "heat-middle": "#0b1118",
+    "heat-ink": "#0b1118",
+    "s0": "#56b4e9",
+    "s1": "#ff8f4d",
+    "s2": "#2cc79a",
+    "s3": "#e59bc8",
+    "s4": "#f0c44c",
+    "s5": "#a9a7ff",
+    "s6": "#b5cf6b",
+    "s7": "#ff9aa8",
+}
 
 # For boxes and masks on photographs: Okabe and Ito, brightened; black and yellow are left out or moved.
 _CLASS_COLORS: tuple[Color, ...] = (
@@ -24,6 +71,7 @@ _CLASS_COLORS: tuple[Color, ...] = (
     (60, 225, 230),
     (205, 160, 110),
 )
+_LIGHTNESS = (0.42, 0.76)  # darker and lighter than the ten above, so that a like hue can be told apart
 _GOLDEN_TURN = 0.61803398875  # fraction of the colour circle between neighbours that never repeats soon
 
 
@@ -31,7 +79,8 @@ def class_color(label: int) -> Color:
     """Return the colour of class ``label``, the same in every drawing."""
     if label < len(_CLASS_COLORS):
         return _CLASS_COLORS[label]
-    red, green, blue = colorsys.hls_to_rgb(label * _GOLDEN_TURN % 1.0, 0.62, 0.8)
+    lightness = _LIGHTNESS[label % len(_LIGHTNESS)]
+    red, green, blue = colorsys.hls_to_rgb(label * _GOLDEN_TURN % 1.0, lightness, 0.8)
     return round(red * 255), round(green * 255), round(blue * 255)
 
 

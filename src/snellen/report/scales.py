@@ -29,7 +29,7 @@ class Scale:
     labels: tuple[str, ...]
     is_log: bool = False
 
-    def place(self, value: float) -> float:
+    def place(self, value: float | int) -> float:
         """Return where ``value`` lies: 0 at the start of the axis, 1 at its end."""
         if self.is_log:
             low, high = math.log10(self.low), math.log10(self.high)
@@ -37,20 +37,20 @@ class Scale:
         return (value - self.low) / (self.high - self.low)
 
 
-def nice_step(span: float, count: int) -> float:
+def nice_step(span: float | int, count: int) -> float:
     """Return a round distance so that about ``count`` steps of it cover ``span`` (which is positive)."""
     rough = span / count
     power = 10.0 ** math.floor(math.log10(rough))
     return next(factor for factor in _NICE if factor * power >= rough * (1 - 1e-9)) * power
 
 
-def finite_range(values: Iterable[float]) -> tuple[float, float] | None:
+def finite_range(values: Iterable[float | int]) -> tuple[float | int, float | int] | None:
     """Return the lowest and the highest finite value, or None if there is none."""
     finite = [value for value in values if math.isfinite(value)]
     return (min(finite), max(finite)) if finite else None
 
 
-def linear_scale(low: float, high: float, *, count: int = 5, is_snug: bool = False) -> Scale:
+def linear_scale(low: float | int, high: float | int, *, count: int = 5, is_snug: bool = False) -> Scale:
     """Return an axis from ``low`` to ``high`` with round ticks.
 
     Args:
@@ -67,10 +67,10 @@ def linear_scale(low: float, high: float, *, count: int = 5, is_snug: bool = Fal
         low, high = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     ticks = tuple(number * step for number in range(first, last + 1))
-    return Scale(low=low, high=high, ticks=ticks, labels=tuple(tick_text(tick, step) for tick in ticks))
+    return Scale(low=float(low), high=float(high), ticks=ticks, labels=tuple(tick_text(tick, step) for tick in ticks))
 
 
-def log_scale(low: float, high: float, *, most: int = 7) -> Scale:
+def log_scale(low: float | int, high: float | int, *, most: int = 7) -> Scale:
     """Return a logarithmic axis that spans at least one decade; both ends must be positive."""
     first, last = math.floor(math.log10(low) + 1e-9), math.ceil(math.log10(high) - 1e-9)
     last = max(last, first + 1)

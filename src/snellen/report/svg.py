@@ -1,5 +1,6 @@
-"""Charts as inline SVG: lines, bars and heat maps. Colours come from the page's CSS variables, so both themes fit.
+"""Charts as inline SVG: lines, bars and heat maps.
 
+Colours come from the page's CSS variables, so both themes fit.
 All texts pass through ``markupsafe``: names with HTML in them stay text.
 """
 
@@ -9,16 +10,17 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from snellen.report.formatting import cell_text, number_text, shortened, text_width_em
+from snellen.report.formatting import number_text, shortened, text_width_em
 from snellen.report.scales import Scale, finite_range, linear_scale, log_scale
 from snellen.structures import Curve, Matrix, Series
 
-__all__ = ["MAX_COLORED", "MAX_SERIES", "bar_chart", "heat_map", "line_chart"]
+__all__ = ["MAX_COLORED", "MAX_SERIES", "bar_chart", "heat_ink", "heat_map", "line_chart"]
 
 MAX_COLORED = 8  # lines with a colour of their own: as many as the palette has
 MAX_SERIES = 60  # lines in one chart; beyond, the page only grows
 _MAX_POINTS = 240  # per line; more are averaged, since a chart is about that many distinct pixels wide
 _LOG_RATIO = 200.0  # highest over lowest value from which a loss is drawn on a logarithmic axis
+_HEAT_INK = (0.58, 0.65)  # shares where light and dark letters are read equally well, dark and light theme
 _WIDTH, _HEIGHT = 480.0, 280.0
 _TOP, _RIGHT, _BOTTOM = 14.0, 14.0, 44.0
 _FONT_PX = 12.0
@@ -56,26 +58,28 @@ class _Dot:
 def line_chart(curve: Curve) -> Markup:
     """Return lines over labelled axes.
 
-    Values that are not finite leave a gap. A line of more than 240 points becomes the mean of neighbouring points, with a
-    band from the lowest to the highest of them. If x and y stay within 0..1, the axes are exactly that.
+    Values that are not finite leave a gap. A line of more than 240 points becomes the mean of neighbours,
+    with a band from the lowest to the highest. If x and y stay within 0..1, the axes are exactly that.
     """
     shown = curve.series[:MAX_SERIES]
     frame = _frame(curve, shown)
     if frame is None:
         return _empty_chart(curve.title)
     parts = [*_axes(frame, curve.x_label, curve.y_label)]
-    for place in reversed(range(len(shown))):  # the first is drawn last, on top
-        parts.append(_line(shown[place], place, frame))
+    # The first is drawn last, on top of the others.
+    parts.extend(_line(shown[place], place, frame) for place in reversed(range(len(shown))))
     parts.append(Markup('<line class="cross" x1="0" x2="0" y1="{}" y2="{}"/>').format(frame.top, frame.bottom))
     return Markup(
         '<svg class="chart lines" viewBox="0 0 {:g} {:g}" role="img" aria-label="{}" data-x="{} {} {} {} {}" '
         'data-y="{} {} {} {} {}">{}</svg>'
     ).format(
-        _WIDTH, _HEIGHT, _spoken(curve.title, shown),
+        _WIDTH,
+        _HEIGHT,
+        _spoken(curve.title, shown),
         *(frame.left, frame.right, frame.x.low, frame.x.high, "log" if frame.x.is_log else "linear"),
         *(frame.bottom, frame.top, frame.y.low, frame.y.high, "log" if frame.y.is_log else "linear"),
         Markup().join(parts),
-    )  # fmt: skip
+    )
 
 
 def _frame(curve: Curve, shown: Sequence[Series]) -> _Frame | None:
@@ -90,7 +94,7 @@ def _frame(curve: Curve, shown: Sequence[Series]) -> _Frame | None:
     else:
         x = linear_scale(*x_range, count=6, is_snug=True)
         y = _value_scale(*y_range, is_loss="loss" in curve.y_label.lower())
-    left = 26.0 + max(text_width_em(label) for label in y.labels) * _FONT_PX
+    left = 30.0 + max(text_width_em(label) for label in y.labels) * _FONT_PX
     return _Frame(left=left, right=_WIDTH - _RIGHT, top=_TOP, bottom=_HEIGHT - _BOTTOM, x=x, y=y)
 
 
@@ -121,9 +125,9 @@ def _axes(frame: _Frame, x_label: str, y_label: str) -> Iterator[Markup]:
         middle, _HEIGHT - 8, shortened(x_label, 34)
     )
     height = (frame.top + frame.bottom) / 2
-    yield Markup('<text class="label" transform="translate(12 {:.1f}) rotate(-90)" text-anchor="middle">{}</text>').format(
-        height, shortened(y_label, 20)
-    )
+    yield Markup(
+        '<text class="label" transform="translate(12 {:.1f}) rotate(-90)" text-anchor="middle">{}</text>'
+    ).format(height, shortened(y_label, 20))
 
 
 def _line(series: Series, place: int, frame: _Frame) -> Markup:
@@ -132,7 +136,9 @@ def _line(series: Series, place: int, frame: _Frame) -> Markup:
     parts: list[Markup] = []
     for run in runs:
         if any(dot.high > dot.low for dot in run):
-            edge = [frame.point(dot.x, dot.high) for dot in run] + [frame.point(dot.x, dot.low) for dot in reversed(run)]
+            edge = [frame.point(dot.x, dot.high) for dot in run] + [
+                frame.point(dot.x, dot.low) for dot in reversed(run)
+            ]
             parts.append(Markup('<path class="band" d="M{}Z"/>').format(_route(edge)))
     for run in runs:
         points = [frame.point(dot.x, dot.y) for dot in run]
@@ -157,9 +163,7 @@ def _thinned(series: Series) -> list[_Dot]:
     for place in range(_MAX_POINTS):
         part = points[place * len(points) // _MAX_POINTS : (place + 1) * len(points) // _MAX_POINTS]
         finite = [y for _, y in part if math.isfinite(y)] or [math.nan]
-        dots.append(
-            _Dot(x=part[len(part) // 2][0], y=sum(finite) / len(finite), low=min(finite), high=max(finite))
-        )
+        dots.append(_Dot(x=part[len(part) // 2][0], y=sum(finite) / len(finite), low=min(finite), high=max(finite)))
     return dots
 
 
@@ -206,13 +210,23 @@ def bar_chart(title: str, names: Sequence[str], values: Sequence[float]) -> Mark
         length = abs(value) / longest * room if math.isfinite(value) else 0.0
         parts.append(
             Markup(
-                '<g><title>{}: {}</title><text class="tick name" x="{:.1f}" y="{:.1f}" text-anchor="end">{}</text>'
+                "<g><title>{}: {}</title>"
+                '<text class="tick name" x="{:.1f}" y="{:.1f}" text-anchor="end">{}</text>'
                 '<rect class="bar" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="14" rx="2"/>'
                 '<text class="tick" x="{:.1f}" y="{:.1f}">{}</text></g>'
             ).format(
-                name, cell_text(value), left - 6, top + 11, shortened(name, label_em),
-                left, top, max(length, 1.0), left + length + 6, top + 11, cell_text(value),
-            )  # fmt: skip
+                name,
+                _amount_text(value),
+                left - 6,
+                top + 11,
+                shortened(name, label_em),
+                left,
+                top,
+                max(length, 1.0),
+                left + length + 6,
+                top + 11,
+                _amount_text(value),
+            )
         )
     return Markup('<svg class="chart" viewBox="0 0 {:g} {:g}" role="img" aria-label="Bar chart, {}">{}</svg>').format(
         _WIDTH, len(names) * row + 6, title, Markup().join(parts)
@@ -220,7 +234,7 @@ def bar_chart(title: str, names: Sequence[str], values: Sequence[float]) -> Mark
 
 
 def heat_map(matrix: Matrix) -> Markup:
-    """Return counts as cells whose colour is the share of their row; counts are written where there is room."""
+    """Return counts as cells whose colour is the share of their row, written where there is room."""
     cell = max(16.0, min(46.0, 520.0 / max(1, len(matrix.column_names))))
     label_em = 14.0
     left = 30 + min(label_em, max((text_width_em(name) for name in matrix.row_names), default=1.0)) * _FONT_PX
@@ -231,9 +245,9 @@ def heat_map(matrix: Matrix) -> Markup:
         Markup('<text class="label" x="{:.1f}" y="12" text-anchor="middle">predicted</text>').format(
             left + cell * len(matrix.column_names) / 2
         ),
-        Markup('<text class="label" transform="translate(11 {:.1f}) rotate(-90)" text-anchor="middle">true</text>').format(
-            top + cell * len(matrix.row_names) / 2
-        ),
+        Markup(
+            '<text class="label" transform="translate(11 {:.1f}) rotate(-90)" text-anchor="middle">true</text>'
+        ).format(top + cell * len(matrix.row_names) / 2),
     ]
     for place, name in enumerate(matrix.column_names):
         x = left + (place + 0.6) * cell
@@ -245,9 +259,16 @@ def heat_map(matrix: Matrix) -> Markup:
     for place, name in enumerate(matrix.row_names):
         parts.append(_heat_row(matrix, place, name, (left, top + place * cell, cell)))
     return Markup(
-        '<svg class="heat" viewBox="0 0 {:.0f} {:.0f}" style="max-width:{:.0f}px;min-width:{:.0f}px" role="img" '
-        'aria-label="{}; rows are the truth, columns the prediction">{}</svg>'
+        '<svg class="heat" viewBox="0 0 {:.0f} {:.0f}" style="max-width:{:.0f}px;min-width:{:.0f}px" '
+        'role="img" aria-label="{}; rows are the truth, columns the prediction">{}</svg>'
     ).format(width, height, width * 1.25, min(width, 620.0) * 0.75, matrix.title, Markup().join(parts))
+
+
+def heat_ink(share: float) -> str:
+    """Return the class of the letters in a cell: the colour that is read best on that much of ``--heat``."""
+    if share < _HEAT_INK[0]:
+        return "weak"
+    return "middle" if share < _HEAT_INK[1] else "strong"
 
 
 def _heat_row(matrix: Matrix, place: int, name: str, box: tuple[float, float, float]) -> Markup:
@@ -266,18 +287,39 @@ def _heat_row(matrix: Matrix, place: int, name: str, box: tuple[float, float, fl
         x = left + column * cell
         parts.append(
             Markup(
-                '<g><title>{} → {}: {} ({:.1%})</title><rect class="cell" x="{:.1f}" y="{:.1f}" width="{:.1f}" '
+                "<g><title>{} → {}: {} ({:.1%})</title>"
+                '<rect class="cell" x="{:.1f}" y="{:.1f}" width="{:.1f}" '
                 'height="{:.1f}" fill-opacity="{:.3f}"/>'
-            ).format(name, matrix.column_names[column], cell_text(value), share, x, top, cell - 1, cell - 1, share)
+            ).format(
+                name,
+                matrix.column_names[column],
+                _amount_text(value),
+                share,
+                x,
+                top,
+                cell - 1,
+                cell - 1,
+                share,
+            )
         )
         if value and font >= 7:  # smaller cannot be read; the title still says it
             parts.append(
-                Markup('<text class="{}" x="{:.1f}" y="{:.1f}" font-size="{:.1f}" text-anchor="middle">{}</text>').format(
-                    "strong" if share > 0.5 else "weak", x + (cell - 1) / 2, top + cell / 2 + font * 0.35, font, text
+                Markup(
+                    '<text class="{}" x="{:.1f}" y="{:.1f}" font-size="{:.1f}" text-anchor="middle">{}</text>'
+                ).format(
+                    heat_ink(share),
+                    x + (cell - 1) / 2,
+                    top + cell / 2 + font * 0.35,
+                    font,
+                    text,
                 )
             )
         parts.append(Markup("</g>"))
     return Markup().join(parts)
+
+
+def _amount_text(value: float) -> str:
+    return number_text(int(value) if math.isfinite(value) and float(value).is_integer() else value)
 
 
 def _count_text(value: float) -> str:

@@ -33,7 +33,7 @@ class Model(Protocol):
         ``targets`` are only for systems whose paper samples by them (two-stage detectors).
         """
 
-    def loss(self, output: Any, targets: Target) -> Mapping[str, Tensor]:
+    def loss(self, output: Any, targets: Any) -> Mapping[str, Tensor]:
         """Return named scalars, already weighted; their sum is what is minimised."""
 
     def decode(self, output: Any, sizes: Int64[Tensor, "batch 2"]) -> Sequence[Prediction]:
@@ -65,6 +65,7 @@ class Dataset(Protocol):
         """Return the target in the pixels of the original file, without any transform (for metrics, drawing)."""
 
 
+@runtime_checkable
 class Metric(Protocol):
     """Sums over images, then one result. ``merge`` adds the sums of another shard."""
 

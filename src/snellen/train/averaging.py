@@ -41,7 +41,7 @@ class ModelAverage:
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
         """Move the average towards the weights of ``model``."""
-        blend = get_ema_multi_avg_fn(warm_decay(self.decay, self.updates))
+        blend = get_ema_multi_avg_fn(warm_decay(self.decay, self.updates))  # type: ignore[no-untyped-call]
         blend(tuple(self.model.parameters()), tuple(model.parameters()), self.updates)
         buffers = list(self.model.buffers())
         if buffers:

@@ -172,8 +172,8 @@ def write_atomically(path: Path, content: Mapping[str, Any], *, keep: Path | Non
         _sync_folder(path.parent)
     except (OSError, RuntimeError) as error:  # torch's archive writer raises RuntimeError on a full disk
         raise CheckpointError(
-            f"{path}: expected to save a checkpoint; got {error}. Free some disk space or allow writing there, "
-            "then resume; the former checkpoint is untouched."
+            f"{path}: expected to save a checkpoint; got {error}. Free some disk space or allow writing "
+            "there, then resume; the former checkpoint is untouched."
         ) from error
 
 

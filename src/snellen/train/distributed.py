@@ -1,4 +1,4 @@
-"""Several processes on one run (torchrun): who am I, and agreeing on numbers. One process needs none of it."""
+"""Several processes on one run (torchrun): who am I, and agreeing on numbers. Alone, nothing happens."""
 
 import os
 from collections.abc import Iterator
@@ -69,7 +69,7 @@ def parallel(model: nn.Module) -> nn.Module:
 
 
 def without_exchange(model: nn.Module, *, skip: bool) -> AbstractContextManager[object]:
-    """Return a context in which gradients stay on their rank if ``skip``: all but the last batch of a step."""
+    """Return a context in which gradients stay on their rank if ``skip`` (all but a step's last batch)."""
     if skip and isinstance(model, DistributedDataParallel):
         return model.no_sync()
     return nullcontext()

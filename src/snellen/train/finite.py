@@ -58,7 +58,7 @@ class FiniteWatch:
         arrived = None
         if self.lags:
             flags = flags.to("cpu", non_blocking=True)
-            arrived = torch.cuda.Event()
+            arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
             arrived.record()
         names = (*losses, "gradient")
         self._looks.append(
@@ -73,7 +73,7 @@ class FiniteWatch:
             if arrived is not None:
                 if wait:
                     arrived.synchronize()
-                elif not arrived.query():
+                elif not arrived.query():  # type: ignore[no-untyped-call]
                     return
             look = self._looks.popleft()
             bad = [name for name, flag in zip(look.names, look.flags.tolist(), strict=True) if flag]

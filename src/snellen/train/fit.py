@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import nn
 
@@ -18,6 +18,7 @@ from snellen.train.state import TrainState, check_fit
 __all__ = ["FitResult", "Observer", "fit", "resumed_state"]
 
 
+@runtime_checkable
 class Observer(Protocol):
     """Whoever wants to know. It sees events and cannot reach the loop."""
 

@@ -4,22 +4,24 @@ import signal
 import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any
 
 __all__ = ["Interruption"]
 
 
 class Interruption:
-    """While entered, the first SIGINT or SIGTERM only sets ``requested``; the second aborts at once.
+    """While entered, SIGINT (Ctrl-C) or SIGTERM only sets ``requested``; a second SIGINT aborts at once.
 
-    Outside the main thread Python forbids signal handlers; there it does nothing.
+    A second SIGTERM does not abort: launchers of several processes send one after every Ctrl-C. Outside the
+    main thread Python forbids signal handlers; there it does nothing.
     """
 
     def __init__(self) -> None:
         self.requested = False
+        self._pressed = False
         self._former: dict[signal.Signals, Callable[[int, FrameType | None], Any] | int | None] = {}
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Interruption":
         """Take the signals over."""
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
@@ -36,6 +38,9 @@ class Interruption:
         self._former.clear()
 
     def _see(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
-            raise KeyboardInterrupt
+        del frame
+        if number == signal.SIGINT:
+            if self._pressed:
+                raise KeyboardInterrupt
+            self._pressed = True
         self.requested = True

@@ -48,18 +48,11 @@ class JsonlLog:
             case Started():
                 self._start(event)
             case StepDone() if event.step % self.every == 0:
-                losses = {name: float(value) for name, value in event.losses.items()}
-                self._write(event, "step", losses=losses, loss=sum(losses.values()), lr=event.lr,
-                            images=event.images, data_wait_s=event.data_wait_s, step_s=event.step_s)  # fmt: skip
+                self._write(event, "step", **_step_figures(event))
             case EpochDone():
-                self._write(event, "epoch_done", losses=dict(event.losses), loss=sum(event.losses.values()),
-                            images=event.images, seconds=event.seconds, skipped=dict(event.skipped))  # fmt: skip
+                self._write(event, "epoch_done", **_epoch_figures(event))
             case Validated():
-                scalars = None if event.results is None else dict(event.results.scalars)
-                headline = None if event.results is None else event.results.headline
-                losses = None if event.losses is None else dict(event.losses)
-                self._write(event, "validated", headline=headline, scalars=scalars, losses=losses,
-                            score=event.score, improved=event.improved)  # fmt: skip
+                self._write(event, "validated", **_validation_figures(event))
             case NonFiniteLoss():
                 self._write(event, "nonfinite_loss", names=event.names, indices=event.indices)
             case CheckpointSaved():
@@ -122,20 +115,47 @@ class TensorBoardLog:
     def close(self) -> None:
         """Write what is left and close the files."""
         if self._writer is not None:
-            self._writer.close()  # type: ignore[no-untyped-call]
+            self._writer.close()
             self._writer = None
 
     def _add(self, points: Mapping[str, float], step: int) -> None:
         if self._writer is None:
             return
         for name, value in points.items():
-            self._writer.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
+            self._writer.add_scalar(name, value, step)
+
+
+def _step_figures(event: StepDone) -> dict[str, Any]:
+    losses = {name: float(value) for name, value in event.losses.items()}
+    figures = {
+        "lr": event.lr,
+        "images": event.images,
+        "data_wait_s": event.data_wait_s,
+        "step_s": event.step_s,
+    }
+    return {"losses": losses, "loss": sum(losses.values()), **figures}
+
+
+def _epoch_figures(event: EpochDone) -> dict[str, Any]:
+    figures = {"images": event.images, "seconds": event.seconds, "skipped": dict(event.skipped)}
+    return {"losses": dict(event.losses), "loss": sum(event.losses.values()), **figures}
+
+
+def _validation_figures(event: Validated) -> dict[str, Any]:
+    results = event.results
+    return {
+        "headline": None if results is None else results.headline,
+        "scalars": None if results is None else dict(results.scalars),
+        "losses": None if event.losses is None else dict(event.losses),
+        "score": event.score,
+        "improved": event.improved,
+    }
 
 
 def _summary_writer(folder: Path, step: int) -> "SummaryWriter":
     from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415
 
-    return SummaryWriter(str(folder), purge_step=step + 1 if step else None)  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(folder), purge_step=step + 1 if step else None)
 
 
 def _lines_before(path: Path, start: Started) -> list[str]:

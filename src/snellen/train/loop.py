@@ -55,7 +55,7 @@ def train(
 
     Nothing is read back from the device inside a step. The work of each batch is seeded by its number, so
     that a run that is broken off and resumed repeats what the unbroken run would have done. While it runs,
-    the first Ctrl-C or SIGTERM lets the step finish, saves, and stops; the second aborts.
+    Ctrl-C or SIGTERM lets the step finish, saves, and stops; a second Ctrl-C aborts.
 
     Args:
         model: With the verb ``loss``, on its device.

@@ -39,7 +39,8 @@ def parameter_groups(model: nn.Module, *, weight_decay: float) -> list[dict[str,
         if isinstance(module, _NORMS)
         for parameter in module.parameters(recurse=False)
     }
-    decayed, spared = [], []
+    decayed: list[nn.Parameter] = []
+    spared: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
@@ -48,8 +49,8 @@ def parameter_groups(model: nn.Module, *, weight_decay: float) -> list[dict[str,
         (spared if spare else decayed).append(parameter)
     if not decayed and not spared:
         raise ConfigError(
-            f"training needs at least one parameter with requires_grad=True; {type(model).__name__} has none. "
-            "Unfreeze the parts that should learn."
+            f"training needs at least one parameter with requires_grad=True; {type(model).__name__} has "
+            "none. Unfreeze the parts that should learn."
         )
     groups: list[dict[str, object]] = [
         {"params": decayed, "weight_decay": weight_decay},

@@ -144,7 +144,7 @@ class ProgressBar:
         )
 
     def _say(self, text: str) -> None:
-        # soft_wrap: a line in a log file must not be broken at a guessed width; markup: names may hold [brackets]
+        # A line in a log file must not be broken at a guessed width, and names may hold [brackets].
         self.console.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
@@ -154,4 +154,5 @@ def _validated_line(event: Validated) -> str:
     loss = ""
     if event.losses is not None and event.results is not None:
         loss = f"  validation loss {sum(event.losses.values()):.4g}"
-    return f"epoch {event.epoch + 1}  validation {name} {value:.4g}{loss}{'  (best so far)' if event.improved else ''}"
+    best = "  (best so far)" if event.improved else ""
+    return f"epoch {event.epoch + 1}  validation {name} {value:.4g}{loss}{best}"

@@ -36,7 +36,7 @@ def cosine_factor(step: int, *, steps: int, final: float) -> float:
 
 
 def multistep_factor(step: int, *, milestones: Sequence[int], factor: float) -> float:
-    """Return ``factor`` to the power of the number of milestones (in steps, ascending) reached at ``step``."""
+    """Return ``factor`` to the power of the number of milestones (steps, ascending) reached at ``step``."""
     return float(factor ** bisect_right(milestones, step))
 
 

@@ -103,6 +103,6 @@ class TrainSettings:
         _require("ema_decay", decay, decay is None or 0 <= decay < 1, "in [0, 1), or None")
 
 
-def _require(name: str, value: float | None, holds: bool, expected: str) -> None:  # noqa: FBT001
+def _require(name: str, value: object, holds: bool, expected: str) -> None:  # noqa: FBT001
     if not holds:
         raise ConfigError(f"{name} must be {expected}; got {value!r} in TrainSettings. Change {name}.")

@@ -1,7 +1,7 @@
 """What must survive a break: position, optimizer, average, and what was best."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -55,13 +55,13 @@ class TrainState:
     progress: Progress
 
     @classmethod
-    def fresh(cls, model: nn.Module, settings: TrainSettings) -> Self:
+    def fresh(cls, model: nn.Module, settings: TrainSettings) -> "TrainState":
         """Return the state before the first step; lays ``model`` out as ``settings`` say.
 
         Move the model to its device before: the optimizer's state lies where the parameters are.
         """
         if settings.channels_last:
-            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+            model.to(memory_format=torch.channels_last)
         decay = settings.ema_decay
         return cls(
             optimizer=make_optimizer(model, settings),
@@ -97,7 +97,7 @@ class TrainState:
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(
                 f"{checkpoint.path}: expected the checkpoint of this very model; got one that does not fit: "
-                f"{error}. Build the model as it was (same name, classes and frozen parts), or start a new run."
+                f"{error}. Build the model as it was (name, classes, frozen parts), or start a new run."
             ) from error
         progress = Progress(**content["progress"])
         progress.loss_sums = {name: value.to(device) for name, value in progress.loss_sums.items()}
@@ -118,6 +118,6 @@ def check_fit(checkpoint: Checkpoint, settings: TrainSettings, *, batches_per_ep
     if differing:
         raise CheckpointError(
             f"{checkpoint.path}: expected the settings of the run to be resumed; got others: "
-            f"{'; '.join(differing)}. Resume with the settings as they were (and the same data and batch size), "
-            "or start a new run in another folder, from these weights if you like."
+            f"{'; '.join(differing)}. Resume with the settings as they were (and the same data and batch "
+            "size), or start a new run in another folder, from these weights if you like."
         )

@@ -52,6 +52,7 @@ class Stepper:
         self.settings = settings
         self.device = next(model.parameters()).device
         self.trained = [parameter for group in state.optimizer.param_groups for parameter in group["params"]]
+        self.skips_on_device = self.device.type == "cuda"
         self._forward = parallel(model)
         self._rank = current_ranks().rank
 
@@ -87,7 +88,7 @@ class Stepper:
         """
         for group in self.state.optimizer.param_groups:
             group["lr"] = lr
-        if self.device.type == "cuda":
+        if self.skips_on_device:
             self.state.optimizer.found_inf = skip.float()  # type: ignore[attr-defined]
         elif bool(skip):
             return False

@@ -4,14 +4,26 @@ import re
 
 import pytest
 import torch
-from torchvision.models.detection import fasterrcnn_resnet50_fpn
+import torchvision
+from torchvision.models._utils import IntermediateLayerGetter
+from torchvision.models.detection import FasterRCNN, fasterrcnn_resnet50_fpn
 from torchvision.models.detection._utils import BalancedPositiveNegativeSampler
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
+from torchvision.ops import MultiScaleRoIAlign
 
-from snellen.models.detection import TwoStage, faster_rcnn_r50_fpn
+from snellen.models.detection import (
+    ProposalSettings,
+    RegionSettings,
+    TwoStage,
+    faster_rcnn_r50_c4,
+    faster_rcnn_r50_fpn,
+)
 from snellen.structures import Batch, BoxTarget, Sample
 
-SIZES = ((192, 256), (160, 224))
+SIZES = ((128, 192), (112, 160))
 NUM_CLASSES = 5
+FEW = 24  # regions per image of the C4 form, whose head is heavy
 
 
 def first_ones(shape, device=None):
@@ -37,14 +49,14 @@ def batch_of_two(seed: int = 0) -> Batch:
     samples = []
     for index, (height, width) in enumerate(SIZES):
         corner = torch.rand(4 + index, 2, generator=generator) * torch.tensor([width * 0.6, height * 0.6])
-        side = torch.rand(4 + index, 2, generator=generator) * 70 + 12
+        side = torch.rand(4 + index, 2, generator=generator) * 60 + 12
         boxes = torch.cat([corner, torch.minimum(corner + side, torch.tensor([float(width), float(height)]))], dim=1)
         count = len(boxes)
         samples.append(
             Sample(
                 image=torch.randint(0, 256, (3, height, width), dtype=torch.uint8, generator=generator),
                 target=BoxTarget(
-                    boxes=boxes,
+                    boxes=boxes.double(),
                     labels=torch.randint(0, NUM_CLASSES, (count,), generator=generator),
                     valid=torch.ones(count, dtype=torch.bool),
                     ignored=torch.zeros(count, dtype=torch.bool),
@@ -61,37 +73,96 @@ def as_torchvision(batch: Batch):
     images, targets = [], []
     for row in range(len(batch)):
         height, width = batch.images.sizes[row].tolist()
-        images.append(batch.images.pixels[row, :, :height, :width].float() / 255)
+        images.append(batch.images.pixels[row, :, :height, :width].double() / 255)
         valid = batch.targets.valid[row]
         targets.append({"boxes": batch.targets.boxes[row][valid], "labels": batch.targets.labels[row][valid] + 1})
     return images, targets
 
 
-@pytest.fixture(scope="module")
-def pair():
-    torch.manual_seed(0)
-    theirs = fasterrcnn_resnet50_fpn(
+class OneMapPool(MultiScaleRoIAlign):
+    """torchvision's RoIPool, in the place of its MultiScaleRoIAlign, which its detector insists on."""
+
+    def __init__(self):
+        super().__init__(["0"], 14, 2)
+
+    def forward(self, features, boxes, image_shapes):
+        return torchvision.ops.roi_pool(features["0"], boxes, 14, 1 / 16)
+
+
+def their_fpn():
+    return fasterrcnn_resnet50_fpn(
         weights=None, weights_backbone=None, num_classes=NUM_CLASSES + 1, min_size=1, max_size=10_000
     )
+
+
+def their_c4():
+    net = torchvision.models.resnet50(weights=None)
+    body = IntermediateLayerGetter(net, {"layer3": "0"})
+    body.out_channels = 1024
+    return FasterRCNN(
+        body,
+        rpn_anchor_generator=AnchorGenerator(((32, 64, 128, 256, 512),), ((0.5, 1.0, 2.0),)),
+        box_roi_pool=OneMapPool(),
+        box_head=torch.nn.Sequential(net.layer4, torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()),
+        box_predictor=FastRCNNPredictor(2048, NUM_CLASSES + 1),
+        box_batch_size_per_image=FEW,
+        rpn_post_nms_top_n_train=4 * FEW,
+        rpn_post_nms_top_n_test=FEW,
+        min_size=1,
+        max_size=10_000,
+    )
+
+
+def our_names(state):
+    names = (*TwoStage.foreign_names, (r"^region_head\.0\.", "region_head.stage."))
+    renamed = {}
+    for key, value in state.items():
+        for pattern, replacement in names:
+            key = re.sub(pattern, replacement, key)  # noqa: PLW2901
+        renamed[key] = value
+    return renamed
+
+
+@pytest.fixture(scope="module", params=["fpn", pytest.param("c4", marks=pytest.mark.slow)])
+def built_pair(request):
+    """Ours and theirs with one state dict, in float64.
+
+    In float32 the two round differently, suppression turns a difference in the last bit into another box, and
+    the sample of regions changes with it: what is compared then is luck.
+    """
+    torch.manual_seed(0)
+    theirs = {"fpn": their_fpn, "c4": their_c4}[request.param]()
+    ours = {"fpn": faster_rcnn_r50_fpn, "c4": faster_rcnn_r50_c4}[request.param](NUM_CLASSES)
+    if request.param == "c4":
+        ours.settings = RegionSettings(slots=FEW)
+        ours.proposals.settings = ProposalSettings(after_nms_train=4 * FEW, after_nms_test=FEW)
     theirs.transform.resize = lambda image, target: (image, target)  # the images come at their final size
     with torch.no_grad():  # statistics that fit, and larger logits than at the start, so that scores differ
         for layer in theirs.modules():
             if isinstance(layer, torch.nn.BatchNorm2d):
                 layer.momentum = 1.0
-        theirs(*as_torchvision(batch_of_two()))
+        theirs.double()(*as_torchvision(batch_of_two()))
         theirs.roi_heads.box_predictor.cls_score.weight.mul_(10)
-        theirs.rpn.head.cls_logits.weight.mul_(5)
-    ours = faster_rcnn_r50_fpn(NUM_CLASSES)
-    state = {}
-    for key, value in theirs.state_dict().items():
-        for pattern, replacement in TwoStage.foreign_names:
-            key = re.sub(pattern, replacement, key)  # noqa: PLW2901
-        state[key] = value
-    ours.load_state_dict(state)
+        theirs.rpn.get_submodule("head.cls_logits").weight.mul_(5)
+    ours.double().load_state_dict(our_names(theirs.state_dict()))
+    theirs.transform.image_mean = (ours.normalize.offset / 255).flatten().tolist()  # as rounded by float32
+    theirs.transform.image_std = (1 / ours.normalize.factor / 255).flatten().tolist()
     return ours, theirs
 
 
-def test_losses_are_torchvisions(pair, monkeypatch):
+@pytest.fixture
+def pair(built_pair):
+    """The two as they were built: a training step moves the statistics of the batch norms."""
+    ours, theirs = built_pair
+    state = {key: value.clone() for key, value in theirs.state_dict().items()}
+    yield ours, theirs
+    theirs.load_state_dict(state)
+    ours.load_state_dict(our_names(state))
+    for model in (ours, theirs):
+        model.zero_grad()
+
+
+def test_losses_and_gradients_are_torchvisions(pair, monkeypatch):
     ours, theirs = pair
     monkeypatch.setattr(BalancedPositiveNegativeSampler, "__call__", first_sampled)
     monkeypatch.setattr(ours, "priority", first_ones)
@@ -108,18 +179,13 @@ def test_losses_are_torchvisions(pair, monkeypatch):
         "box": "loss_box_reg",
     }
     for mine, other in names.items():
-        torch.testing.assert_close(got[mine], expected[other], rtol=1e-4, atol=1e-4)
+        assert expected[other] > 0
+        torch.testing.assert_close(got[mine], expected[other], rtol=1e-6, atol=1e-6)
     sum(expected.values()).backward()
     sum(got.values()).backward()
-    head, body = theirs.roi_heads.box_head.fc6, theirs.backbone.body
-    assert relative_error(ours.region_head.fc6.weight.grad, head.weight.grad) < 2e-3
-    assert relative_error(ours.proposals.conv.weight.grad, theirs.rpn.head.conv[0][0].weight.grad) < 2e-3
-    # Batch norms over two images at random weights amplify the rounding of float32 on the way down.
-    assert relative_error(ours.backbone.layer1[0].conv1.weight.grad, body.layer1[0].conv1.weight.grad) < 5e-2
-
-
-def relative_error(got, expected):
-    return float((got - expected).norm() / expected.norm())
+    gradients = our_names({name: value.grad for name, value in theirs.named_parameters()})
+    for name, value in ours.named_parameters():
+        assert (value.grad - gradients[name]).norm() <= 1e-5 * gradients[name].norm() + 1e-9, name
 
 
 def test_detections_are_torchvisions(pair):
@@ -133,14 +199,15 @@ def test_detections_are_torchvisions(pair):
     assert sum(len(one["boxes"]) for one in expected) > 20
     assert torch.cat([one["scores"] for one in expected]).std() > 0.02
     for mine, other in zip(got, expected, strict=True):
-        torch.testing.assert_close(mine.scores, other["scores"], rtol=1e-4, atol=1e-4)
-        # Scores that tie to 1e-6 may change places, so each of theirs is looked up among ours.
-        rows = torch.cdist(with_label(other["boxes"], other["labels"]), with_label(mine.boxes, mine.labels + 1)).argmin(1)
+        torch.testing.assert_close(mine.scores, other["scores"], rtol=1e-6, atol=1e-6)
+        # Scores that tie may change places, so each of theirs is looked up among ours.
+        rows = torch.cdist(with_label(other["boxes"], other["labels"]), with_label(mine.boxes, mine.labels + 1)).argmin(
+            1
+        )
         assert len(rows.unique()) == len(rows)
         assert torch.equal(mine.labels[rows] + 1, other["labels"])
-        sides = torch.tensor([256.0, 192.0, 256.0, 192.0])  # of the canvas
-        torch.testing.assert_close(mine.boxes[rows] / sides, other["boxes"] / sides, rtol=1e-4, atol=1e-4)
-        torch.testing.assert_close(mine.scores[rows], other["scores"], rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(mine.boxes[rows], other["boxes"], rtol=1e-6, atol=1e-5)
+        torch.testing.assert_close(mine.scores[rows], other["scores"], rtol=1e-6, atol=1e-6)
 
 
 def with_label(boxes, labels):

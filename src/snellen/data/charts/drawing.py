@@ -69,7 +69,7 @@ def draw_chart(spec: ChartSpec, index: int, *, split: Split = "train") -> Chart:
     shift = spec.faults.test_light_shift if split == "test" else 0.0
     return Chart(
         image=_as_photographed(pixels, spec.difficulty, shift, rng),
-        letters=tuple(letter for letter in letters if letter is not None),
+        letters=tuple(letters),
     )
 
 
@@ -105,8 +105,8 @@ def _with_card(picture: Image.Image, placed: Sequence[Placement], rng: np.random
 
 def _draw_letter(
     pixels: NDArray[np.float32], placement: Placement, spec: ChartSpec, rng: np.random.Generator
-) -> ChartLetter | None:
-    """Paint one letter into ``pixels`` and return what can be seen of it, or None if nothing can."""
+) -> ChartLetter:
+    """Paint one letter into ``pixels`` and return what can be seen of it."""
     text = spec.letters[placement.label]
     coverage, (left, top) = letter_coverage(
         text, height=placement.height, angle_deg=placement.angle_deg, centre=placement.centre
@@ -122,10 +122,8 @@ def _draw_letter(
     patch = pixels[top : top + coverage.shape[0], left : left + coverage.shape[1]]
     patch += coverage[..., None] * (_colour(patch, spec.difficulty, rng) - patch)
 
-    seen = coverage >= _COVERED
+    seen = coverage >= min(_COVERED, float(coverage.max()))  # the finest strokes never cover half a pixel
     seen_rows, seen_columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
-    if not len(seen_rows):
-        return None
     y1, y2, x1, x2 = (
         int(seen_rows[0]),
         int(seen_rows[-1]) + 1,
@@ -152,7 +150,7 @@ def _colour(patch: NDArray[np.float32], difficulty: float, rng: np.random.Genera
     grey = local + distance * room_up if is_lighter else local - distance * room_down
     tint = rng.uniform(-1, 1, size=3) * 60  # grey values; colourful, but the grey value decides
     colour = grey + tint - float(tint @ _GREY)
-    return np.clip(colour, 0, 255).astype(np.float32)
+    return np.array(np.clip(colour, 0, 255), dtype=np.float32)
 
 
 def _gap(shape: tuple[int, ...], difficulty: float, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -162,15 +160,14 @@ def _gap(shape: tuple[int, ...], difficulty: float, rng: np.random.Generator) ->
     along = (columns - shape[1] / 2) * np.cos(turn) + (rows - shape[0] / 2) * np.sin(turn)
     middle = rng.uniform(-0.3, 0.3) * min(shape)
     half_width = rng.uniform(0.02, 0.03 + 0.09 * difficulty) * min(shape)
-    return (np.abs(along - middle) > half_width).astype(np.float32)
+    return np.asarray(np.abs(along - middle) > half_width, dtype=np.float32)
 
 
 def _as_photographed(
     pixels: NDArray[np.float32], difficulty: float, light_shift: float, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    noise = rng.standard_normal(pixels.shape[:2], dtype=np.float32) * (
-        2 + 10 * difficulty * float(rng.random())
-    )
+    amount = 2 + 10 * difficulty * float(rng.random())  # grey values
+    noise = rng.standard_normal(pixels.shape[:2], dtype=np.float32) * amount
     shifted = pixels + (noise + 255 * light_shift)[..., None]
     image = Image.fromarray(np.clip(shifted, 0, 255).astype(np.uint8))
     radius = 1.2 * difficulty * float(rng.random())

@@ -99,7 +99,7 @@ _PARTS: dict[str, tuple[Polygon, ...]] = {
         ((2, 1), (3, 1), (4.1, 5), (3.1, 5)),
         ((4, 0), (5, 0), (4.1, 5), (3.1, 5)),
     ),
-    "X": (_slant((0, 0), (3.65, 5)), _slant((3.65, 0), (0, 5))),
+    "X": (_slant((0, 0), (3.75, 5)), _slant((3.75, 0), (0, 5))),
     "Y": (
         _block(2, 2.2, 3, 5),
         ((0, 0), (1.2, 0), (3, 2.8), (2, 2.8)),
@@ -140,13 +140,13 @@ def _filled(polygons: Iterable[NDArray[np.float64]]) -> tuple[NDArray[np.float32
     parts = list(polygons)
     low = np.min([part.min(axis=0) for part in parts], axis=0)
     high = np.max([part.max(axis=0) for part in parts], axis=0)
-    left, top = floor(low[0]), floor(low[1])
-    size = (ceil(high[0]) - left + 1, ceil(high[1]) - top + 1)
+    left, top = floor(float(low[0])), floor(float(low[1]))
+    size = (ceil(float(high[0])) - left + 1, ceil(float(high[1])) - top + 1)
     canvas = Image.new("L", (size[0] * SUPERSAMPLING, size[1] * SUPERSAMPLING))
     pen = ImageDraw.Draw(canvas)
     for part in parts:
         # PIL counts the centre of the first sub-pixel as 0.
         points = (part - (left, top)) * SUPERSAMPLING - 0.5
         pen.polygon([(float(x), float(y)) for x, y in points], fill=255)
-    patch = np.asarray(canvas.reduce(SUPERSAMPLING), dtype=np.float32) / 255
+    patch = np.asarray(canvas.reduce(SUPERSAMPLING), dtype=np.float32) / np.float32(255)
     return patch, (left, top)

@@ -30,8 +30,12 @@ class Placement:
     @property
     def reach(self) -> float:
         """Half the side of the upright square around the turned letter."""
-        angle = self.angle_deg * pi / 180
-        return self.height / 2 * (abs(cos(angle)) + abs(sin(angle))) + _MARGIN
+        return _reach(self.height, self.angle_deg)
+
+
+def _reach(height: float, angle_deg: float) -> float:
+    angle = angle_deg * pi / 180
+    return height / 2 * (abs(cos(angle)) + abs(sin(angle))) + _MARGIN
 
 
 def placements(spec: ChartSpec, rng: np.random.Generator) -> tuple[tuple[Placement, ...], bool]:
@@ -59,7 +63,7 @@ def _height(spec: ChartSpec, rng: np.random.Generator) -> float:
     if rng.random() < spec.faults.tiny:
         return float(rng.uniform(*_TINY_HEIGHT))
     smallest, greatest = spec.letter_height
-    greatest = min(greatest, min(spec.size) / 1.5)  # a turned letter with its margin must fit
+    greatest = min(greatest, (min(spec.size) - 2 * _MARGIN) / 1.5)  # a turned letter with its margin must fit
     return exp(rng.uniform(log(smallest), log(max(greatest, smallest))))
 
 
@@ -70,14 +74,15 @@ def _scattered(
     letter_heights = sorted((_height(spec, rng) for _ in labels), reverse=True)
     placed: list[Placement] = []
     for label, angle, letter_height in zip(labels, angles, letter_heights, strict=True):
+        reach = _reach(letter_height, float(angle))
         for _ in range(_TRIES):
             trial = Placement(
                 label=int(label),
                 height=letter_height,
                 angle_deg=float(angle),
-                centre=(float(rng.uniform(0, width)), float(rng.uniform(0, height))),
+                centre=(float(rng.uniform(reach, width - reach)), float(rng.uniform(reach, height - reach))),
             )
-            if _is_inside(trial, spec.size) and not any(_is_touching(trial, other) for other in placed):
+            if not any(_is_touching(trial, other) for other in placed):
                 placed.append(trial)
                 break
     return tuple(placed)

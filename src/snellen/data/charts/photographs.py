@@ -17,7 +17,7 @@ from snellen.errors import MissingExtraError
 
 __all__ = ["background"]
 
-# Public domain, CC0 or without known restrictions, says scikit-image's documentation; none shows printed letters.
+# Free of known restrictions, by scikit-image's documentation; none shows printed letters.
 _PHOTOGRAPHS: Mapping[Split, tuple[str, ...]] = MappingProxyType(
     {
         "train": (

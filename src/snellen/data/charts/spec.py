@@ -102,7 +102,7 @@ class ChartSpec:
                 f"ChartSpec.letter_height must be (smallest, greatest) in pixels, from 4 on; "
                 f"got {self.letter_height}."
             )
-        if min(self.size) < 1.5 * self.letter_height[0]:
+        if min(self.size) < 1.5 * self.letter_height[0] + 4:  # turned, and with a margin
             raise InputError(
                 f"ChartSpec.size {self.size} has no room for a letter of {self.letter_height[0]} px; "
                 "take larger images or smaller letters."

@@ -46,8 +46,8 @@ def write_charts(
 ) -> Path:
     """Write a data set of eye charts in the format usual for its task.
 
-    Detection gives COCO JSON (``annotations/instances_train.json``, images in ``train/``, and so on for ``val``
-    and ``test``, with masks as run lengths); classification gives ``labels.csv`` with the columns
+    Detection gives COCO JSON (``annotations/instances_train.json``, images in ``train/``, likewise for
+    ``val`` and ``test``, with masks as run lengths); classification gives ``labels.csv`` with the columns
     ``path,label,split,letter_height``; segmentation gives ``train/images``, ``train/masks`` (index PNG, 0 is
     background) and ``classes.txt``.
 
@@ -120,7 +120,8 @@ def _write_detection(root: Path, spec: ChartSpec, counts: Mapping[Split, int]) -
     height, width = spec.size
     categories = [{"id": number, "name": text} for number, text in enumerate(spec.letters, start=1)]
     for split, count in counts.items():
-        images, annotations = [], []
+        images: list[dict[str, object]] = []
+        annotations: list[dict[str, object]] = []
         for number, page in enumerate(_pages(root / split, spec, split, count, counts["train"]), start=1):
             text = "".join(letter.text for letter in page.chart.letters)
             images.append(

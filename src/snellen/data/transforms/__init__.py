@@ -1,1 +1,61 @@
-"""TODO."""
+"""Transforms of samples: torchvision's for one image, our own for several, and presets."""
+
+from snellen.data.transforms.colour import colour_jitter, gaussian_blur, photometric_distort
+from snellen.data.transforms.geometry import (
+    ResizeExact,
+    ResizeShortSide,
+    affine,
+    center_crop,
+    horizontal_flip,
+    iou_crop,
+    random_crop,
+    random_resized_crop,
+    scale_jitter,
+    short_side_size,
+    vertical_flip,
+    zoom_out,
+)
+from snellen.data.transforms.mixing import CopyPaste, Mix, Mixing, MixUp, Mosaic
+from snellen.data.transforms.presets import (
+    DEFAULT_STRENGTH,
+    evaluation_transform,
+    max_side_of,
+    training_transform,
+)
+from snellen.data.transforms.transform import (
+    MIN_VISIBLE,
+    Compose,
+    TorchvisionTransform,
+    Transform,
+)
+
+__all__ = [
+    "DEFAULT_STRENGTH",
+    "MIN_VISIBLE",
+    "Compose",
+    "CopyPaste",
+    "Mix",
+    "MixUp",
+    "Mixing",
+    "Mosaic",
+    "ResizeExact",
+    "ResizeShortSide",
+    "TorchvisionTransform",
+    "Transform",
+    "affine",
+    "center_crop",
+    "colour_jitter",
+    "evaluation_transform",
+    "gaussian_blur",
+    "horizontal_flip",
+    "iou_crop",
+    "max_side_of",
+    "photometric_distort",
+    "random_crop",
+    "random_resized_crop",
+    "scale_jitter",
+    "short_side_size",
+    "training_transform",
+    "vertical_flip",
+    "zoom_out",
+]

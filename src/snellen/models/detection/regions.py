@@ -10,6 +10,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
+from snellen.models.detection.rpn import at_least_float32
 from snellen.ops import pyramid_level, pyramid_roi_align, roi_pool
 from snellen.structures import FeatureSpec, TensorRecord
 
@@ -49,7 +50,10 @@ class PyramidAlign(nn.Module):
         self.sampling = sampling
 
     def forward(
-        self, features: Mapping[str, Tensor], boxes: Float[Tensor, "num_regions 4"], image: Int64[Tensor, " num_regions"]
+        self,
+        features: Mapping[str, Tensor],
+        boxes: Float[Tensor, "num_regions 4"],
+        image: Int64[Tensor, " num_regions"],
     ) -> Float[Tensor, "num_regions channels output output"]:
         """Return the features of each region."""
         lowest, highest = (stride.bit_length() - 1 for stride in (self.strides[0], self.strides[-1]))
@@ -81,11 +85,18 @@ class SingleMapPool(nn.Module):
         self.output_size = output_size
 
     def forward(
-        self, features: Mapping[str, Tensor], boxes: Float[Tensor, "num_regions 4"], image: Int64[Tensor, " num_regions"]
+        self,
+        features: Mapping[str, Tensor],
+        boxes: Float[Tensor, "num_regions 4"],
+        image: Int64[Tensor, " num_regions"],
     ) -> Float[Tensor, "num_regions channels output output"]:
         """Return the features of each region."""
         return roi_pool(
-            features[self.feature.name].float(), boxes, image, output_size=self.output_size, scale=1 / self.feature.stride
+            at_least_float32(features[self.feature.name]),
+            boxes,
+            image,
+            output_size=self.output_size,
+            scale=1 / self.feature.stride,
         )
 
 
@@ -98,9 +109,9 @@ class RegionPredictor(nn.Module):
         self.offsets = nn.Linear(channels, (num_classes + 1) * 4)
 
     def forward(self, hidden: Float[Tensor, "num_regions channels"]) -> RegionLogits:
-        """Return the verdicts in float32."""
-        offsets = self.offsets(hidden).float()
-        return RegionLogits(classes=self.classes(hidden).float(), offsets=offsets.view(len(offsets), -1, 4))
+        """Return the verdicts, in float32 even where the layers compute in half precision."""
+        offsets = at_least_float32(self.offsets(hidden))
+        return RegionLogits(classes=at_least_float32(self.classes(hidden)), offsets=offsets.view(len(offsets), -1, 4))
 
 
 class TwoMlpHead(nn.Module):

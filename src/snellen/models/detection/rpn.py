@@ -27,7 +27,7 @@ from snellen.ops import (
 )
 from snellen.structures import BoxTarget, FeatureSpec, ImageBatch, TensorRecord
 
-__all__ = ["ProposalOutput", "ProposalSettings", "Regions", "RegionProposalNetwork"]
+__all__ = ["ProposalOutput", "ProposalSettings", "RegionProposalNetwork", "Regions"]
 
 # An anchor that lies in a crowd or a difficult object by more than this is not background.
 IGNORED_FROM = 0.5  # share of the anchor's area
@@ -119,8 +119,8 @@ class RegionProposalNetwork(nn.Module):
         depths = {spec.channels for spec in features}
         if len(depths) != 1 or len(sizes) != len(features) or len({len(row) for row in sizes}) != 1:
             raise ConfigError(
-                "a region proposal network expects maps of one depth and equally many anchor sizes for each map; "
-                f"got depths {sorted(depths)}, {len(features)} maps and sizes {list(sizes)}"
+                "a region proposal network expects maps of one depth and equally many anchor sizes for each "
+                f"map; got depths {sorted(depths)}, {len(features)} maps and sizes {list(sizes)}"
             )
         channels = depths.pop()
         self.names = tuple(spec.name for spec in features)
@@ -146,12 +146,16 @@ class RegionProposalNetwork(nn.Module):
             stride = (canvas[0] // rows, canvas[1] // columns)
             anchors.append(grid_anchors(getattr(self, f"base_{level}"), (rows, columns), stride))
             # [B, anchors, H, W] -> [B, H * W * anchors]
-            objectness.append(self.objectness(hidden).permute(0, 2, 3, 1).flatten(1).float())
-            offsets.append(self.offsets(hidden).permute(0, 2, 3, 1).reshape(len(images), -1, 4).float())
+            objectness.append(at_least_float32(self.objectness(hidden).permute(0, 2, 3, 1).flatten(1)))
+            offset = self.offsets(hidden).permute(0, 2, 3, 1).reshape(len(images), -1, 4)
+            offsets.append(at_least_float32(offset))
         output = ProposalOutput(
-            anchors=torch.cat(anchors), objectness=torch.cat(objectness, dim=1), offsets=torch.cat(offsets, dim=1)
+            anchors=torch.cat(anchors),
+            objectness=torch.cat(objectness, dim=1),
+            offsets=torch.cat(offsets, dim=1),
         )
-        return output, self.propose(output, [len(level) for level in anchors], images)
+        with torch.autocast(images.pixels.device.type, enabled=False):  # it only adds a dispatch to each small op
+            return output, self.propose(output, [len(level) for level in anchors], images)
 
     @torch.no_grad()
     def propose(self, output: ProposalOutput, per_level: Sequence[int], images: ImageBatch) -> Regions:
@@ -181,7 +185,9 @@ class RegionProposalNetwork(nn.Module):
             num_groups=batch * len(per_level),
         ).view_as(score)
         best, index = score.masked_fill(~kept, -torch.inf).topk(min(after, score.shape[1]), dim=1)
-        return Regions(boxes=box.gather(1, index[..., None].expand(-1, -1, 4)), valid=best > -torch.inf)
+        valid = best > -torch.inf
+        # Zeros on padding rows: whatever a network gone mad said there must not reach the second stage.
+        return Regions(boxes=pick(box, index).masked_fill(~valid[..., None], 0.0), valid=valid)
 
     def loss(self, output: ProposalOutput, targets: BoxTarget) -> dict[str, Tensor]:
         """Return ``objectness`` (cross-entropy) and ``proposal_box`` (smooth L1) over a sample of anchors.
@@ -220,6 +226,11 @@ class RegionProposalNetwork(nn.Module):
             "objectness": (objectness * drawn.valid).sum() / count,
             "proposal_box": (distance * drawn.positive).sum() / count,
         }
+
+
+def at_least_float32(values: Tensor) -> Tensor:
+    """Return half precision as float32 and the rest as it is."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def pick(boxes: Float[Tensor, "batch num_boxes 4"], index: Tensor) -> Float[Tensor, "batch picked 4"]:

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from snellen.ops import is_larger_than, kept_by_nms, scale_boxes
+from snellen.ops import clip_boxes, is_larger_than, kept_by_nms, scale_boxes
 from snellen.structures import Detections
 
 __all__ = ["best_detections"]
@@ -44,9 +44,10 @@ def best_detections(
     kept = kept[score[kept].argsort(descending=True, stable=True)]
     kept = kept[image[kept].argsort(stable=True)]  # by image, then best first
     image, box, score, label = image[kept], box[kept], score[kept], label[kept]
-    box = scale_boxes(box[:, None], from_sizes[image], to_sizes[image])[:, 0]
+    box = scale_boxes(box[:, None], from_sizes[image], to_sizes[image])
+    box = clip_boxes(box, to_sizes[image])[:, 0]  # 500 * (333 / 500) may round to more than 333
     counts = torch.bincount(image, minlength=batch).tolist()
     return [
         Detections(boxes=b[:max_detections], scores=s[:max_detections], labels=k[:max_detections])
-        for b, s, k in zip(box.split(counts), score.split(counts), label.split(counts), strict=True)
+        for b, s, k in zip(*(torch.split(part, counts) for part in (box, score, label)), strict=True)
     ]

@@ -92,13 +92,13 @@ class TwoStage(nn.Module):
         settings: Sampling and selection.
 
     Source:
-        Ren et al. 2015 (Faster R-CNN), https://arxiv.org/abs/1506.01497, trained by approximate joint training
-        (section 3.2): regions are constants to the second stage.
+        Ren et al. 2015 (Faster R-CNN), https://arxiv.org/abs/1506.01497, trained by approximate joint
+        training (section 3.2): regions are constants to the second stage.
     """
 
     target_type = BoxTarget
     # torchvision's names, so that its checkpoints load.
-    foreign_names = (
+    foreign_names: tuple[tuple[str, str], ...] = (
         (r"^backbone\.body\.", "backbone."),
         (r"^backbone\.fpn\.", "neck."),
         (r"^rpn\.head\.conv\.0\.0\.", "proposals.conv."),
@@ -138,8 +138,8 @@ class TwoStage(nn.Module):
 
         Args:
             images: Bytes on a canvas.
-            targets: In training, regions are sampled by them (and the objects' own boxes are added). In evaluation
-                they only add what ``loss`` needs and change no verdict.
+            targets: In training, regions are sampled by them (and the objects' own boxes are added). In
+                evaluation they only add what ``loss`` needs and change no verdict.
         """
         features = self.backbone(self.normalize(images))
         if self.neck is not None:
@@ -169,7 +169,8 @@ class TwoStage(nn.Module):
         wanted = targets.valid & ~targets.ignored
         if self.training:
             regions = Regions(
-                boxes=torch.cat([regions.boxes, targets.boxes], dim=1), valid=torch.cat([regions.valid, wanted], dim=1)
+                boxes=torch.cat([regions.boxes, targets.boxes], dim=1),
+                valid=torch.cat([regions.valid, wanted], dim=1),
             )
         else:
             regions = trimmed(regions)

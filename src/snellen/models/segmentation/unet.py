@@ -50,9 +50,9 @@ class UNet(nn.Module):
         ConfigError: If there are too many classes, or not one decoder step per feature.
 
     Source:
-        Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597. Differs: the encoder is a backbone,
-        convolutions are padded, steps up are nearest neighbour and two 3×3 convolutions with batch norm; these
-        are the shapes of ``segmentation_models_pytorch.Unet``.
+        Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597. Differs: the encoder is a backbone, the
+        convolutions are padded, a step up is nearest neighbour and two 3×3 convolutions with batch norm; so
+        does ``segmentation_models_pytorch.Unet``, whose weights fit.
     """
 
     target_type = MaskTarget

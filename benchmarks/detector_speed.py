@@ -1,0 +1,191 @@
+"""Time a training step and an inference of Faster R-CNN against torchvision's: same weights, inputs and settings.
+
+    python benchmarks/detector_speed.py --models r50 mobilenet --batches 2 8
+
+The variants take turns (round robin), so that their ratios share the machine's mood; medians are printed, one JSON line
+for each row. "snellen fp32" computes in the peer's precision; "snellen default" is what a user gets on this machine.
+"""
+
+import argparse
+import contextlib
+import json
+import platform
+import re
+import statistics
+import time
+
+import torch
+import torchvision
+from torchvision.models.detection import FasterRCNN, fasterrcnn_resnet50_fpn
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.backbone_utils import BackboneWithFPN
+from torchvision.ops import MultiScaleRoIAlign
+
+from snellen.models.detection import RegionSettings, TwoStage, faster_rcnn_mobilenet_v2_fpn, faster_rcnn_r50_fpn
+from snellen.models.detection.rpn import ProposalSettings
+from snellen.structures import BoxTarget, ImageBatch
+from snellen.train.precision import best_precision
+
+NUM_CLASSES = 90
+
+
+def peer(name: str, size: int):
+    if name == "r50":
+        return fasterrcnn_resnet50_fpn(
+            weights=None, weights_backbone=None, num_classes=NUM_CLASSES + 1, min_size=size, max_size=size
+        )
+    net = torchvision.models.mobilenet_v2(weights=None).features
+    body = BackboneWithFPN(net, {"6": "0", "13": "1", "18": "2"}, [32, 96, 1280], 256)
+    return FasterRCNN(
+        body,
+        num_classes=NUM_CLASSES + 1,
+        min_size=size,
+        max_size=size,
+        rpn_anchor_generator=AnchorGenerator(((32,), (64,), (128,), (256,)), ((0.5, 1.0, 2.0),) * 4),
+        box_roi_pool=MultiScaleRoIAlign(["0", "1", "2"], 7, 2),
+    )
+
+
+def ours(name: str, state):
+    model = {"r50": faster_rcnn_r50_fpn, "mobilenet": faster_rcnn_mobilenet_v2_fpn}[name](NUM_CLASSES)
+    model.settings = RegionSettings()  # the peer's defaults in both
+    model.proposals.settings = ProposalSettings()
+    renamed = {}
+    for key, value in state.items():
+        for pattern, replacement in TwoStage.foreign_names:
+            key = re.sub(pattern, replacement, key)
+        renamed[re.sub(r"^backbone\.(\d+)\.", r"backbone.blocks.\1.", key)] = value
+    model.load_state_dict(renamed)
+    return model
+
+
+def calibrate(model, images, count: int) -> float:
+    """Score above which about ``count`` (box, class) pairs per image go into suppression, as in a trained net."""
+    got = {}
+    hook = model.roi_heads.box_predictor.register_forward_hook(lambda *call: got.update(out=call[2]))
+    with torch.inference_mode():
+        model(images)
+    hook.remove()
+    scores = got["out"][0].softmax(-1)[:, 1:].flatten()
+    return float(scores.topk(min(count * len(images), len(scores))).values[-1])
+
+
+def make_inputs(batch: int, size: int, boxes: int):
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (batch, 3, size, size), dtype=torch.uint8, generator=generator)
+    sides = torch.rand(batch, boxes, 2, generator=generator) * size * 0.4 + 16
+    corner = torch.rand(batch, boxes, 2, generator=generator) * (size - sides - 1).clamp(min=0)
+    target = BoxTarget(
+        boxes=torch.cat([corner, corner + sides], dim=2),
+        labels=torch.randint(0, NUM_CLASSES, (batch, boxes), generator=generator),
+        valid=torch.ones(batch, boxes, dtype=torch.bool),
+        ignored=torch.zeros(batch, boxes, dtype=torch.bool),
+    )
+    sizes = torch.full((batch, 2), size)
+    images = ImageBatch(pixels=pixels, sizes=sizes, original_sizes=sizes)
+    theirs = [image.float() / 255 for image in pixels]
+    labels = [{"boxes": target.boxes[i], "labels": target.labels[i] + 1} for i in range(batch)]
+    return images, target, theirs, labels
+
+
+def autocast(precision: str):
+    return torch.autocast("cpu", torch.bfloat16) if precision == "bf16" else contextlib.nullcontext()
+
+
+def variants(name: str, batch: int, size: int, boxes: int):
+    torch.manual_seed(0)
+    theirs = peer(name, size)
+    images, target, their_images, their_targets = make_inputs(batch, size, boxes)
+    theirs.train()
+    theirs(their_images, their_targets)  # one step of statistics
+    state = {k: v.clone() for k, v in theirs.state_dict().items()}
+    theirs.eval()
+    theirs.roi_heads.score_thresh = calibrate(theirs, their_images, 1000)
+    settings = RegionSettings(score_above=theirs.roi_heads.score_thresh)
+    optimizer = torch.optim.SGD(theirs.parameters(), lr=1e-4, momentum=0.9)
+
+    def their_step():
+        theirs.train()
+        optimizer.zero_grad()
+        sum(theirs(their_images, their_targets).values()).backward()
+        torch.nn.utils.clip_grad_norm_(theirs.parameters(), 10.0)
+        optimizer.step()
+
+    def their_inference():
+        theirs.eval()
+        with torch.inference_mode():
+            theirs(their_images)
+
+    rows = {"torchvision": (their_step, their_inference)}
+    best = best_precision(torch.device("cpu"))
+    for label, precision in {"snellen fp32": "fp32", "snellen default": best}.items():
+        model = ours(name, state).to(memory_format=torch.channels_last)
+        model.settings = settings
+        own = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
+        batch_images = images.map(
+            lambda t: t.contiguous(memory_format=torch.channels_last) if t.ndim == 4 else t
+        )
+
+        def step(model=model, own=own, precision=precision, batch_images=batch_images):
+            model.train()
+            own.zero_grad()
+            with autocast(precision):
+                output = model(batch_images, target)
+            sum(model.loss(output, target).values()).backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
+            own.step()
+
+        def inference(model=model, precision=precision, batch_images=batch_images):
+            model.eval()
+            with torch.inference_mode():
+                with autocast(precision):
+                    output = model(batch_images)
+                model.decode(output, images.original_sizes)
+
+        rows[label] = (step, inference)
+    return rows
+
+
+def measure(calls, repeats: int):
+    for call in calls.values():
+        call()
+    times = {label: [] for label in calls}
+    for _ in range(repeats):
+        for label, call in calls.items():
+            start = time.perf_counter()
+            call()
+            times[label].append(time.perf_counter() - start)
+    return {label: statistics.median(row) for label, row in times.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", default=["mobilenet", "r50"], choices=["mobilenet", "r50"])
+    parser.add_argument("--batches", type=int, nargs="+", default=[2, 8])
+    parser.add_argument("--size", type=int, default=320)
+    parser.add_argument("--boxes", type=int, default=8)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--modes", nargs="+", default=["train", "infer"], choices=["train", "infer"])
+    arguments = parser.parse_args()
+    print(
+        json.dumps({"python": platform.python_version(), "torch": torch.__version__,
+                    "torchvision": torchvision.__version__, "threads": torch.get_num_threads()})  # fmt: skip
+    )
+    for name in arguments.models:
+        for batch in arguments.batches:
+            rows = variants(name, batch, arguments.size, arguments.boxes)
+            for which, mode in enumerate(("train", "infer")):
+                if mode not in arguments.modes:
+                    continue
+                medians = measure({label: calls[which] for label, calls in rows.items()}, arguments.repeats)
+                for label, seconds in medians.items():
+                    print(
+                        json.dumps({"model": name, "batch": batch, "mode": mode, "variant": label,
+                                    "median_ms": round(seconds * 1000, 1),
+                                    "speedup": round(medians["torchvision"] / seconds, 2)}),  # fmt: skip
+                        flush=True,
+                    )
+
+
+if __name__ == "__main__":
+    main()

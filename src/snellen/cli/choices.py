@@ -1,0 +1,69 @@
+"""Closed sets of words that options take."""
+
+from enum import StrEnum
+
+from snellen.errors import ConfigError
+
+__all__ = ["Optimizer", "Padding", "Precision", "Schedule", "Which", "colour", "comma_list"]
+
+
+class Optimizer(StrEnum):
+    """Rules of the steps."""
+
+    sgd = "sgd"
+    adamw = "adamw"
+
+
+class Schedule(StrEnum):
+    """Courses of the learning rate."""
+
+    cosine = "cosine"
+    multistep = "multistep"
+    constant = "constant"
+
+
+class Padding(StrEnum):
+    """Where convolutions with a stride put their padding."""
+
+    torch = "torch"
+    same = "same"
+
+
+class Precision(StrEnum):
+    """Arithmetics of the forward pass."""
+
+    fp32 = "fp32"
+    bf16 = "bf16"
+
+
+class Which(StrEnum):
+    """Weights of a run."""
+
+    best = "best"
+    last = "last"
+
+
+def comma_list(text: str | None) -> tuple[str, ...] | None:
+    """Return the words between the commas, or None."""
+    return None if text is None else tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def colour(text: str | None, option: str) -> tuple[float, float, float] | None:
+    """Return three numbers from one or three with commas between, or None.
+
+    Raises:
+        ConfigError: If they are not one or three numbers.
+    """
+    if text is None:
+        return None
+    try:
+        values = [float(word) for word in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) == 1:
+        values *= 3
+    if len(values) != 3:
+        raise ConfigError(
+            f"{option} must be one number or three with commas between, such as 0.5,0.5,0.5; got {text!r}."
+        )
+    return values[0], values[1], values[2]

@@ -1,0 +1,113 @@
+"""The application: commands, errors, exit codes.
+
+Exit codes: 0 done · 1 a fault of Snellen · 2 a wrong argument or setting · 3 a data set that cannot be read ·
+4 weights or a run that cannot be loaded · 5 a missing optional package · 6 training that failed · 130 interrupted.
+"""
+
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from snellen.cli import data, demo, evaluate, models, predict, train
+from snellen.errors import (
+    CheckpointError,
+    DatasetError,
+    MissingExtraError,
+    SnellenError,
+    TrainingError,
+    did_you_mean,
+)
+
+__all__ = ["app", "main"]
+
+_EXIT_CODES: tuple[tuple[type[SnellenError], int], ...] = (
+    (DatasetError, 3),
+    (CheckpointError, 4),
+    (MissingExtraError, 5),
+    (TrainingError, 6),
+    (SnellenError, 2),
+)
+_INTERRUPTED = 130
+
+
+class _Commands(TyperGroup):
+    """Commands that know each other's names when one is mistyped."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, Any]:
+        """Return the command named first, or fail with a hint."""
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            ctx.fail(f"there is no command {args[0]!r}.{did_you_mean(args[0], self.commands)}")
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _name, _command in (
+    ("train", train.train),
+    ("eval", evaluate.evaluate),
+    ("predict", predict.predict),
+    ("models", models.models),
+    ("demo", demo.demo),
+):
+    app.command(_name)(_command)
+app.add_typer(data.app, name="data")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from snellen import __version__
+
+        typer.echo(f"snellen {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Train vision models on your own images, and be told the truth about the result.
+
+    [bold]Start here:[/bold]
+
+    snellen demo                      everything once, on built-in eye charts
+
+    snellen data describe PATH        what is in a data set, and what is wrong with it
+
+    snellen train PATH                a model and a report; nothing else has to be given
+
+    snellen predict RUN IMAGES        drawn images and results as JSON
+    """
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    debug = bool(os.environ.get("SNELLEN_DEBUG"))
+    try:
+        app()
+    except SnellenError as error:
+        if debug:
+            raise
+        _fail(str(error), next(code for kind, code in _EXIT_CODES if isinstance(error, kind)))
+    except KeyboardInterrupt:
+        _fail("interrupted", _INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever reads our output has seen enough, such as head.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
+
+
+def _fail(message: str, code: int) -> None:
+    typer.secho("error: ", fg=typer.colors.RED, bold=True, err=True, nl=False)
+    typer.echo(message, err=True)
+    raise SystemExit(code)

@@ -1,0 +1,36 @@
+"""snellen models."""
+
+from typing import Annotated
+
+import typer
+
+__all__ = ["models"]
+
+
+def models(
+    name: Annotated[str | None, typer.Argument(help="A model; all of them if left out.")] = None,
+    num_classes: Annotated[int, typer.Option(help="Decides the size of the head.", min=1)] = 10,
+    size: Annotated[int | None, typer.Option(help="Side of the input in pixels.", min=32)] = None,
+) -> None:
+    """List the models, or describe one: parameters, operations, receptive fields.
+
+    [bold]Examples[/bold]
+
+    snellen models
+
+    snellen models faster_rcnn_r50_fpn --num-classes 3
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from snellen import recipes
+
+    console = Console()
+    if name is None:
+        table = Table("name", "learns from", "what it is", box=None)
+        for entry in recipes.models():
+            table.add_row(entry.name, entry.target_type.__name__.removesuffix("Target").lower(), entry.summary)
+        console.print(table)
+        return
+    described = recipes.describe(name, num_classes=num_classes, size=size)
+    console.print(recipes.description_lines(described), highlight=False)

@@ -1,0 +1,108 @@
+"""snellen train."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from snellen.cli.choices import Optimizer, Padding, Precision, Schedule, colour, comma_list
+
+__all__ = ["train"]
+
+
+def train(
+    data: Annotated[
+        str, typer.Argument(help="A data set in any known format, or the name of built-in charts.")
+    ] = "charts",
+    model: Annotated[str | None, typer.Option("--model", "-m", help="Name from `snellen models`.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="Start from these weights (.pth, .pt, .safetensors).")] = None,
+    mean: Annotated[str | None, typer.Option(help="R,G,B in 0..1 that the weights expect.")] = None,
+    std: Annotated[str | None, typer.Option(help="Spread of R,G,B that the weights expect.")] = None,
+    padding: Annotated[Padding | None, typer.Option(help="`same` for weights trained with TensorFlow.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
+    image_size: Annotated[int | None, typer.Option(help="Short side in pixels (side, for classification).")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images per batch.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    optimizer: Annotated[Optimizer | None, typer.Option(help="Rule of the steps.")] = None,
+    schedule: Annotated[Schedule | None, typer.Option(help="Course of the learning rate.")] = None,
+    milestone: Annotated[
+        list[int] | None, typer.Option(help="Epoch at which `multistep` lowers the rate; may be repeated.")
+    ] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="Not applied to norms and biases.")] = None,
+    warmup_steps: Annotated[int | None, typer.Option(help="Steps until the rate is at its peak.")] = None,
+    accumulate: Annotated[int, typer.Option(help="Batches per step.")] = 1,
+    clip_norm: Annotated[float | None, typer.Option(help="Longest gradient; 0 for no limit.")] = None,
+    ema: Annotated[float | None, typer.Option(help="Decay of the averaged weights; 0 for none.")] = None,
+    patience: Annotated[int | None, typer.Option(help="Stop after so many validations without progress.")] = None,
+    precision: Annotated[Precision | None, typer.Option(help="Arithmetic of the forward pass.")] = None,
+    augment: Annotated[float | None, typer.Option(help="Strength of the augmentation, 0 to 1.")] = None,
+    flip: Annotated[bool | None, typer.Option("--flip/--no-flip", help="Mirror images are right.")] = None,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 …")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that read images.")] = None,
+    validate_every: Annotated[int | None, typer.Option(help="Epochs between validations.")] = None,
+    format_name: Annotated[str | None, typer.Option("--format", help="Where recognising it fails.")] = None,
+    classes: Annotated[str | None, typer.Option(help="Names in label order, with commas between.")] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of the images, if elsewhere.")] = None,
+    ignore_index: Annotated[int | None, typer.Option(help="Mask value that counts for nothing.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with the run in this folder.")] = None,
+    tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard's files.")] = True,
+) -> None:
+    """Train a model, measure it on what it has not seen, write a report.
+
+    Whatever is left out is chosen from the data and the device; the choice is printed with its reason. Ctrl-C saves;
+    --resume goes on, with the same result as if there had been no break.
+
+    [bold]Examples[/bold]
+
+    snellen train                                      built-in eye charts
+
+    snellen train photos/                              a folder for each class
+
+    snellen train coco/ --model faster_rcnn_r50_fpn --weights fasterrcnn.pth --epochs 12
+
+    snellen train --resume runs/faster_rcnn_r18_fpn
+    """
+    from snellen import recipes
+    from snellen.cli.console import console
+    from snellen.data import ReadOptions
+
+    if resume is not None:
+        run = recipes.resume(resume, console=console())
+    else:
+        run = recipes.train(
+            data,
+            console=console(),
+            model=model,
+            weights=weights,
+            mean=colour(mean, "--mean"),
+            std=colour(std, "--std"),
+            padding=None if padding is None else padding.value,
+            epochs=epochs,
+            image_size=image_size,
+            batch_size=batch_size,
+            lr=lr,
+            optimizer=None if optimizer is None else optimizer.value,
+            schedule=None if schedule is None else schedule.value,
+            milestones=tuple(milestone or ()),
+            weight_decay=weight_decay,
+            warmup_steps=warmup_steps,
+            accumulate=accumulate,
+            clip_norm=clip_norm,
+            ema=ema,
+            patience=patience,
+            precision=None if precision is None else precision.value,
+            augment=augment,
+            flip=flip,
+            seed=seed,
+            device=device,
+            workers=workers,
+            validate_every=validate_every,
+            format=format_name,
+            read=ReadOptions(images=images, classes=comma_list(classes), ignore_index=ignore_index),
+            folder=out,
+            tensorboard=tensorboard,
+        )
+    if not run.report.exists():
+        raise typer.Exit(130)

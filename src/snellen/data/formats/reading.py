@@ -1,0 +1,88 @@
+"""From a path to an index: the format is recognised, or given."""
+
+from pathlib import Path
+
+from snellen.data.formats.catalog import FORMATS, Format
+from snellen.data.formats.options import ReadOptions
+from snellen.data.index import DatasetIndex
+from snellen.errors import ConfigError, DatasetError, did_you_mean
+
+__all__ = ["load", "recognised", "write"]
+
+SHOWN_ENTRIES = 12  # names of a folder that a message lists
+
+
+def load(
+    path: Path | str,
+    *,
+    format: str | None = None,  # noqa: A002  # the name that the command line has
+    images: Path | str | None = None,
+    classes: tuple[str, ...] | None = None,
+    ignore_index: int | None = None,
+) -> DatasetIndex:
+    """Return the index of a data set in any of the known formats.
+
+    What is wrong with single images or objects is in the index's ``problems``.
+
+    Args:
+        path: File or folder.
+        format: Name of a format, if it should not be recognised.
+        images: Folder of the image files, if they do not lie beside the annotations.
+        classes: Names in label order, where the files give none, or to fix their order.
+        ignore_index: Raw value of mask pixels that count for nothing.
+
+    Raises:
+        ConfigError: If there is no such format.
+        DatasetError: If nothing is there, no format or several are recognised, or nothing can be read.
+    """
+    place = Path(path)
+    chosen = _named(format) if format is not None else recognised(place)
+    if not place.exists():
+        raise DatasetError("a file or folder was expected; nothing is there. Check the path.", file=place)
+    options = ReadOptions(images=None if images is None else Path(images), classes=classes, ignore_index=ignore_index)
+    return chosen.read(place, options)
+
+
+def write(index: DatasetIndex, folder: Path | str, *, format: str) -> None:  # noqa: A002  # as in load
+    """Write a data set into an empty folder in one of the known formats; images are copied.
+
+    Raises:
+        ConfigError: If there is no such format.
+        InputError: If the format cannot hold such annotations, or the folder is not empty.
+    """
+    _named(format).write(index, Path(folder))
+
+
+def recognised(path: Path) -> Format:
+    """Return the format that a path looks like.
+
+    Raises:
+        DatasetError: If nothing is there, or it looks like no format or like several.
+    """
+    if not path.exists():
+        raise DatasetError("a file or folder was expected; nothing is there. Check the path.", file=path)
+    found = [entry for entry in FORMATS if entry.recognise(path)]
+    names = {entry.name for entry in found}
+    best = [entry for entry in found if not names & set(entry.yields_to)]
+    if len(best) == 1:
+        return best[0]
+    looked_for = "; ".join(f"{entry.name}: {entry.looks_for}" for entry in FORMATS)
+    found_text = ", ".join(sorted(names)) or _entries(path)
+    message = f"exactly one known format was expected ({looked_for}); found {found_text}. Name it with format."
+    raise DatasetError(message, file=path)
+
+
+def _named(name: str) -> Format:
+    for entry in FORMATS:
+        if entry.name == name:
+            return entry
+    known = [entry.name for entry in FORMATS]
+    raise ConfigError(f"format must be one of {', '.join(known)}; got {name!r}.{did_you_mean(name, known)}")
+
+
+def _entries(path: Path) -> str:
+    if path.is_file():
+        return f"a file of {path.stat().st_size} bytes"
+    names = sorted(entry.name + ("/" if entry.is_dir() else "") for entry in path.iterdir())
+    shown = ", ".join(names[:SHOWN_ENTRIES]) or "an empty folder"
+    return shown + (f" and {len(names) - SHOWN_ENTRIES} more" if len(names) > SHOWN_ENTRIES else "")

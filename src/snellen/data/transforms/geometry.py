@@ -1,0 +1,192 @@
+"""Transforms that change where things are."""
+
+from collections.abc import Sequence
+
+import torch
+from torchvision.transforms import v2
+
+from snellen.data.transforms.transform import Compose, TorchvisionTransform, Transform
+from snellen.errors import InputError
+from snellen.structures import Sample
+
+__all__ = [
+    "ResizeExact",
+    "ResizeShortSide",
+    "affine",
+    "center_crop",
+    "horizontal_flip",
+    "iou_crop",
+    "random_crop",
+    "random_resized_crop",
+    "scale_jitter",
+    "short_side_size",
+    "vertical_flip",
+    "zoom_out",
+]
+
+
+def short_side_size(size: tuple[int, int], *, short_side: int, max_side: int) -> tuple[int, int]:
+    """Return the (height, width) whose short side is ``short_side``, or whose long side is ``max_side``.
+
+    Source:
+        Ren et al. 2015, section 3.3; rounded down as torchvision's ``GeneralizedRCNNTransform`` does.
+    """
+    height, width = size
+    scale = min(short_side / min(size), max_side / max(size))
+    # A very long image must not lose its short side altogether.
+    return max(int(height * scale), 1), max(int(width * scale), 1)
+
+
+class ResizeShortSide:
+    """Resize so that the short side has a given length, keeping the aspect ratio; the long side has a limit.
+
+    Args:
+        short_sides: Length in pixels; of several, one is drawn for each image (multi-scale training).
+        max_side: Most pixels of the long side.
+    """
+
+    def __init__(self, short_sides: int | Sequence[int], *, max_side: int) -> None:
+        self.short_sides = (short_sides,) if isinstance(short_sides, int) else tuple(short_sides)
+        self.max_side = max_side
+        if not self.short_sides or min(*self.short_sides, max_side) < 1:
+            raise InputError(
+                "ResizeShortSide needs sides of 1 pixel or more; "
+                f"got {self.short_sides} and at most {max_side}."
+            )
+
+    def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
+        """Return the resized sample."""
+        choice = 0
+        if len(self.short_sides) > 1:
+            choice = int(torch.randint(len(self.short_sides), (), generator=generator))
+        size = (sample.image.shape[-2], sample.image.shape[-1])
+        wanted = short_side_size(size, short_side=self.short_sides[choice], max_side=self.max_side)
+        return ResizeExact(wanted)(sample, generator)
+
+    def __repr__(self) -> str:
+        """Return the settings."""
+        return f"ResizeShortSide({self.short_sides}, max_side={self.max_side})"
+
+
+class ResizeExact:
+    """Resize to one size, whatever that does to the aspect ratio.
+
+    Args:
+        size: Height and width.
+    """
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self.size = size
+
+    def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
+        """Return the resized sample."""
+        if tuple(sample.image.shape[-2:]) == self.size:
+            return sample
+        return TorchvisionTransform(v2.Resize(self.size, antialias=True))(sample, generator)
+
+    def __repr__(self) -> str:
+        """Return the settings."""
+        return f"ResizeExact({self.size})"
+
+
+def horizontal_flip(probability: float = 0.5) -> Transform:
+    """Return a transform that mirrors left and right with a probability."""
+    return TorchvisionTransform(v2.RandomHorizontalFlip(probability))
+
+
+def vertical_flip(probability: float = 0.5) -> Transform:
+    """Return a transform that mirrors top and bottom with a probability (aerial views, microscopes)."""
+    return TorchvisionTransform(v2.RandomVerticalFlip(probability))
+
+
+def scale_jitter(size: int, *, scale_range: tuple[float, float]) -> Transform:
+    """Return a transform that scales the image at random, then cuts or pads it to a square.
+
+    At scale 1 the image just fits into the square.
+
+    Args:
+        size: Side of the square, in pixels.
+        scale_range: Smallest and greatest scale.
+
+    Source:
+        Ghiasi et al. 2021, "Simple Copy-Paste", large-scale jittering with (0.1, 2.0).
+    """
+    return Compose(
+        TorchvisionTransform(v2.ScaleJitter((size, size), scale_range=scale_range, antialias=True)),
+        random_crop(size),
+    )
+
+
+def random_crop(size: int) -> Transform:
+    """Return a transform that cuts a random square, padding images that are smaller."""
+    return TorchvisionTransform(v2.RandomCrop((size, size), pad_if_needed=True))
+
+
+def center_crop(size: int) -> Transform:
+    """Return a transform that cuts the square in the middle, padding images that are smaller."""
+    return TorchvisionTransform(v2.CenterCrop((size, size)))
+
+
+def iou_crop(probability: float = 1.0) -> Transform:
+    """Return a transform that cuts a part which shares a random overlap with some object.
+
+    Source:
+        Liu et al. 2016, "SSD", section 2.2.
+    """
+    return TorchvisionTransform(v2.RandomApply([v2.RandomIoUCrop()], p=probability))
+
+
+def zoom_out(probability: float = 0.5, *, side_range: tuple[float, float] = (1.0, 4.0)) -> Transform:
+    """Return a transform that puts the image somewhere on a larger black canvas: objects become small.
+
+    Source:
+        Liu et al. 2016, "SSD", section 3.6.
+    """
+    return TorchvisionTransform(v2.RandomZoomOut(side_range=side_range, p=probability))
+
+
+def random_resized_crop(
+    size: int, *, area_range: tuple[float, float], ratio_range: tuple[float, float] = (3 / 4, 4 / 3)
+) -> Transform:
+    """Return a transform that cuts a part of random area and aspect ratio and resizes it to a square.
+
+    Args:
+        size: Side of the square, in pixels.
+        area_range: Smallest and greatest share of the image's area.
+        ratio_range: Smallest and greatest width over height of the part.
+
+    Source:
+        Szegedy et al. 2015, "Going deeper with convolutions", section 6.
+    """
+    return TorchvisionTransform(
+        v2.RandomResizedCrop((size, size), scale=area_range, ratio=ratio_range, antialias=True)
+    )
+
+
+def affine(
+    *,
+    degrees: float = 0.0,
+    translate: float = 0.0,
+    scale_range: tuple[float, float] = (1.0, 1.0),
+    shear_deg: float = 0.0,
+) -> Transform:
+    """Return a transform that turns, shifts, scales and shears the image about its middle.
+
+    A turned box is replaced by the upright box around it, which is too large for round objects: keep
+    ``degrees`` small where boxes matter.
+
+    Args:
+        degrees: Most turn to either side.
+        translate: Most shift, as a share of the side.
+        scale_range: Smallest and greatest scale.
+        shear_deg: Most shear to either side.
+    """
+    return TorchvisionTransform(
+        v2.RandomAffine(
+            degrees,
+            translate=(translate, translate),
+            scale=scale_range,
+            shear=shear_deg or None,
+            interpolation=v2.InterpolationMode.BILINEAR,
+        )
+    )

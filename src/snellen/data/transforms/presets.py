@@ -1,0 +1,119 @@
+"""Transforms that work without tuning, one pair for each type of target."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from snellen.data.transforms.colour import photometric_distort
+from snellen.data.transforms.geometry import (
+    ResizeShortSide,
+    center_crop,
+    horizontal_flip,
+    iou_crop,
+    random_crop,
+    random_resized_crop,
+)
+from snellen.data.transforms.transform import Compose, Transform
+from snellen.errors import InputError
+from snellen.structures import BoxTarget, ClassTarget, MaskTarget, Target
+
+__all__ = ["DEFAULT_STRENGTH", "evaluation_transform", "max_side_of", "training_transform"]
+
+DEFAULT_STRENGTH = 0.5  # halfway between no augmentation and the ranges of the cited papers
+_LONG_OVER_SHORT = 5 / 3  # Ren et al. 2015 resize to 600 x 1000, torchvision to 800 x 1333
+_CENTER_SHARE = 0.875  # of the resized short side; 224 of 256, He et al. 2016
+_NUM_SCALES = 5  # short sides to draw from; more would only make batches more ragged
+
+
+def max_side_of(size: int) -> int:
+    """Return the most pixels of the long side for a short side of ``size``."""
+    return int(size * _LONG_OVER_SHORT)
+
+
+def training_transform(
+    target_type: type[Target], size: int, *, strength: float = DEFAULT_STRENGTH, flip: bool = True
+) -> Transform:
+    """Return augmentation and resizing for training.
+
+    Args:
+        target_type: ``BoxTarget``, ``ClassTarget`` or ``MaskTarget``.
+        size: Side of the image for classification, of the crop for segmentation, short side for detection;
+            pixels.
+        strength: 0 (resize only) to 1 (the ranges of the papers).
+        flip: Whether mirror images are still right; they are not for letters.
+
+    Raises:
+        InputError: If the size or the strength is out of range.
+    """
+    if not 0 <= strength <= 1:
+        raise InputError(f"strength of the augmentation must lie in 0..1; got {strength}.")
+    _check_size(size)
+    steps = [*_TRAINING[target_type](size, strength)]
+    if flip:
+        steps.append(horizontal_flip())
+    if strength:
+        steps.append(photometric_distort(strength))
+    return Compose(*steps)
+
+
+def evaluation_transform(target_type: type[Target], size: int) -> Transform:
+    """Return the resizing for evaluation and prediction; nothing in it is random.
+
+    Args:
+        target_type: ``BoxTarget``, ``ClassTarget`` or ``MaskTarget``.
+        size: As for ``training_transform``.
+
+    Raises:
+        InputError: If the size is out of range.
+    """
+    _check_size(size)
+    return _EVALUATION[target_type](size)
+
+
+def _check_size(size: int) -> None:
+    if size < 1:
+        raise InputError(f"size of the images must be 1 pixel or more; got {size}.")
+
+
+def _scales(size: int, smallest: float, greatest: float) -> tuple[int, ...]:
+    step = (greatest - smallest) / (_NUM_SCALES - 1)
+    return tuple(max(round(size * (smallest + step * number)), 1) for number in range(_NUM_SCALES))
+
+
+def _for_boxes(size: int, strength: float) -> tuple[Transform, ...]:
+    if not strength:
+        return (_resized(size),)
+    # Scales go down only: detectron2 trains at 640-800 to test at 800.
+    short_sides = _scales(size, 1 - 0.4 * strength, 1.0)
+    return iou_crop(0.5 * strength), ResizeShortSide(short_sides, max_side=max_side_of(size))
+
+
+def _for_classes(size: int, strength: float) -> tuple[Transform, ...]:
+    if not strength:
+        return (_centered(size),)
+    return (
+        random_resized_crop(size, area_range=(1 - 0.92 * strength, 1.0)),
+    )  # 0.08 at 1, Szegedy et al. 2015
+
+
+def _for_labels(size: int, strength: float) -> tuple[Transform, ...]:
+    if not strength:
+        return (_resized(size),)
+    short_sides = _scales(size, 1 - 0.5 * strength, 1 + strength)  # 0.5-2 at 1, Chen et al. 2017, section 4.1
+    return ResizeShortSide(short_sides, max_side=2 * max_side_of(size)), random_crop(size)
+
+
+def _resized(size: int) -> Transform:
+    return ResizeShortSide(size, max_side=max_side_of(size))
+
+
+def _centered(size: int) -> Transform:
+    short_side = round(size / _CENTER_SHARE)
+    return Compose(ResizeShortSide(short_side, max_side=100 * short_side), center_crop(size))
+
+
+_TRAINING: Mapping[type[Target], Callable[[int, float], tuple[Transform, ...]]] = MappingProxyType(
+    {BoxTarget: _for_boxes, ClassTarget: _for_classes, MaskTarget: _for_labels}
+)
+_EVALUATION: Mapping[type[Target], Callable[[int], Transform]] = MappingProxyType(
+    {BoxTarget: _resized, ClassTarget: _centered, MaskTarget: _resized}
+)

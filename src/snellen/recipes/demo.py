@@ -1,0 +1,45 @@
+"""The verb demo: everything once, on built-in data, in minutes."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from snellen.recipes.datasets import load
+from snellen.recipes.predicting import predict
+from snellen.recipes.runs import RUNS_FOLDER, Run, new_folder
+from snellen.recipes.training import train
+
+__all__ = ["demo"]
+
+# Letters are learned sooner than the usual budget ends; a demonstration need not wait for it.
+_SHORT: Mapping[str, Mapping[str, Any]] = {"charts": {"epochs": 3, "batch_size": 8}}
+
+
+def demo(name: str = "charts", *, folder: Path | None = None, console: Console | None = None) -> Run:
+    """Train on built-in eye charts, measure, predict some of them, and write the report.
+
+    Args:
+        name: ``charts``, ``charts-classification`` or ``charts-segmentation``.
+        folder: Of the run; a new one beneath ``runs`` if None.
+        console: Where to say what happens.
+
+    Raises:
+        ConfigError: If there are no such charts.
+    """
+    run = train(name, folder=folder or new_folder(f"demo-{name}", RUNS_FOLDER), console=console, **_SHORT.get(name, {}))
+    if not run.report.exists():  # interrupted
+        return run
+    images = _some_test_images(run)
+    summary = predict(run, images, console=console)
+    if console is not None:
+        console.print(f"drawn predictions: {summary.folder / 'drawn'}", highlight=False)
+        console.print(f"[bold]report: {run.report.resolve()}[/]", highlight=False, soft_wrap=True)
+    return run
+
+
+def _some_test_images(run: Run, count: int = 6) -> list[Path | str]:
+    index = load(run.record["data"], format=run.record["format"])
+    part = index.split("test")
+    return [part.path(row) for row in range(min(count, len(part)))]

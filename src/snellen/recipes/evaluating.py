@@ -1,0 +1,177 @@
+"""The verb evaluate: a run over a split, with predictions and results on disk."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from snellen.data import BatchLoader, DatasetIndex, ImageDataset, ReadOptions, evaluation_transform, verify
+from snellen.errors import ConfigError, did_you_mean
+from snellen.evaluate import METRICS, ImagePrediction, Naming, PredictionWriter, to_json
+from snellen.evaluate import evaluate as measured
+from snellen.recipes.datasets import load, prepared
+from snellen.recipes.planning import chosen_device
+from snellen.recipes.progress import counted
+from snellen.recipes.runs import Run
+from snellen.report import results_text
+from snellen.structures import (
+    Batch,
+    BoxTarget,
+    ClassScores,
+    ClassTarget,
+    Detections,
+    MaskTarget,
+    Prediction,
+    Results,
+    SegmentationMap,
+    Target,
+)
+from snellen.train import autocast
+
+__all__ = ["PREDICTION_OF", "evaluate", "evaluate_run", "evaluation_loader"]
+
+PREDICTION_OF: Mapping[type[Target], type[Prediction]] = {
+    BoxTarget: Detections,
+    ClassTarget: ClassScores,
+    MaskTarget: SegmentationMap,
+}
+
+
+def evaluation_loader(index: DatasetIndex, record: Mapping[str, Any], stride: int) -> BatchLoader:
+    """Return batches of an index as they are measured: resized, nothing random."""
+    dataset = ImageDataset(index, evaluation_transform(index.target_type, record["image_size"]))
+    return BatchLoader(
+        dataset=dataset, batch_size=record["batch_size"], stride=stride, seed=0, workers=record["workers"]
+    )
+
+
+def evaluate_run(
+    run: Run,
+    *,
+    index: DatasetIndex,
+    split: str | None = "test",
+    which: str = "best",
+    name: str | None = None,
+    device: str | None = None,
+    console: Console | None = None,
+) -> Results:
+    """Measure a run and write ``evaluation/NAME/`` in its folder.
+
+    Args:
+        run: Trained.
+        index: The data set.
+        split: Which of its splits; None for all images.
+        which: ``best`` or ``last`` weights.
+        name: Of the folder; the split if None.
+        device: Where to compute; that of the run if None.
+        console: Where to say what happens.
+
+    Raises:
+        ConfigError: If the data set is of another kind or has other classes than the run.
+        InputError: If there is no such split.
+    """
+    check_fits(run, index)
+    part = index if split is None else index.split(split)
+    place = torch.device(chosen_device(device or run.record["device"])[0])
+    model = run.load(which=which, device=place)
+    module: torch.nn.Module = model  # type: ignore[assignment]  # every model is a module
+    module.to(memory_format=torch.channels_last)
+    loader = evaluation_loader(part, run.record, model.stride)
+    dataset = ImageDataset(part)
+    folder = run.folder / "evaluation" / (name or split or "all")
+    naming = Naming(classes=run.classes)
+    with PredictionWriter(folder, PREDICTION_OF[part.target_type], naming) as writer:
+
+        def keep(batch: Batch, predictions: list[Prediction]) -> None:
+            rows = batch.indices.tolist()
+            sizes = batch.images.original_sizes.tolist()
+            for row, size, prediction in zip(rows, sizes, predictions, strict=True):
+                writer.write(
+                    ImagePrediction(index=row, source=part.paths[row], size=(size[0], size[1]), prediction=prediction)
+                )
+
+        results = measured(
+            model,
+            counted(loader.epoch(0), total=len(loader), what=f"measuring {split or 'all images'}", console=console),
+            dataset.truth,
+            METRICS[part.target_type](part.classes, part.attributes),
+            device=place,
+            precision_context=lambda: autocast(place, run.record["settings"]["precision"]),
+            on_batch=keep,
+        )
+    (folder / "results.json").write_text(to_json(results), encoding="utf-8")
+    if console is not None:
+        console.print(results_text({name or split or "all": results}))
+        for path, reason in loader.skipped.items():
+            console.print(f"[yellow]skipped[/] {path}: {reason}", highlight=False)
+    return results
+
+
+def check_fits(run: Run, index: DatasetIndex) -> None:
+    """Raise ``ConfigError`` unless the data set has the kind of annotation and the classes of the run."""
+    if index.target_type is not run.target_type:
+        raise ConfigError(
+            f"the run learned from {run.target_type.__name__}; {index.root} has {index.target_type.__name__}. "
+            "Evaluate on a data set of the same kind."
+        )
+    if index.classes != run.classes:
+        strange = next((name for name in index.classes if name not in run.classes), None)
+        hint = "the order differs" if strange is None else f"{strange!r} is new.{did_you_mean(strange, run.classes)}"
+        raise ConfigError(
+            f"the data set must have the classes of the run, in their order ({', '.join(run.classes)}); got "
+            f"{', '.join(index.classes)}: {hint} Give the order with classes=…, or name the classes alike."
+        )
+
+
+def evaluate(
+    run: Run | Path | str,
+    data: DatasetIndex | Path | str | None = None,
+    *,
+    split: str | None = "test",
+    which: str = "best",
+    device: str | None = None,
+    format: str | None = None,
+    console: Console | None = None,
+) -> Results:
+    """Measure a trained model, on the data of its run or on others.
+
+    Args:
+        run: Trained, or its folder.
+        data: A data set or its path; that of the run if None.
+        split: Which part of it; None for all images. Where the data set has no such split and none was asked for
+            by name, all images are measured.
+        which: ``best`` or ``last`` weights.
+        device: Where to compute; that of the run if None.
+        format: Of ``data``.
+        console: Where to say what happens.
+
+    Raises:
+        ConfigError: If the data set is of another kind or has other classes than the run.
+        InputError: If there is no such split.
+    """
+    used = run if isinstance(run, Run) else Run.open(run)
+    if data is None:
+        index = prepared(recorded_data(used), used.record["settings"]["seed"])
+        return evaluate_run(used, index=index, split=split, which=which, device=device, console=console)
+    source = load(data, format=format) if isinstance(data, (str, Path)) else data
+    index = verify(source)
+    part = split if split in index.split_names else None
+    name = f"{index.root.name}-{part or 'all'}"
+    return evaluate_run(used, index=index, split=part, which=which, name=name, device=device, console=console)
+
+
+def recorded_data(run: Run) -> DatasetIndex:
+    """Return the data set of a run, read as it was read then.
+
+    Raises:
+        DatasetError: If it is gone.
+    """
+    read = run.record["read"]
+    options = ReadOptions(
+        images=None if read["images"] is None else Path(read["images"]),
+        classes=None if read["classes"] is None else tuple(read["classes"]),
+        ignore_index=read["ignore_index"],
+    )
+    return load(run.record["data"], format=run.record["format"], options=options)

@@ -1,0 +1,344 @@
+"""Settings that work without being given: chosen from the data, the device and the weights, each with its reason."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from math import ceil
+from typing import Any
+
+import torch
+
+from snellen.data import DataDescription
+from snellen.errors import ConfigError
+from snellen.models import ModelEntry, find_model
+from snellen.recipes.options import TrainOptions
+from snellen.structures import BoxTarget, ClassTarget, MaskTarget, Target
+from snellen.train import TrainSettings, best_precision
+
+__all__ = ["Plan", "chosen_device", "make_plan"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything that decides what a run computes.
+
+    Attributes:
+        model: Row of the catalogue.
+        image_size: See ``TrainOptions``.
+        batch_size: Images per batch.
+        augment: Strength of the augmentation.
+        flip: Whether images are mirrored.
+        workers: Processes that read images.
+        device: Where to compute.
+        frozen_norm: Whether batch norms keep the statistics of the weights.
+        settings: Of the training loop.
+        reasons: Why each setting has its value, by name.
+    """
+
+    model: ModelEntry
+    image_size: int
+    batch_size: int
+    augment: float
+    flip: bool
+    workers: int
+    device: str
+    frozen_norm: bool
+    settings: TrainSettings
+    reasons: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Usual:
+    """What usually works for one type of target.
+
+    Rates are for ``batch_size_cpu`` images and grow with the square root (AdamW) or linearly (SGD) with the batch;
+    measured on the charts, BCCD, Hymenoptera and CamVid (benchmarks/accuracy.py).
+    """
+
+    model: str
+    model_tuned: str
+    size_cpu: int
+    size_gpu: int
+    batch_size_cpu: int
+    batch_size_gpu: int
+    images_cpu: int  # images to show in a whole run, when no number of epochs is given
+    images_gpu: int
+    lr_scratch: float
+    lr_tuned: float
+    augment: float
+    frozen_norm: bool
+    clip_norm: float
+
+
+_USUAL: Mapping[type[Target], _Usual] = {
+    BoxTarget: _Usual(
+        model="faster_rcnn_r18_fpn",
+        model_tuned="faster_rcnn_mobilenet_v2_fpn",
+        size_cpu=320,
+        size_gpu=640,
+        batch_size_cpu=4,
+        batch_size_gpu=16,
+        images_cpu=6_000,
+        images_gpu=60_000,
+        lr_scratch=5e-4,
+        lr_tuned=0.01,
+        augment=0.25,
+        frozen_norm=True,
+        clip_norm=10.0,
+    ),
+    ClassTarget: _Usual(
+        model="resnet18",
+        model_tuned="mobilenet_v2",
+        size_cpu=160,
+        size_gpu=224,
+        batch_size_cpu=16,
+        batch_size_gpu=64,
+        images_cpu=30_000,
+        images_gpu=300_000,
+        lr_scratch=1e-3,
+        lr_tuned=0.002,
+        augment=0.5,
+        frozen_norm=False,
+        clip_norm=10.0,
+    ),
+    MaskTarget: _Usual(
+        model="unet_resnet18",
+        model_tuned="unet_mobilenet_v2",
+        size_cpu=192,
+        size_gpu=512,
+        batch_size_cpu=4,
+        batch_size_gpu=16,
+        images_cpu=8_000,
+        images_gpu=80_000,
+        lr_scratch=1e-3,
+        lr_tuned=0.02,
+        augment=0.25,
+        frozen_norm=False,
+        clip_norm=10.0,
+    ),
+}
+
+_MIN_EPOCHS, _MAX_EPOCHS = 4, 100
+_MOST_VALIDATIONS = 25
+_WARMUP_SHARE = 0.05  # of all steps, at most _MAX_WARMUP
+_MAX_WARMUP = 500
+_SMALL_OBJECT_PX = 16.0  # an object smaller than two cells of stride 8 leaves little to see
+_LEAST_BATCHES = 8  # per epoch; fewer give an epoch too few steps to mean anything
+_EMA_DECAY = 0.99  # about the last hundred steps
+_EMA_LEAST_STEPS = 200
+
+
+class _Choices:
+    """Values with reasons; what the user gave always wins."""
+
+    def __init__(self, options: TrainOptions) -> None:
+        self.options = options
+        self.reasons: dict[str, str] = {}
+
+    def pick(self, name: str, choose: Callable[[], tuple[Any, str]]) -> Any:
+        """Return the user's value, or the chosen one, and note the reason."""
+        given = getattr(self.options, name)
+        value, reason = (given, "given") if given is not None else choose()
+        self.reasons[name] = reason
+        return value
+
+
+def chosen_device(device: str | None) -> tuple[str, str]:
+    """Return the device to compute on and why.
+
+    Raises:
+        ConfigError: If the device named is not there.
+    """
+    if device is None:
+        if torch.cuda.is_available():
+            return "cuda", f"found {torch.cuda.get_device_name(0)}"
+        return "cpu", "no GPU was found"
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"device must be one that torch can use here; got {device!r}: {reason}. Leave it out to use the best one."
+        ) from error
+    return device, "given"
+
+
+def make_plan(description: DataDescription, target_type: type[Target], num_train: int, options: TrainOptions) -> Plan:
+    """Choose every setting that the user left open.
+
+    Args:
+        description: Of the data set.
+        target_type: What its annotations are.
+        num_train: Images to learn from.
+        options: What the user said.
+
+    Raises:
+        ConfigError: If the model does not learn from such annotations, or a value is out of range.
+    """
+    usual = _USUAL[target_type]
+    choices = _Choices(options)
+    device, choices.reasons["device"] = chosen_device(options.device)
+    on_cpu = torch.device(device).type == "cpu"
+    tuned = options.weights is not None
+    entry = _model(choices, usual, target_type, tuned=tuned)
+    size = choices.pick("image_size", lambda: _image_size(description, usual, target_type, on_cpu=on_cpu))
+    batch_size = choices.pick("batch_size", lambda: _batch_size(usual, num_train, on_cpu=on_cpu))
+    _at_least_one(image_size=size, batch_size=batch_size)
+    batches = ceil(num_train / batch_size)
+    flip = choices.pick("flip", lambda: _flip(description.classes))
+    augment = choices.pick("augment", lambda: (usual.augment, "usual for this kind of annotation"))
+    frozen_norm = tuned and usual.frozen_norm
+    if frozen_norm:
+        choices.reasons["frozen_norm"] = "batches are too small to estimate statistics better than those of the weights"
+    return Plan(
+        model=entry,
+        image_size=size,
+        batch_size=batch_size,
+        augment=augment,
+        flip=flip,
+        workers=choices.pick("workers", lambda: _workers(on_cpu=on_cpu)),
+        device=device,
+        frozen_norm=frozen_norm,
+        settings=_settings(choices, usual, batch_size, batches, num_train, device, tuned=tuned),
+        reasons=choices.reasons,
+    )
+
+
+def _model(choices: _Choices, usual: _Usual, target_type: type[Target], *, tuned: bool) -> ModelEntry:
+    name = choices.pick(
+        "model",
+        lambda: (
+            (usual.model_tuned, "small and quick; made for given weights")
+            if tuned
+            else (usual.model, "a good first choice without pretrained weights")
+        ),
+    )
+    entry = find_model(name)
+    if entry.target_type is not target_type:
+        raise ConfigError(
+            f"the model {name!r} learns from {entry.target_type.__name__}; the data set has {target_type.__name__}. "
+            f"Try model={usual.model!r}, or see `snellen models`."
+        )
+    return entry
+
+
+def _image_size(
+    description: DataDescription, usual: _Usual, target_type: type[Target], *, on_cpu: bool
+) -> tuple[int, str]:
+    size = usual.size_cpu if on_cpu else usual.size_gpu
+    reason = f"usual on a {'CPU' if on_cpu else 'GPU'}"
+    if not description.image_heights:
+        return size, reason
+    short = min(description.image_heights[1], description.image_widths[1])
+    if target_type is BoxTarget and description.box_size_px:
+        small = description.box_size_px[1]
+        if small * size / short < _SMALL_OBJECT_PX and size < short:
+            size = min(ceil(short / 32) * 32, ceil(_SMALL_OBJECT_PX / max(small, 1.0) * short / 32) * 32, 2 * size)
+            reason = f"raised, for the smallest objects have about {small:.0f} px in the files"
+    if short <= size:
+        least = 64 if target_type is ClassTarget else 32
+        return max(least, round(short / 32) * 32), f"the images' own short side is {short:.0f} px"
+    return size, reason
+
+
+def _batch_size(usual: _Usual, num_train: int, *, on_cpu: bool) -> tuple[int, str]:
+    size = usual.batch_size_cpu if on_cpu else usual.batch_size_gpu
+    if num_train < _LEAST_BATCHES * size:
+        return max(
+            1, min(size, num_train // _LEAST_BATCHES)
+        ), f"few images ({num_train}): at least {_LEAST_BATCHES} steps an epoch"
+    return size, f"usual on a {'CPU' if on_cpu else 'GPU'}"
+
+
+def _flip(classes: tuple[str, ...]) -> tuple[bool, str]:
+    if classes and all(len(name) == 1 for name in classes):
+        return False, "the classes are single characters, whose mirror images are others"
+    return True, "mirror images show the same things"
+
+
+def _workers(*, on_cpu: bool) -> tuple[int, str]:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if on_cpu and cores <= 2:
+        return 0, f"the network needs the {cores} cores itself"
+    return (min(4, cores // 4 or 1) if on_cpu else min(8, max(1, cores - 1))), f"{cores} cores"
+
+
+def _settings(
+    choices: _Choices,
+    usual: _Usual,
+    batch_size: int,
+    batches: int,
+    num_train: int,
+    device: str,
+    *,
+    tuned: bool,
+) -> TrainSettings:
+    options = choices.options
+    on_cpu = torch.device(device).type == "cpu"
+    epochs = choices.pick("epochs", lambda: _epochs(usual, num_train, on_cpu=on_cpu))
+    _at_least_one(epochs=epochs, accumulate=options.accumulate)
+    steps = epochs * ceil(batches / options.accumulate)
+    optimizer = choices.pick(
+        "optimizer",
+        lambda: ("sgd", "keeps what the weights know") if tuned else ("adamw", "learns fastest from random weights"),
+    )
+    settings = TrainSettings(
+        epochs=epochs,
+        optimizer=optimizer,
+        lr=choices.pick("lr", lambda: _lr(usual, batch_size * options.accumulate, optimizer, tuned=tuned)),
+        weight_decay=choices.pick(
+            "weight_decay",
+            lambda: (0.05, "usual for AdamW") if optimizer == "adamw" else (1e-4, "usual for SGD"),
+        ),
+        warmup_steps=choices.pick(
+            "warmup_steps",
+            lambda: (min(_MAX_WARMUP, ceil(_WARMUP_SHARE * steps)), f"{_WARMUP_SHARE:.0%} of {steps} steps"),
+        ),
+        schedule=choices.pick("schedule", lambda: ("cosine", "needs no milestones")),
+        milestones=options.milestones,
+        accumulate=options.accumulate,
+        clip_norm=choices.pick("clip_norm", lambda: (usual.clip_norm, "guards against single bad batches")) or None,
+        ema_decay=choices.pick("ema", lambda: _ema(steps)) or None,
+        precision=choices.pick("precision", lambda: _precision(device)),
+        channels_last=True,
+        patience=options.patience,
+        validate_every=choices.pick(
+            "validate_every",
+            lambda: (ceil(epochs / _MOST_VALIDATIONS), f"at most {_MOST_VALIDATIONS} validations"),
+        ),
+        seed=options.seed,
+    )
+    choices.reasons["channels_last"] = "convolutions are faster in this layout"
+    return replace(settings)
+
+
+def _epochs(usual: _Usual, num_train: int, *, on_cpu: bool) -> tuple[int, str]:
+    images = usual.images_cpu if on_cpu else usual.images_gpu
+    epochs = max(_MIN_EPOCHS, min(_MAX_EPOCHS, round(images / num_train)))
+    return epochs, f"shows about {epochs * num_train:,} images, as suits a {'CPU' if on_cpu else 'GPU'}"
+
+
+def _lr(usual: _Usual, batch: int, optimizer: str, *, tuned: bool) -> tuple[float, str]:
+    ratio = batch / usual.batch_size_cpu
+    if optimizer == "sgd":
+        base = usual.lr_tuned
+        return base * ratio, f"{base:g} for {usual.batch_size_cpu} images, in proportion to the batch"
+    base = usual.lr_scratch * (0.2 if tuned else 1.0)
+    return base * ratio**0.5, f"{base:g} for {usual.batch_size_cpu} images, with the square root of the batch"
+
+
+def _ema(steps: int) -> tuple[float, str]:
+    if steps < _EMA_LEAST_STEPS:
+        return 0.0, f"too few steps ({steps}) to average over"
+    return _EMA_DECAY, "the average of the last weights is usually better than the last weights"
+
+
+def _precision(device: str) -> tuple[str, str]:
+    best = best_precision(device)
+    return best, "this device computes it in hardware" if best == "bf16" else "this device has no fast bf16"
+
+
+def _at_least_one(**values: int) -> None:
+    for name, value in values.items():
+        if value < 1:
+            raise ConfigError(f"{name} must be 1 or more; got {value}.")

@@ -1,0 +1,24 @@
+"""A bar over anything long."""
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+__all__ = ["counted"]
+
+Item = TypeVar("Item")
+
+
+def counted(items: Iterable[Item], *, total: int, what: str, console: Console | None) -> Iterator[Item]:
+    """Yield ``items`` while a bar says how many are done; silent without a console or a terminal."""
+    if console is None or not console.is_terminal:
+        yield from items
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        for item in items:
+            yield item
+            bar.advance(task)

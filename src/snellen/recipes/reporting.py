@@ -1,0 +1,230 @@
+"""From the files of a run to its report."""
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from snellen.data import DataDescription, DatasetIndex, ImageDataset, Problem
+from snellen.evaluate import read_predictions
+from snellen.recipes.evaluating import PREDICTION_OF
+from snellen.recipes.runs import Run
+from snellen.report import (
+    Bars,
+    DataProblem,
+    Figure,
+    ImageCard,
+    Report,
+    Setting,
+    SkippedImage,
+    draw,
+    write_report,
+)
+from snellen.structures import ImageScore, Prediction, Results, Table
+
+__all__ = ["description_tables", "write_run_report"]
+
+IMAGES_PER_GROUP = 8
+_LARGEST_PX = 900  # long side of an image in the report; keeps the file small
+_SEVERITY: Mapping[str, Any] = {"note": "info", "warning": "warning", "error": "error"}
+
+
+def write_run_report(run: Run, index: DatasetIndex) -> Path:
+    """Write ``report.html`` from what lies in the run's folder and return its path.
+
+    Args:
+        run: With at least one evaluation.
+        index: The data set, for its description and its images.
+    """
+    results = run.results
+    split = next((name for name in ("test", "val") if name in results), next(iter(results), None))
+    record = run.record
+    machine = record["environment"]
+    report = Report(
+        title=f"{record['model']} on {Path(record['data']).name}",
+        subtitle=" · ".join([f"{len(run.classes)} classes", machine["started"][:10], f"snellen {machine['snellen']}"]),
+        summary=_summary(results, split),
+        results={name: results[name] for name in sorted(results, key=lambda name: name != split)},
+        history=tuple(_history(run.folder / "log.jsonl")),
+        settings=tuple(_settings(record)),
+        environment=tuple((name, str(value)) for name, value in record["environment"].items()),
+        problems=tuple(_problem(problem) for problem in index.problems),
+        skipped=tuple(SkippedImage(file=file, reason=reason) for file, reason in _skipped(run).items()),
+        description=description_tables(index.describe()),
+        distributions=_bars(index.describe()),
+        cards={} if split is None else _cards(run, index, split, results[split]),
+        commands=_commands(run),
+    )
+    return write_report(run.report, report)
+
+
+def _summary(results: Mapping[str, Results], split: str | None) -> tuple[Figure, ...]:
+    if split is None:
+        return ()
+    measured = results[split]
+    names = [measured.headline, *(name for name in measured.scalars if name != measured.headline)]
+    wanted = [name for name in names if name == measured.headline or name in _HEADLINES][:4]
+    where = f"on the {split} split"
+    return tuple(
+        Figure(name=name, value=measured.scalars[name], explanation=f"{_HEADLINES.get(name, '')} {where}".strip())
+        for name in wanted
+    )
+
+
+_HEADLINES: Mapping[str, str] = {
+    "AP": "average precision over IoU 0.5 to 0.95,",
+    "AP50": "average precision at IoU 0.5,",
+    "accuracy": "share of images classified right,",
+    "balanced_accuracy": "mean recall of the classes,",
+    "mIoU": "mean overlap of the classes,",
+    "pixel_accuracy": "share of pixels labelled right,",
+    "acuity_px": "smallest height in pixels at which at least half is found,",
+}
+
+
+def _history(log: Path) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
+    if not log.is_file():
+        return rows
+    for line in log.read_text(encoding="utf-8").splitlines():
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError:
+            continue  # the last line of a run that was killed while writing it
+        if entry.get("event") == "step":
+            busy = (entry["data_wait_s"] or 0.0) + (entry["step_s"] or 0.0)
+            rows.append(
+                {
+                    "step": entry["step"],
+                    "loss": entry["loss"],
+                    **{f"loss/{name}": value for name, value in entry["losses"].items()},
+                    "lr": entry["lr"],
+                    "wait_share": entry["data_wait_s"] / busy if busy else None,
+                    "images_per_s": entry["images"] / busy if busy else None,
+                }
+            )
+        elif entry.get("event") == "validated" and entry.get("scalars"):
+            scalars = entry["scalars"]
+            rows.append(
+                {
+                    "step": entry["step"],
+                    **{f"val/{name}": scalars[name] for name in scalars if name in _HEADLINES},
+                }
+            )
+    return rows
+
+
+def _settings(record: Mapping[str, Any]) -> list[Setting]:
+    from snellen.recipes.training import setting_rows  # noqa: PLC0415 - training imports this module
+
+    return [Setting(name=name, value=value, reason=reason) for name, value, reason in setting_rows(record)]
+
+
+def _problem(problem: Problem) -> DataProblem:
+    return DataProblem(
+        code=problem.code,
+        message=problem.message,
+        file=problem.file,
+        line=problem.line,
+        fix=problem.fix,
+        count=problem.count,
+        severity=_SEVERITY[problem.severity],
+    )
+
+
+def _skipped(run: Run) -> dict[str, str]:
+    file = run.folder / "skipped.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def description_tables(description: DataDescription) -> tuple[Table, ...]:
+    """Return the counts of images and of objects by split."""
+    names = list(description.images_per_split)
+    counts = Table(
+        title="Images",
+        columns=("split", "images", "without objects"),
+        rows=tuple(
+            (name or "none", description.images_per_split[name], description.images_without_objects[name])
+            for name in names
+        ),
+    )
+    classes = Table(
+        title="Classes",
+        columns=("class", *(name or "none" for name in names)),
+        rows=tuple(
+            (label, *(description.objects_per_class[name][label] for name in names)) for label in description.classes
+        ),
+        note="Objects (detection), images (classification) or images with the class (segmentation).",
+    )
+    return counts, classes
+
+
+def _bars(description: DataDescription) -> tuple[Bars, ...]:
+    total = {
+        label: sum(per_class[label] for per_class in description.objects_per_class.values())
+        for label in description.classes
+    }
+    order = sorted(total, key=lambda label: -total[label])
+    return (Bars(title="Class frequency", names=tuple(order), values=tuple(float(total[label]) for label in order)),)
+
+
+def _cards(run: Run, index: DatasetIndex, split: str, results: Results) -> dict[str, tuple[ImageCard, ...]]:
+    part = index.split(split)
+    scores = [score for score in results.per_image if score.quality == score.quality]  # nan: nothing to judge
+    by_quality = sorted(scores, key=lambda score: score.quality)
+    by_doubt = sorted(results.per_image, key=lambda score: -score.uncertainty)
+    groups = {
+        "Worst": by_quality[:IMAGES_PER_GROUP],
+        "Best": by_quality[::-1][:IMAGES_PER_GROUP],
+        "Most uncertain": by_doubt[:IMAGES_PER_GROUP],
+    }
+    wanted = {score.index for group in groups.values() for score in group}
+    kind = PREDICTION_OF[part.target_type]
+    found = {
+        image.index: image.prediction
+        for image in read_predictions(run.folder / "evaluation" / split, kind)
+        if image.index in wanted
+    }
+    dataset = ImageDataset(part)
+    return {
+        name: tuple(_card(dataset, score, found.get(score.index), run.classes) for score in group)
+        for name, group in groups.items()
+        if group
+    }
+
+
+def _card(dataset: ImageDataset, score: ImageScore, prediction: Prediction | None, classes: Sequence[str]) -> ImageCard:
+    sample = dataset.untransformed(score.index)
+    return ImageCard(
+        caption=f"{Path(sample.source).name} · quality {score.quality:.2f} · uncertainty {score.uncertainty:.2f}",
+        truth=draw(sample.image, sample.target, classes, largest_px=_LARGEST_PX),
+        prediction=None if prediction is None else draw(sample.image, prediction, classes, largest_px=_LARGEST_PX),
+    )
+
+
+def _commands(run: Run) -> tuple[str, ...]:
+    record = run.record
+    settings = record["settings"]
+    words = [
+        "snellen", "train", record["data"], "--format", record["format"], "--model", record["model"],
+        "--image-size", record["image_size"], "--batch-size", record["batch_size"],
+        "--epochs", settings["epochs"], "--lr", settings["lr"], "--optimizer", settings["optimizer"],
+        "--schedule", settings["schedule"], "--weight-decay", settings["weight_decay"],
+        "--warmup-steps", settings["warmup_steps"], "--clip-norm", settings["clip_norm"] or 0,
+        "--ema", settings["ema_decay"] or 0, "--precision", settings["precision"], "--augment", record["augment"],
+        "--flip" if record["flip"] else "--no-flip", "--accumulate", settings["accumulate"],
+        "--validate-every", settings["validate_every"], "--seed", settings["seed"],
+    ]  # fmt: skip
+    if record["weights"]:
+        words += ["--weights", record["weights"]]
+        for name in ("mean", "std"):
+            if name in record["model_options"]:
+                words += [f"--{name}", ",".join(map(str, record["model_options"][name]))]
+        if "padding" in record["model_options"]:
+            words += ["--padding", record["model_options"]["padding"]]
+    for milestone in settings["milestones"]:
+        words += ["--milestone", milestone]
+    versions = {name: record["environment"][name].split("+")[0] for name in ("snellen", "torch", "torchvision")}
+    install = shlex.join(["pip", "install", *(f"{name}=={version}" for name, version in versions.items())])
+    return install, shlex.join(map(str, words)), shlex.join(["snellen", "eval", str(run.folder)])

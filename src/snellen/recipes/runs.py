@@ -1,0 +1,181 @@
+"""The folder of a run: everything needed to use the model, to go on, and to repeat it.
+
+run.json              settings with reasons, classes, data, environment, command
+log.jsonl             what happened, line by line
+tensorboard/          the same as curves
+checkpoints/          last.pt (to go on), best.pt (to use)
+evaluation/SPLIT/     results.json and predictions
+report.html
+"""
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+
+from snellen.errors import CheckpointError, ConfigError, did_you_mean
+from snellen.evaluate import from_json
+from snellen.models import find_model
+from snellen.nn import FrozenBatchNorm
+from snellen.structures import Model, Results, Target
+from snellen.train import CheckpointStore, read_checkpoint
+
+__all__ = ["Run", "environment", "new_folder", "write_json"]
+
+RUNS_FOLDER = Path("runs")
+RECORD = "run.json"
+_VERSION = 1
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON so that the file is either the old or the new one, never half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(partial, path)  # noqa: PTH105 - the atomic one
+
+
+def new_folder(name: str, parent: Path = RUNS_FOLDER) -> Path:
+    """Return a folder ``parent/name`` or, if that exists, ``parent/name-2`` and so on; it is made."""
+    parent.mkdir(parents=True, exist_ok=True)
+    number = 1
+    while True:
+        folder = parent / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return folder
+
+
+def environment() -> dict[str, str]:
+    """Return versions and hardware."""
+    packages = ("snellen", "torch", "torchvision", "numpy", "pillow", "faster-coco-eval")
+    versions = {name: metadata.version(name) for name in packages}
+    device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none"
+    return {
+        "python": platform.python_version(),
+        **versions,
+        "system": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "cores": str(os.cpu_count()),
+        "threads": str(torch.get_num_threads()),
+        "GPU": device,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A trained model, or one in training, in its folder.
+
+    Attributes:
+        folder: Of the run.
+        record: What ``run.json`` says.
+    """
+
+    folder: Path
+    record: Mapping[str, Any]
+
+    @classmethod
+    def create(cls, folder: Path, record: Mapping[str, Any]) -> Self:
+        """Write the record of a new run."""
+        write_json(folder / RECORD, {"version": _VERSION, **record})
+        return cls.open(folder)
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Self:
+        """Return the run in ``folder``.
+
+        Raises:
+            CheckpointError: If there is no run, or its record cannot be read.
+        """
+        place = Path(folder)
+        file = place / RECORD
+        if not file.is_file():
+            raise CheckpointError(f"{place}: expected the folder of a run, with a {RECORD} in it.{_near(place)}")
+        try:
+            record = json.loads(file.read_text(encoding="utf-8"))
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise CheckpointError(f"{file}: expected JSON; {error}. Train again, or restore the file.") from error
+        if not isinstance(record, dict) or record.get("version") != _VERSION:
+            raise CheckpointError(f"{file}: expected a record of version {_VERSION}; this is not one. Train again.")
+        return cls(folder=place, record=record)
+
+    @property
+    def store(self) -> CheckpointStore:
+        """Where the checkpoints are."""
+        return CheckpointStore(self.folder / "checkpoints")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in label order."""
+        return tuple(self.record["classes"])
+
+    @property
+    def target_type(self) -> type[Target]:
+        """What the model learned from."""
+        return find_model(self.record["model"]).target_type
+
+    @property
+    def results(self) -> dict[str, Results]:
+        """What was measured, by split."""
+        found = {}
+        for file in sorted((self.folder / "evaluation").glob("*/results.json")):
+            found[file.parent.name] = from_json(file.read_text(encoding="utf-8"))
+        return found
+
+    @property
+    def report(self) -> Path:
+        """Where the report is, or will be."""
+        return self.folder / "report.html"
+
+    def build(self) -> Model:
+        """Return the model of the record with random weights."""
+        options = dict(self.record["model_options"])
+        if options.pop("frozen_norm", False):
+            options["norm"] = FrozenBatchNorm
+        return find_model(self.record["model"]).build(len(self.classes), **options)
+
+    def load(self, *, which: str = "best", device: torch.device | str = "cpu") -> Model:
+        """Return the trained model in evaluation mode.
+
+        Args:
+            which: ``best`` or ``last``; where there is no best yet, the last.
+            device: Where to put it.
+
+        Raises:
+            CheckpointError: If nothing was saved yet.
+            ConfigError: If ``which`` is neither.
+        """
+        if which not in ("best", "last"):
+            raise ConfigError(f"which must be 'best' or 'last'; got {which!r}.{did_you_mean(which, ['best', 'last'])}")
+        store = self.store
+        candidates = [store.best, store.last] if which == "best" else [store.last]
+        file = next((path for path in candidates if path.exists()), None)
+        if file is None:
+            raise CheckpointError(
+                f"{self.folder}: expected a checkpoint in {store.folder.name}/; none was saved yet. Train first."
+            )
+        model = self.build()
+        weights = read_checkpoint(file).weights
+        module: torch.nn.Module = model  # type: ignore[assignment]  # every model is a module
+        module.load_state_dict(dict(weights))
+        module.to(device).eval()
+        return model
+
+
+def _near(place: Path) -> str:
+    parent = place.parent if place.parent.is_dir() else Path()
+    names = [str(file.parent) for file in [*parent.glob(f"*/{RECORD}"), *RUNS_FOLDER.glob(f"*/{RECORD}")]]
+    return did_you_mean(str(place), set(names))

@@ -1,0 +1,245 @@
+"""The verb train: from a data set to a run with a report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from snellen.data import (
+    BatchLoader,
+    DatasetIndex,
+    ImageDataset,
+    training_transform,
+)
+from snellen.errors import CheckpointError
+from snellen.evaluate import METRICS, evaluate
+from snellen.models import WeightsReport, load_weights, weights_settings
+from snellen.recipes.datasets import load, prepared
+from snellen.recipes.evaluating import evaluate_run, evaluation_loader, recorded_data
+from snellen.recipes.options import TrainOptions, options_from
+from snellen.recipes.planning import Plan, chosen_device, make_plan
+from snellen.recipes.reporting import write_run_report
+from snellen.recipes.runs import Run, environment, new_folder, write_json
+from snellen.structures import Model, Results
+from snellen.train import (
+    FitResult,
+    JsonlLog,
+    Observer,
+    ProgressBar,
+    TensorBoardLog,
+    TrainSettings,
+    autocast,
+    current_ranks,
+    fit,
+)
+
+__all__ = ["resume", "train"]
+
+
+def train(data: DatasetIndex | Path | str = "charts", *, console: Console | None = None, **options: Any) -> Run:
+    """Train a model on a data set, measure it on what it has not seen, and write a report.
+
+    Args:
+        data: A data set, its path, or the name of built-in charts.
+        console: Where to say what happens; None says nothing.
+        **options: See ``TrainOptions``; whatever is left out is chosen, with a reason that is printed.
+
+    Returns:
+        The run, with ``results``, ``report`` and ``load()``.
+
+    Raises:
+        ConfigError: If an option is unknown or out of range.
+        DatasetError: If the data cannot be read.
+        CheckpointError: If the weights do not fit.
+    """
+    chosen = options_from(options)
+    source = load(data, format=chosen.format, options=chosen.read) if isinstance(data, (str, Path)) else data
+    index = prepared(source, chosen.seed)
+    num_train = len(index.split_rows("train"))
+    plan = make_plan(index.describe(), index.target_type, num_train, chosen)
+    folder = chosen.folder or new_folder(plan.model.name)
+    if (folder / "run.json").exists():
+        raise CheckpointError(f"{folder}: expected a new folder; a run is there. Resume it, or choose another folder.")
+    run = Run.create(folder, _record(index, plan, chosen, _model_options(plan, chosen)))
+    report = None
+    model = run.build()
+    if chosen.weights is not None:
+        report = load_weights(model, chosen.weights)  # type: ignore[arg-type]  # every model is a module
+    write_json(folder / "problems.json", [asdict(problem) for problem in index.problems])
+    if console is not None:
+        _announce(console, run, index, report)
+    return _fit(run, model, index, plan.settings, console=console, go_on=False)
+
+
+def resume(folder: Path | str, *, console: Console | None = None) -> Run:
+    """Go on with a run that was broken off; the end is the same as if it had not been.
+
+    Raises:
+        CheckpointError: If there is no run, or its data set has changed.
+    """
+    run = Run.open(folder)
+    record = run.record
+    index = prepared(recorded_data(run), record["settings"]["seed"])
+    if index.fingerprint() != record["fingerprint"]:
+        raise CheckpointError(
+            f"{run.folder}: expected the data set as it was when the run began; {record['data']} has changed. "
+            "Restore it, or start a new run (with --weights to keep what was learned)."
+        )
+    saved = dict(record["settings"])
+    saved["milestones"] = tuple(saved["milestones"])
+    return _fit(run, run.build(), index, TrainSettings(**saved), console=console, go_on=True)
+
+
+def _model_options(plan: Plan, options: TrainOptions) -> dict[str, Any]:
+    """Return the options of the builder: what the user said, else what the file of weights says."""
+    told = {} if options.weights is None else weights_settings(options.weights)
+    given = {"mean": options.mean, "std": options.std, "padding": options.padding}
+    chosen = {**told, **{name: value for name, value in given.items() if value is not None}}
+    if plan.frozen_norm:
+        chosen["frozen_norm"] = True
+    return chosen
+
+
+def _record(index: DatasetIndex, plan: Plan, options: TrainOptions, model_options: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "model": plan.model.name,
+        "model_options": dict(model_options),
+        "classes": list(index.classes),
+        "data": str(index.root),
+        "format": index.format,
+        "read": {
+            "images": None if options.read.images is None else str(options.read.images),
+            "classes": None if options.read.classes is None else list(options.read.classes),
+            "ignore_index": options.read.ignore_index,
+        },
+        "fingerprint": index.fingerprint(),
+        "weights": None if options.weights is None else str(options.weights),
+        "image_size": plan.image_size,
+        "batch_size": plan.batch_size,
+        "augment": plan.augment,
+        "flip": plan.flip,
+        "workers": plan.workers,
+        "device": plan.device,
+        "tensorboard": options.tensorboard,
+        "settings": asdict(plan.settings),
+        "reasons": dict(plan.reasons),
+        "environment": environment(),
+    }
+
+
+def _announce(console: Console, run: Run, index: DatasetIndex, weights: WeightsReport | None) -> None:
+    counts = index.describe().images_per_split
+    console.print(
+        f"[bold]{index.format}[/] data set with {len(index.classes)} classes: "
+        + ", ".join(f"{count} {name or 'in no split'}" for name, count in counts.items())
+    )
+    if index.problems:
+        kinds: dict[str, int] = {}
+        for problem in index.problems:
+            kinds[problem.code] = kinds.get(problem.code, 0) + problem.count
+        told = ", ".join(f"{code} ({count})" for code, count in kinds.items())
+        console.print(f"[yellow]noticed in the data:[/] {told}; see {run.folder / 'problems.json'}")
+    for name, value, reason in setting_rows(run.record):
+        console.print(f"  {name:<15} {value!s:<28} [dim]{reason}[/]", highlight=False)
+    if weights is not None:
+        console.print(weights.summary(), highlight=False)
+    console.print(f"run folder: {run.folder}", highlight=False)
+
+
+def setting_rows(record: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
+    """Return name, value and reason of every setting of a run that has a reason."""
+    values = {**record, **record["settings"], "ema": record["settings"]["ema_decay"]}
+    rows = []
+    for name, reason in record["reasons"].items():
+        value = values.get(name, record["model_options"].get(name))
+        rows.append((name, f"{value:.4g}" if isinstance(value, float) else value, reason))
+    return rows
+
+
+def _fit(
+    run: Run,
+    model: Model,
+    index: DatasetIndex,
+    settings: TrainSettings,
+    *,
+    console: Console | None,
+    go_on: bool,
+) -> Run:
+    record = run.record
+    device = torch.device(chosen_device(record["device"])[0])
+    module: torch.nn.Module = model  # type: ignore[assignment]  # every model is a module
+    module.to(device)
+    source = _training_loader(index, record, model.stride)
+    names = index.split_names
+    judged = "val" if "val" in names else "test"
+    validation = evaluation_loader(index.split(judged), record, model.stride)
+    truths = validation.dataset
+
+    def validate(candidate: torch.nn.Module, _epoch: int) -> Results:
+        return evaluate(
+            candidate,  # type: ignore[arg-type]  # the average of a model is a model
+            validation.epoch(0),
+            truths.truth,  # type: ignore[attr-defined]  # an ImageDataset
+            METRICS[index.target_type](index.classes, index.split(judged).attributes),
+            device=device,
+            precision_context=lambda: autocast(device, settings.precision),
+        )
+
+    result = fit(
+        module,
+        source,
+        settings,
+        store=run.store,
+        validate=validate,
+        observers=_observers(run, console) if current_ranks().rank == 0 else (),
+        resume=go_on,
+    )
+    return _finish(run, index, result, dict(source.skipped), console)
+
+
+def _training_loader(index: DatasetIndex, record: Mapping[str, Any], stride: int) -> BatchLoader:
+    dataset = ImageDataset(
+        index.split("train"),
+        training_transform(index.target_type, record["image_size"], strength=record["augment"], flip=record["flip"]),
+    )
+    return BatchLoader(
+        dataset=dataset,
+        batch_size=record["batch_size"],
+        stride=stride,
+        shuffle=True,
+        seed=record["settings"]["seed"],
+        workers=record["workers"],
+        drop_last=len(dataset) > record["batch_size"],  # a last batch of one image starves batch norm
+    )
+
+
+def _observers(run: Run, console: Console | None) -> Sequence[Observer]:
+    observers: list[Observer] = [JsonlLog(run.folder / "log.jsonl")]
+    if run.record["tensorboard"]:
+        observers.append(TensorBoardLog(run.folder / "tensorboard"))
+    if console is not None:
+        observers.append(ProgressBar(console))
+    return observers
+
+
+def _finish(
+    run: Run, index: DatasetIndex, result: FitResult, skipped: Mapping[str, str], console: Console | None
+) -> Run:
+    if skipped:
+        write_json(run.folder / "skipped.json", dict(skipped))
+    if result.stopped.reason == "interrupted":
+        if console is not None:
+            console.print(f"{result.stopped.message}\nGo on with: snellen train --resume {run.folder}", highlight=False)
+        return run
+    if current_ranks().rank != 0:
+        return run
+    for split in ("val", "test"):
+        if split in index.split_names and len(index.split_rows(split)):
+            evaluate_run(run, index=index, split=split, console=console)
+    write_run_report(run, index)
+    if console is not None:
+        console.print(f"report: {run.report}", highlight=False)
+    return run

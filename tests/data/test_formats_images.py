@@ -1,0 +1,187 @@
+"""Class folders, tables and masks: real data, and there and back."""
+
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from snellen.data import ImageDataset, load, write
+from snellen.structures import IGNORE_LABEL
+
+
+def test_real_class_folders(shared_data):
+    index = load(shared_data / "hymenoptera")
+    found = index.describe()
+    assert (found.format, found.classes) == ("folders", ("ants", "bees"))
+    assert found.images_per_split == {"train": 245, "val": 153}
+    target = ImageDataset(index)[0].target
+    assert target.probs.tolist() == [1.0, 0.0]
+    flat = load(shared_data / "inria_crops")
+    assert flat.classes == ("negative", "positive")
+
+
+@pytest.fixture
+def cifar(shared_data, tmp_path):
+    with tarfile.open(shared_data / "cifar10" / "cifar10_subset.tar.xz") as archive:
+        for count, member in enumerate(archive):
+            if count == 60:
+                break
+            archive.extract(member, tmp_path, filter="data")
+    lines = (shared_data / "cifar10" / "index.csv").read_text().splitlines()
+    (tmp_path / "index.csv").write_text("\n".join(lines[:61]))
+    return tmp_path
+
+
+def test_real_table(cifar):
+    index = load(cifar / "index.csv")
+    assert (index.format, index.split_names) == ("csv", ("test",))
+    assert len(index) > 0
+    for row in range(len(index)):
+        assert index.classes[index.annotations.labels[row]] == Path(index.paths[row]).parent.name
+    assert set(index.attributes) == {"dataset_index", "cifar10n_aggre", "cifar10n_worse", "cifar10n_random1"}
+
+
+@pytest.mark.parametrize(
+    ("text", "classes", "splits", "groups"),
+    [
+        ("Image_Path;Class;Subset\na.png;b;valid\nc.png;a;train\n", ("a", "b"), ("train", "val"), None),
+        ("a.png,10\nc.png,2\n", ("2", "10"), (), None),
+        ("filename\ttarget\tpatient\na.png\tx\tp1\nc.png\tx\tp1\n", ("x",), (), [0, 0]),
+        ("image,label\na,x\nc,y\n", ("x", "y"), (), None),
+    ],
+)
+def test_headers_of_tables(make, text, classes, splits, groups):
+    for name in ("a.png", "c.png"):
+        make.image(f"images/{name}")
+    index = load(make.text("t.tsv" if "\t" in text else "t.csv", text))
+    assert (index.classes, index.split_names, len(index)) == (classes, splits, 2)
+    assert (None if index.groups is None else index.groups.tolist()) == groups
+
+
+@pytest.mark.parametrize("name", ["folders", "csv"])
+def test_classes_there_and_back(shared_data, tmp_path, name):
+    whole = load(shared_data / "hymenoptera")
+    index = whole.select(np.arange(0, len(whole), 20))
+    write(index, tmp_path / "out", format=name)
+    again = load(tmp_path / "out")
+    assert again.format == name
+    assert summary(again) == summary(index)
+
+
+def summary(index):
+    return sorted(
+        (
+            Path(index.paths[row]).name,
+            index.classes[index.annotations.labels[row]],
+            index.split_names[index.splits[row]],
+        )
+        for row in range(len(index))
+    )
+
+
+def test_equal_names_do_not_collide(make, tmp_path):
+    for name in ("x/1.png", "y/1.png", "y/1.jpg"):
+        make.image(name)
+    write(load(make.root), tmp_path / "out", format="csv")
+    assert len(load(tmp_path / "out")) == 3
+
+
+@pytest.mark.parametrize(("folder", "number", "classes"), [("camvid", 701, 11), ("horses", 328, 2), ("isbi_em", 30, 2)])
+def test_real_masks(shared_data, folder, number, classes):
+    index = load(shared_data / folder, ignore_index=11 if folder == "camvid" else None)
+    assert (index.format, len(index), len(index.classes)) == ("masks", number, classes)
+    if folder == "camvid":
+        assert index.describe().images_per_split == {"train": 367, "val": 101, "test": 233}
+    row = number - 1
+    sample = ImageDataset(index)[row]
+    labels = sample.target.labels
+    raw = np.asarray(Image.open(index.root / index.annotations.paths[row]).resize(sample.image.shape[:0:-1], 0)).astype(
+        int
+    )
+    expected = {"camvid": np.where(raw == 11, IGNORE_LABEL, raw)}.get(folder, (raw > 0).astype(int))
+    assert labels.shape == sample.image.shape[1:]
+    assert np.array_equal(labels.numpy(), expected)
+    assert torch.equal(ImageDataset(index).truth(row).labels, labels)
+
+
+def test_masks_there_and_back(shared_data, tmp_path):
+    whole = load(shared_data / "camvid", ignore_index=11)
+    index = whole.select(np.arange(0, len(whole), 90))
+    write(index, tmp_path / "out", format="masks")
+    again = load(tmp_path / "out")
+    assert again.classes == index.classes
+    names = {Path(again.paths[row]).name: row for row in range(len(again))}
+    for row in range(len(index)):
+        other = names[Path(index.paths[row]).name]
+        assert torch.equal(ImageDataset(index).truth(row).labels, ImageDataset(again).truth(other).labels)
+        assert again.split_names[again.splits[other]] == index.split_names[index.splits[row]]
+
+
+def test_palette_of_pascal_voc(make):
+    values = np.zeros((30, 40), np.uint8)
+    values[:5], values[5:9], values[9] = 3, 15, 255
+    make.image("JPEGImages/a.jpg")
+    picture = Image.frombytes("P", (40, 30), values.tobytes())
+    picture.putpalette([(7 * number) % 256 for number in range(768)])
+    (make.root / "SegmentationClass").mkdir()
+    picture.save(make.root / "SegmentationClass" / "a.png")
+    index = load(make.root)
+    assert len(index.classes) == 16
+    assert np.array_equal(ImageDataset(index).truth(0).labels.numpy(), values)
+    assert {problem.code for problem in index.problems} == {"mask-void", "classes-unnamed"}
+
+
+def test_colours_with_names(make):
+    colours = np.zeros((30, 40, 3), np.uint8)
+    colours[:10], colours[10:20] = (128, 64, 128), (1, 2, 3)
+    make.image("images/a.jpg")
+    (make.root / "masks").mkdir()
+    Image.fromarray(colours).save(make.root / "masks" / "a.png")
+    make.text("classes.txt", "road 128 64 128\nsky 0 0 0\n")
+    index = load(make.root)
+    assert index.classes == ("road", "sky")
+    labels = ImageDataset(index).truth(0).labels
+    assert [labels[row, 0].item() for row in (0, 10, 20)] == [0, IGNORE_LABEL, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "classes"),
+    [
+        ("classes.json", '{"0": "sky", "2": "road"}', ("sky", "road")),
+        ("classes.json", '{"sky": 0, "road": 2}', ("sky", "road")),
+        ("snellen.yaml", "classes: [sky, tree, road]\nignore_index: 2\n", ("sky", "tree")),
+    ],
+)
+def test_names_of_classes(make, name, content, classes):
+    values = np.zeros((30, 40))
+    values[:10] = 2
+    make.image("images/a.jpg")
+    make.mask("masks/a.png", values)
+    make.text(name, content)
+    index = load(make.root)
+    assert index.classes == classes
+    labels = ImageDataset(index).truth(0).labels
+    assert labels[0, 0] == (IGNORE_LABEL if "ignore" in content else 1)
+
+
+def test_lossy_masks_are_cut_in_the_middle(make):
+    values = np.zeros((30, 40), np.uint8)
+    values[5:20, 8:24] = 255
+    make.image("images/a.jpg")
+    make.mask("masks/a.jpg", values)
+    labels = ImageDataset(load(make.root)).truth(0).labels.numpy()
+    assert set(np.unique(labels)) == {0, 1}
+    assert (labels != (values > 127)).mean() < 0.02
+
+
+def test_masks_of_half_size(make):
+    values = np.zeros((30, 40), np.uint8)
+    values[:, 20:] = 1
+    make.image("images/a.jpg", (80, 60))
+    make.mask("masks/a.png", values)
+    labels = ImageDataset(load(make.root))[0].target.labels
+    assert labels.shape == (60, 80)
+    assert labels.sum(1).tolist() == [40] * 60

@@ -1,0 +1,68 @@
+"""The host waits for an accelerator a fixed number of times in a step, however many images there are."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+
+from snellen.models.detection import (
+    ProposalSettings,
+    RegionSettings,
+    faster_rcnn_mobilenet_v2_fpn,
+    faster_rcnn_r18_fpn,
+    faster_rcnn_r50_c4,
+)
+
+SCRIPT = Path(__file__).resolve().parents[3] / "benchmarks" / "count_syncs.py"
+
+
+@pytest.fixture(scope="module")
+def counting():
+    if not SCRIPT.is_file():
+        pytest.skip("the benchmarks are not in this copy")
+    spec = importlib.util.spec_from_file_location("count_syncs", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_counter_sees_every_way_to_wait(counting):
+    x = torch.rand(6, 4)
+    ways = {
+        "nonzero": (x > 0.5).nonzero,
+        "where": lambda: torch.where(x > 0.5),
+        "mask": lambda: x[x[:, 0] > 0.5],
+        "item": lambda: x.sum().item(),
+        "branch": lambda: bool((x > 0.5).any()),
+        "tolist": x[:, 0].tolist,
+        "cpu": x.cpu,
+        "unique": x.unique,
+        "copy": lambda: torch.tensor([1.0, 2.0]),
+        "repeat": lambda: torch.arange(6).repeat_interleave(torch.arange(6)),
+    }
+    for name, way in ways.items():
+        assert counting.waits_of(way).total() >= 1, name
+    for still in (lambda: x[torch.arange(3)], lambda: x.masked_fill(x > 0.5, 0.0), lambda: x.topk(2)):
+        assert counting.waits_of(still).total() == 0
+
+
+@pytest.mark.parametrize("build", [faster_rcnn_mobilenet_v2_fpn, faster_rcnn_r18_fpn, faster_rcnn_r50_c4])
+def test_a_training_step_waits_once_whatever_the_batch(counting, build):
+    torch.manual_seed(0)
+    model = build(3)
+    model.settings = RegionSettings(slots=4)
+    model.proposals.settings = ProposalSettings(before_nms_train=50, after_nms_train=20)
+    waits = {batch: counting.training_waits(model, batch) for batch in (2, 8)}
+    assert waits[2] == waits[8]
+    # The one wait is the suppression of the proposals, whose kernel returns a list of unknown length.
+    assert [what.split(" at ")[0] for what in waits[8].elements()] == ["torchvision::nms"]
+
+
+def test_inference_waits_equally_often_whatever_the_batch(counting):
+    torch.manual_seed(0)
+    model = faster_rcnn_mobilenet_v2_fpn(3)
+    model.proposals.settings = ProposalSettings(before_nms_test=50, after_nms_test=20)
+    waits = {batch: counting.inference_waits(model, batch) for batch in (2, 8)}
+    assert waits[2] == waits[8]
+    assert waits[8].total() <= 10

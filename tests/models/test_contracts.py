@@ -1,0 +1,204 @@
+"""What holds for every model of the catalog, whatever its task."""
+
+import copy
+from dataclasses import fields
+
+import pytest
+import torch
+from torch import Tensor
+
+from snellen.models import MODELS, ModelEntry
+from snellen.structures import BoxTarget, ClassTarget, Detections, MaskTarget, Model, Target
+
+NUM_CLASSES = 3
+SIDE = 64
+
+
+def class_target(num: int) -> ClassTarget:
+    return ClassTarget(probs=torch.eye(NUM_CLASSES)[torch.arange(num) % NUM_CLASSES])
+
+
+def mask_target(num: int) -> MaskTarget:
+    rows = torch.arange(SIDE)[:, None] * NUM_CLASSES // SIDE
+    labels = torch.stack([(rows + index).expand(SIDE, SIDE) % NUM_CLASSES for index in range(num)])
+    return MaskTarget(labels=labels.to(torch.uint8))
+
+
+def box_target(num: int) -> BoxTarget:
+    boxes = torch.tensor([[4.0, 6.0, 40.0, 44.0], [20.0, 16.0, 60.0, 60.0]]).expand(num, 2, 4)
+    labels = (torch.arange(num)[:, None] + torch.arange(2)) % NUM_CLASSES
+    return BoxTarget(
+        boxes=boxes,
+        labels=labels,
+        valid=torch.ones(num, 2, dtype=torch.bool),
+        ignored=torch.zeros(num, 2, dtype=torch.bool),
+    )
+
+
+TARGETS = {ClassTarget: class_target, MaskTarget: mask_target, BoxTarget: box_target}
+
+
+# Deeper siblings of rows that always run, and nets of which one step takes seconds.
+HEAVY = {"resnet101", "resnet152", "unet_resnet50", "faster_rcnn_r50_fpn", "faster_rcnn_r50_c4"}
+ROWS = [
+    pytest.param(entry, id=entry.name, marks=[pytest.mark.slow] if entry.name in HEAVY else [])
+    for entry in MODELS
+]
+
+
+@pytest.fixture(scope="module", params=ROWS)
+def entry(request) -> ModelEntry:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def fresh(entry) -> Model:
+    torch.manual_seed(0)
+    return entry.build(NUM_CLASSES)
+
+
+@pytest.fixture
+def model(fresh) -> Model:
+    return copy.deepcopy(fresh)
+
+
+@pytest.fixture
+def target(entry) -> Target:
+    return TARGETS[entry.target_type](2)
+
+
+def tensors(record: object) -> dict[str, Tensor]:
+    values = {field.name: getattr(record, field.name) for field in fields(record)}
+    return {name: value for name, value in values.items() if isinstance(value, Tensor)}
+
+
+def assert_same_detections(found: Detections, wanted: Detections):
+    """Equal as sets: untrained nets score so evenly that rounding decides who stands before whom."""
+    torch.testing.assert_close(found.scores, wanted.scores, atol=1e-4, rtol=1e-4)
+    is_same = (found.boxes[:, None] - wanted.boxes[None]).abs().amax(dim=-1) < 0.01  # px
+    is_same &= found.labels[:, None] == wanted.labels[None]
+    is_same &= (found.scores[:, None] - wanted.scores[None]).abs() < 1e-4
+    is_clear = found.scores > found.scores.min() + 1e-4  # the last place may go to another of the same score
+    assert is_same.any(dim=1)[is_clear].all()
+
+
+def assert_same_predictions(found, wanted):
+    assert len(found) == len(wanted)
+    for left, right in zip(found, wanted, strict=True):
+        assert type(left) is type(right)
+        if isinstance(left, Detections):
+            assert_same_detections(left, right)
+            continue
+        for name, value in tensors(left).items():
+            torch.testing.assert_close(value, tensors(right)[name], atol=1e-4, rtol=1e-4)
+
+
+def test_follows_the_protocol(entry, model):
+    assert isinstance(model, Model)
+    assert model.target_type is entry.target_type
+    assert entry.summary
+    assert entry.paper.startswith("https://")
+
+
+def test_one_type_of_output_in_training_and_evaluation(model, target, make_images):
+    images = make_images((SIDE, SIDE), (SIDE, SIDE))
+    assert type(model.train()(images, target)) is type(model.eval()(images))
+
+
+def test_loss_is_finite_and_reaches_every_parameter(model, target, make_images):
+    losses = model.loss(model.train()(make_images((SIDE, SIDE), (SIDE, SIDE)), target), target)
+    assert losses
+    for name, value in losses.items():
+        assert value.shape == (), name
+        assert torch.isfinite(value), name
+    sum(losses.values()).backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+        assert parameter.grad.any(), name
+
+
+def test_loss_is_available_in_evaluation(model, target, make_images):
+    images = make_images((SIDE, SIDE), (SIDE, SIDE))
+    with torch.no_grad():
+        losses = model.loss(model.eval()(images, target), target)
+    assert all(torch.isfinite(value) for value in losses.values())
+
+
+def test_batch_of_two_is_two_batches_of_one(model, make_images):
+    images = make_images((SIDE, SIDE), (SIDE, SIDE))
+    model.eval()
+    with torch.no_grad():
+        together = model.decode(model(images), images.original_sizes)
+        alone = []
+        for index in range(2):
+            one = images.map(lambda x, index=index: x[index : index + 1])
+            alone += model.decode(model(one), one.original_sizes)
+    assert_same_predictions(together, alone)
+
+
+def test_what_stands_in_the_padding_does_not_matter(model, make_images):
+    model.eval()
+    found = []
+    with torch.no_grad():
+        for fill in (0, 255):
+            images = make_images((40, 50), (SIDE, SIDE), canvas=(SIDE, SIDE), fill=fill)
+            found.append(model.decode(model(images), images.original_sizes))
+    assert_same_predictions(*found)
+
+
+def test_predictions_are_in_the_pixels_of_the_original(model, entry, make_images):
+    if entry.target_type is not MaskTarget:
+        pytest.skip("only maps have a size of their own")
+    images = make_images((40, 50), (SIDE, SIDE), canvas=(SIDE, SIDE))
+    with torch.no_grad():
+        found = model.decode(model.eval()(images), torch.tensor([[80, 100], [21, 33]]))
+    assert [tuple(item.labels.shape) for item in found] == [(80, 100), (21, 33)]
+
+
+def test_state_dict_round_trip(model, entry, make_images):
+    images = make_images((SIDE, SIDE))
+    torch.manual_seed(1)
+    other = entry.build(NUM_CLASSES)
+    other.load_state_dict(model.state_dict())
+    with torch.no_grad():
+        left = model.decode(model.eval()(images), images.original_sizes)
+        right = other.decode(other.eval()(images), images.original_sizes)
+    assert_same_predictions(left, right)
+
+
+def test_bf16_autocast(model, target, make_images):
+    images = make_images((SIDE, SIDE), (SIDE, SIDE))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output = model.train()(images, target)
+    losses = model.loss(output, target)
+    assert all(value.dtype == torch.float32 for value in losses.values())
+    sum(losses.values()).backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters())
+    assert len(model.decode(output, images.original_sizes)) == 2
+
+
+def test_inputs_are_not_modified(model, target, make_images):
+    images = make_images((40, 50), (SIDE, SIDE), canvas=(SIDE, SIDE), fill=9)
+    before = [copy.deepcopy(tensors(record)) for record in (images, target)]
+    output = model.train()(images, target)
+    model.loss(output, target)
+    for record, values in zip((images, target), before, strict=True):
+        for name, value in tensors(record).items():
+            assert torch.equal(value, values[name]), name
+
+
+@pytest.mark.slow
+def test_overfits_four_images(model, entry, make_images):
+    images, target = make_images(*[(SIDE, SIDE)] * 4), TARGETS[entry.target_type](4)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    model.train()
+    totals = []
+    for _ in range(40):
+        optimizer.zero_grad()
+        total = sum(model.loss(model(images, target), target).values())
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        totals.append(total.item())
+    assert totals[-1] < 0.3 * totals[0]

@@ -1,0 +1,54 @@
+from collections import OrderedDict
+
+import pytest
+import torch
+from torchvision.ops import FeaturePyramidNetwork
+from torchvision.ops.feature_pyramid_network import LastLevelMaxPool, LastLevelP6P7
+
+from snellen.errors import InputError
+from snellen.nn import FeaturePyramid
+from snellen.structures import FeatureSpec
+
+LEVELS = tuple(
+    FeatureSpec(name=name, channels=channels, stride=stride)
+    for name, channels, stride in (("c3", 4, 8), ("c4", 6, 16), ("c5", 8, 32))
+)
+
+
+def feature_maps() -> OrderedDict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    sizes = ((13, 10), (7, 5), (4, 3))  # odd sizes: a level is not exactly half the one before
+    return OrderedDict(
+        (level.name, torch.randn(2, level.channels, *size, generator=generator))
+        for level, size in zip(LEVELS, sizes, strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    ("extra", "theirs_extra", "names"),
+    [
+        (None, None, ["p3", "p4", "p5"]),
+        ("pool", LastLevelMaxPool(), ["p3", "p4", "p5", "p6"]),
+        ("p6p7", LastLevelP6P7(8, 5), ["p3", "p4", "p5", "p6", "p7"]),
+    ],
+)
+def test_equals_torchvision(extra, theirs_extra, names):
+    theirs = FeaturePyramidNetwork([level.channels for level in LEVELS], 5, extra_blocks=theirs_extra)
+    ours = FeaturePyramid(LEVELS, 5, extra=extra)
+    ours.load_state_dict(theirs.state_dict())
+    wanted = list(theirs(feature_maps()).values())
+    found = ours({"c2": torch.zeros(1), **feature_maps()})  # levels that were not asked for are passed over
+    assert list(found) == names == [spec.name for spec in ours.features]
+    for left, right in zip(found.values(), wanted, strict=True):
+        torch.testing.assert_close(left, right)
+
+
+def test_strides_double():
+    features = FeaturePyramid(LEVELS, 5, extra="p6p7").features
+    assert [spec.stride for spec in features] == [8, 16, 32, 64, 128]
+    assert {spec.channels for spec in features} == {5}
+
+
+def test_no_levels_is_an_error():
+    with pytest.raises(InputError, match="at least one input level"):
+        FeaturePyramid((), 5)
