@@ -24,7 +24,7 @@ from torchvision.ops import MultiScaleRoIAlign
 from snellen.models.detection import RegionSettings, TwoStage, faster_rcnn_mobilenet_v2_fpn, faster_rcnn_r50_fpn
 from snellen.models.detection.rpn import ProposalSettings
 from snellen.structures import BoxTarget, ImageBatch
-from snellen.train.precision import best_precision
+from snellen.training.precision import best_precision
 
 NUM_CLASSES = 90
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from snellen.data import DatasetIndex
     from snellen.errors import SnellenError
-    from snellen.recipes import Run, TrainOptions, convert, evaluate, load, models, predict, resume, train
+    from snellen.recipes import Run, TrainOptions, convert, evaluate, load, predict, resume, train
 
 __version__ = "0.1.0"
 
@@ -21,7 +21,6 @@ _HOMES = {
     "convert": "snellen.recipes",
     "evaluate": "snellen.recipes",
     "load": "snellen.recipes",
-    "models": "snellen.recipes",
     "predict": "snellen.recipes",
     "resume": "snellen.recipes",
     "train": "snellen.recipes",
@@ -35,7 +34,6 @@ __all__ = [
     "convert",
     "evaluate",
     "load",
-    "models",
     "predict",
     "resume",
     "train",

@@ -8,8 +8,8 @@ import torch
 from snellen.report.confusion import confused_pairs, most_confused
 from snellen.report.history import history_curves
 from snellen.structures import Matrix, Results
-from snellen.train.events import EpochDone, NonFiniteLoss, Started, StepDone, Validated
-from snellen.train.logs import JsonlLog
+from snellen.training.events import EpochDone, NonFiniteLoss, Started, StepDone, Validated
+from snellen.training.logs import JsonlLog
 
 
 def _titles(*rows, first=()):

@@ -31,7 +31,7 @@ def evaluate(
     """
     from snellen import recipes
     from snellen.cli.console import console
-    from snellen.evaluate import to_json
+    from snellen.evaluation import to_json
 
     results = recipes.evaluate(
         run, data, split=split, which=which.value, device=device, format=format_name, console=console()

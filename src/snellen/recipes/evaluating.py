@@ -9,8 +9,8 @@ from rich.console import Console
 
 from snellen.data import BatchLoader, DatasetIndex, ImageDataset, ReadOptions, evaluation_transform, verify
 from snellen.errors import ConfigError, did_you_mean
-from snellen.evaluate import METRICS, ImagePrediction, Naming, PredictionWriter, to_json
-from snellen.evaluate import evaluate as measured
+from snellen.evaluation import METRICS, ImagePrediction, Naming, PredictionWriter, to_json
+from snellen.evaluation import evaluate as measured
 from snellen.recipes.datasets import load, prepared
 from snellen.recipes.planning import chosen_device
 from snellen.recipes.progress import counted
@@ -28,7 +28,7 @@ from snellen.structures import (
     SegmentationMap,
     Target,
 )
-from snellen.train import autocast
+from snellen.training import autocast
 
 __all__ = ["PREDICTION_OF", "evaluate", "evaluate_run", "evaluation_loader"]
 

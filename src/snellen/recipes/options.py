@@ -8,7 +8,7 @@ from typing import Any
 from snellen.data import ReadOptions
 from snellen.errors import ConfigError, did_you_mean
 from snellen.nn import Padding
-from snellen.train.settings import OptimizerName, PrecisionName, ScheduleName
+from snellen.training.settings import OptimizerName, PrecisionName, ScheduleName
 
 __all__ = ["TrainOptions", "options_from"]
 

@@ -13,7 +13,7 @@ from snellen.errors import ConfigError
 from snellen.models import ModelEntry, find_model
 from snellen.recipes.options import TrainOptions
 from snellen.structures import BoxTarget, ClassTarget, MaskTarget, Target
-from snellen.train import TrainSettings, best_precision
+from snellen.training import TrainSettings, best_precision
 
 __all__ = ["Plan", "chosen_device", "make_plan"]
 

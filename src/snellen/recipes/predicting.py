@@ -16,7 +16,7 @@ from torchvision.transforms import v2
 
 from snellen.data import evaluation_transform, is_image_name, read_image
 from snellen.errors import ConfigError, DatasetError, InputError, MissingExtraError
-from snellen.evaluate import ImagePrediction, Naming, PredictionWriter, predict_tiled, predicted_batches
+from snellen.evaluation import ImagePrediction, Naming, PredictionWriter, predict_tiled, predicted_batches
 from snellen.ops import scale_boxes
 from snellen.recipes.evaluating import PREDICTION_OF
 from snellen.recipes.planning import chosen_device
@@ -36,7 +36,7 @@ from snellen.structures import (
     SegmentationMap,
     Target,
 )
-from snellen.train import autocast
+from snellen.training import autocast
 
 __all__ = ["PredictSummary", "image_files", "predict"]
 

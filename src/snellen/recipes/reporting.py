@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from snellen.data import DataDescription, DatasetIndex, ImageDataset, Problem
-from snellen.evaluate import read_predictions
+from snellen.evaluation import read_predictions
 from snellen.recipes.evaluating import PREDICTION_OF
 from snellen.recipes.runs import Run
 from snellen.report import (

@@ -22,11 +22,11 @@ from typing import Any, Self
 import torch
 
 from snellen.errors import CheckpointError, ConfigError, did_you_mean
-from snellen.evaluate import from_json
+from snellen.evaluation import from_json
 from snellen.models import find_model
 from snellen.nn import FrozenBatchNorm
 from snellen.structures import Model, Results, Target
-from snellen.train import CheckpointStore, read_checkpoint
+from snellen.training import CheckpointStore, read_checkpoint
 
 __all__ = ["Run", "environment", "new_folder", "write_json"]
 

@@ -15,7 +15,7 @@ from snellen.data import (
     training_transform,
 )
 from snellen.errors import CheckpointError
-from snellen.evaluate import METRICS, evaluate
+from snellen.evaluation import METRICS, evaluate
 from snellen.models import WeightsReport, load_weights, weights_settings
 from snellen.recipes.datasets import load, prepared
 from snellen.recipes.evaluating import evaluate_run, evaluation_loader, recorded_data
@@ -24,7 +24,7 @@ from snellen.recipes.planning import Plan, chosen_device, make_plan
 from snellen.recipes.reporting import write_run_report
 from snellen.recipes.runs import Run, environment, new_folder, write_json
 from snellen.structures import Model, Results
-from snellen.train import (
+from snellen.training import (
     FitResult,
     JsonlLog,
     Observer,

@@ -1,0 +1,31 @@
+"""A model over a data set: metrics, predictions on disk, large images in tiles."""
+
+from snellen.evaluation.catalog import METRICS, Attributes, MetricBuilder
+from snellen.evaluation.loop import PrecisionContext, evaluate, inspecting, predicted_batches
+from snellen.evaluation.predictions import PredictionWriter, evaluate_predictions, read_predictions
+from snellen.evaluation.results_json import from_json, to_json
+from snellen.evaluation.stores import STORES, ImagePrediction, Naming, read_coco_results
+from snellen.evaluation.tiling import MERGERS, Tile, predict_tiled, tiles_of
+
+__all__ = [
+    "MERGERS",
+    "METRICS",
+    "STORES",
+    "Attributes",
+    "ImagePrediction",
+    "MetricBuilder",
+    "Naming",
+    "PrecisionContext",
+    "PredictionWriter",
+    "Tile",
+    "evaluate",
+    "evaluate_predictions",
+    "from_json",
+    "inspecting",
+    "predict_tiled",
+    "predicted_batches",
+    "read_coco_results",
+    "read_predictions",
+    "tiles_of",
+    "to_json",
+]
