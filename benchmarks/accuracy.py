@@ -2,8 +2,8 @@
 
     python benchmarks/accuracy.py bccd --data ../shared/data --seeds 0 1 2
 
-One JSON line per seed. Where a data set has a validation split of its own (bccd), the best weights on it are measured on
-the test split, as a user would; elsewhere the last weights are measured, as the peers' scripts do. Precision, layout,
+One JSON line per seed. Where a data set has a validation split of its own (bccd), the best weights on it are measured
+on the test split, as a user would; elsewhere the last weights are measured, as the peers' scripts do. Precision, layout,
 averaging of weights and augmentation are Snellen's defaults unless an option says otherwise; model, starting weights,
 image size, batch, epochs, learning rate, schedule, weight decay and clipping are the peers'.
 """
@@ -17,11 +17,11 @@ import time
 from pathlib import Path
 
 import numpy as np
-from accuracy_settings import BUDGETS, Budget
 from PIL import Image
 from rich.console import Console
 
 import snellen
+from accuracy_settings import BUDGETS, Budget
 from snellen.data import DatasetIndex, with_splits
 from snellen.recipes import prepared
 

@@ -1,11 +1,10 @@
 """The budgets of the accuracy comparison, and plain readers of the real data sets for the peers' scripts."""
 
-import csv
 import io
 import tarfile
-import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import torch
@@ -55,12 +54,14 @@ def read_boxes(data: Path, budget: Budget):
         rows = []
         for name in (root / "ImageSets" / "Main" / f"{split}.txt").read_text().split():
             boxes, labels = [], []
-            for item in ElementTree.parse(root / "Annotations" / f"{name}.xml").iter("object"):
+            for item in ET.parse(root / "Annotations" / f"{name}.xml").iter("object"):
                 box = [float(item.find("bndbox").find(key).text) for key in ("xmin", "ymin", "xmax", "ymax")]
                 if box[2] > box[0] and box[3] > box[1]:
                     boxes.append(box)
                     labels.append(classes.index(item.find("name").text))
-            rows.append((rgb(root / "JPEGImages" / f"{name}.jpg"), torch.tensor(boxes).reshape(-1, 4), torch.tensor(labels)))
+            rows.append(
+                (rgb(root / "JPEGImages" / f"{name}.jpg"), torch.tensor(boxes).reshape(-1, 4), torch.tensor(labels))
+            )
         sets.append(rows)
     return sets[0], sets[1], classes
 
@@ -117,7 +118,9 @@ def read_masks(data: Path, budget: Budget):
             for split in ("train", "test")
         ), 11  # fmt: skip
     if budget.size == 160:
-        pairs = [(p, data / "horses" / "masks" / f"{p.stem}.png") for p in sorted((data / "horses" / "images").iterdir())]
+        pairs = [
+            (p, data / "horses" / "masks" / f"{p.stem}.png") for p in sorted((data / "horses" / "images").iterdir())
+        ]
     else:
         pairs = [(p, data / "isbi_em" / "label" / p.name) for p in sorted((data / "isbi_em" / "image").iterdir())]
     rows = [(rgb(image), binary_mask(mask, image)) for image, mask in pairs]

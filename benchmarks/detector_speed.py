@@ -51,7 +51,8 @@ def ours(name: str, state):
     model.settings = RegionSettings()  # the peer's defaults in both
     model.proposals.settings = ProposalSettings()
     renamed = {}
-    for key, value in state.items():
+    for theirs, value in state.items():
+        key = theirs
         for pattern, replacement in TwoStage.foreign_names:
             key = re.sub(pattern, replacement, key)
         renamed[re.sub(r"^backbone\.(\d+)\.", r"backbone.blocks.\1.", key)] = value
@@ -122,9 +123,7 @@ def variants(name: str, batch: int, size: int, boxes: int):
         model = ours(name, state).to(memory_format=torch.channels_last)
         model.settings = settings
         own = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
-        batch_images = images.map(
-            lambda t: t.contiguous(memory_format=torch.channels_last) if t.ndim == 4 else t
-        )
+        batch_images = images.map(lambda t: t.contiguous(memory_format=torch.channels_last) if t.ndim == 4 else t)
 
         def step(model=model, own=own, precision=precision, batch_images=batch_images):
             model.train()
@@ -168,8 +167,14 @@ def main() -> None:
     parser.add_argument("--modes", nargs="+", default=["train", "infer"], choices=["train", "infer"])
     arguments = parser.parse_args()
     print(
-        json.dumps({"python": platform.python_version(), "torch": torch.__version__,
-                    "torchvision": torchvision.__version__, "threads": torch.get_num_threads()})  # fmt: skip
+        json.dumps(
+            {
+                "python": platform.python_version(),
+                "torch": torch.__version__,
+                "torchvision": torchvision.__version__,
+                "threads": torch.get_num_threads(),
+            }
+        )
     )
     for name in arguments.models:
         for batch in arguments.batches:
@@ -180,9 +185,16 @@ def main() -> None:
                 medians = measure({label: calls[which] for label, calls in rows.items()}, arguments.repeats)
                 for label, seconds in medians.items():
                     print(
-                        json.dumps({"model": name, "batch": batch, "mode": mode, "variant": label,
-                                    "median_ms": round(seconds * 1000, 1),
-                                    "speedup": round(medians["torchvision"] / seconds, 2)}),  # fmt: skip
+                        json.dumps(
+                            {
+                                "model": name,
+                                "batch": batch,
+                                "mode": mode,
+                                "variant": label,
+                                "median_ms": round(seconds * 1000, 1),
+                                "speedup": round(medians["torchvision"] / seconds, 2),
+                            }
+                        ),
                         flush=True,
                     )
 

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import torch
 import torchvision
-from accuracy_settings import BUDGETS, Budget, read_arrays, read_boxes, read_masks
 from torch import nn
 from torch.nn import functional
 from torchvision.models.detection import FasterRCNN
@@ -24,6 +23,8 @@ from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.ops import MultiScaleRoIAlign
 from torchvision.ops.misc import FrozenBatchNorm2d
 from torchvision.transforms import v2
+
+from accuracy_settings import BUDGETS, Budget, read_arrays, read_boxes, read_masks
 
 
 def schedule(optimizer, budget: Budget, steps_per_epoch: int):
@@ -132,8 +133,14 @@ def detection(data: Path, budget: Budget, seed: int) -> dict[str, float]:
             for box, label in zip(boxes.tolist(), labels.tolist(), strict=True):
                 x, y, w, h = box[0], box[1], box[2] - box[0], box[3] - box[1]
                 truth["annotations"].append(
-                    {"id": len(truth["annotations"]) + 1, "image_id": row, "category_id": label,
-                     "bbox": [x, y, w, h], "area": w * h, "iscrowd": 0}  # fmt: skip
+                    {
+                        "id": len(truth["annotations"]) + 1,
+                        "image_id": row,
+                        "category_id": label,
+                        "bbox": [x, y, w, h],
+                        "area": w * h,
+                        "iscrowd": 0,
+                    }
                 )
             out = model([image.float() / 255])[0]
             for box, label, score in zip(
@@ -260,8 +267,15 @@ def main() -> None:
         start = time.perf_counter()
         score = KINDS[budget.kind](arguments.data, budget, seed)
         print(
-            json.dumps({"set": arguments.name, "who": "peer", "seed": seed, **score,
-                        "seconds": round(time.perf_counter() - start)}),  # fmt: skip
+            json.dumps(
+                {
+                    "set": arguments.name,
+                    "who": "peer",
+                    "seed": seed,
+                    **score,
+                    "seconds": round(time.perf_counter() - start),
+                }
+            ),
             flush=True,
         )
 

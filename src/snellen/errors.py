@@ -80,8 +80,7 @@ class MissingExtraError(SnellenError, ImportError):
 
     def __init__(self, package: str, *, extra: str, purpose: str) -> None:
         super().__init__(
-            f"{purpose} needs the package {package!r}, which is not installed; "
-            f'run: pip install "snellen[{extra}]"'
+            f'{purpose} needs the package {package!r}, which is not installed; run: pip install "snellen[{extra}]"'
         )
 
 

@@ -146,9 +146,7 @@ def test_imbalance_tiny_empty_and_light_act():
     empty = _charts(replace(SPEC, faults=ChartFaults(empty=0.5)), 60)
     assert 15 < sum(not chart.letters for chart in empty) < 45
     dark = replace(SPEC, faults=ChartFaults(test_light_shift=-0.3))
-    assert (
-        draw_chart(dark, 0, split="test").image.mean() < draw_chart(SPEC, 0, split="test").image.mean() - 30
-    )
+    assert draw_chart(dark, 0, split="test").image.mean() < draw_chart(SPEC, 0, split="test").image.mean() - 30
     np.testing.assert_array_equal(draw_chart(dark, 0).image, draw_chart(SPEC, 0).image)
 
 
@@ -259,9 +257,7 @@ def test_segmentation_masks(tmp_path):
 @pytest.mark.parametrize("tiny", [0.0, 1.0])
 @pytest.mark.parametrize("difficulty", [0.0, 1.0])
 def test_chart_to_be_classified_always_shows_its_letter(tiny, difficulty):
-    spec = replace(
-        default_chart_spec(ClassTarget), difficulty=difficulty, faults=ChartFaults(tiny=tiny, empty=1.0)
-    )
+    spec = replace(default_chart_spec(ClassTarget), difficulty=difficulty, faults=ChartFaults(tiny=tiny, empty=1.0))
     assert all(len(chart.letters) == 1 for chart in _charts(spec, 150))
     tight = ChartSpec(size=(25, 25), num_letters=(1, 1), letter_height=(14, 40), difficulty=difficulty)
     assert all(len(chart.letters) == 1 for chart in _charts(tight, 50))

@@ -71,9 +71,7 @@ class ProcessDataset(MemoryDataset):
             valid=torch.ones(1, dtype=torch.bool),
             ignored=torch.zeros(1, dtype=torch.bool),
         )
-        return Sample(
-            image=sample.image, target=target, index=index, source=sample.source, original_size=(8, 10)
-        )
+        return Sample(image=sample.image, target=target, index=index, source=sample.source, original_size=(8, 10))
 
 
 def _bits(batches):

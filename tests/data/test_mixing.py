@@ -82,8 +82,7 @@ every_mix = pytest.mark.parametrize("mix", MIXES.values(), ids=MIXES.keys())
 
 def same(one, other):
     return torch.equal(one.image, other.image) and all(
-        torch.equal(getattr(one.target, name), getattr(other.target, name))
-        for name in ("boxes", "labels", "masks")
+        torch.equal(getattr(one.target, name), getattr(other.target, name)) for name in ("boxes", "labels", "masks")
     )
 
 

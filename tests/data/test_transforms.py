@@ -226,9 +226,7 @@ def test_what_comes_in_from_outside_is_ignored_in_label_maps():
     sample = mask_sample()
     labels = sample.target.labels.clone()
     labels[:5] = IGNORE_LABEL
-    sample = Sample(
-        image=sample.image, target=MaskTarget(labels=labels), index=0, source="", original_size=SPEC.size
-    )
+    sample = Sample(image=sample.image, target=MaskTarget(labels=labels), index=0, source="", original_size=SPEC.size)
     height, width = SPEC.size
     padded = random_crop(200)(sample, stream()).target.labels
     assert (padded == IGNORE_LABEL).sum() == 200 * 200 - (height - 5) * width
@@ -252,17 +250,13 @@ def test_sizes_equal_torchvisions(height, width, short_side, ratio):
     # One channel of a meta tensor: the size without the work.
     reference = GeneralizedRCNNTransform(short_side, max_side, [0.0], [1.0])
     image, _ = reference.resize(torch.empty((1, height, width), device="meta"))
-    assert short_side_size((height, width), short_side=short_side, max_side=max_side) == tuple(
-        image.shape[-2:]
-    )
+    assert short_side_size((height, width), short_side=short_side, max_side=max_side) == tuple(image.shape[-2:])
 
 
 def test_boxes_equal_torchvisions_after_resizing():
     sample = box_sample(2)
     reference = GeneralizedRCNNTransform(99, 120, [0.0] * 3, [1.0] * 3).eval()
-    _, targets = reference(
-        [sample.image / 255.0], [{"boxes": sample.target.boxes, "labels": sample.target.labels}]
-    )
+    _, targets = reference([sample.image / 255.0], [{"boxes": sample.target.boxes, "labels": sample.target.labels}])
     ours = ResizeShortSide(99, max_side=120)(sample, stream()).target
     torch.testing.assert_close(ours.boxes, targets[0]["boxes"], atol=1e-4, rtol=0)
 

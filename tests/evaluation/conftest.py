@@ -124,9 +124,7 @@ def samples_of(kind) -> list[Sample]:
 
 
 def batches_of(samples: Sequence[Sample], count: int = 3) -> list[Batch]:
-    return [
-        Batch.collate(samples[start : start + count], stride=8) for start in range(0, len(samples), count)
-    ]
+    return [Batch.collate(samples[start : start + count], stride=8) for start in range(0, len(samples), count)]
 
 
 @pytest.fixture(params=[BoxTarget, ClassTarget, MaskTarget], ids=lambda kind: kind.__name__)

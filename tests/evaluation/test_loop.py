@@ -40,9 +40,7 @@ def renamed(target):
 
 
 def test_the_headline_falls_when_truths_change(model, batches, truth_of, kind, classes):
-    results = evaluate(
-        model, batches, lambda row: renamed(truth_of(row)), METRICS[kind](classes), device="cpu"
-    )
+    results = evaluate(model, batches, lambda row: renamed(truth_of(row)), METRICS[kind](classes), device="cpu")
     assert results.scalars[results.headline] == 0
 
 

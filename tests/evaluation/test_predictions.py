@@ -37,9 +37,7 @@ def written(tmp_path, model, batches, samples, kind, naming):
         for batch, predictions in predicted_batches(model, batches, device="cpu"):
             rows, sizes = batch.indices.tolist(), batch.images.original_sizes.tolist()
             for row, size, prediction in zip(rows, sizes, predictions, strict=True):
-                writer.write(
-                    ImagePrediction(index=row, source=sources[row], size=tuple(size), prediction=prediction)
-                )
+                writer.write(ImagePrediction(index=row, source=sources[row], size=tuple(size), prediction=prediction))
     return folder
 
 
@@ -117,9 +115,7 @@ class TestDetections:
             writer.write(ImagePrediction(index=0, source="x", size=(9, 13), prediction=found))
         (back,) = read_predictions(tmp_path, Detections)
         assert torch.equal(back.prediction.masks, masks)
-        assert all(
-            "segmentation" in entry for entry in json.loads((tmp_path / "predictions.coco.json").read_text())
-        )
+        assert all("segmentation" in entry for entry in json.loads((tmp_path / "predictions.coco.json").read_text()))
 
     def test_nothing_found_is_still_json(self, tmp_path, naming):
         with PredictionWriter(tmp_path, Detections, naming):
@@ -148,9 +144,7 @@ class TestDetections:
 def test_table_of_scores(tmp_path, naming):
     with PredictionWriter(tmp_path, ClassScores, naming) as writer:
         probs = torch.tensor([0.1, 0.7, 0.2])
-        writer.write(
-            ImagePrediction(index=0, source='a,"b.png', size=(1, 1), prediction=ClassScores(probs=probs))
-        )
+        writer.write(ImagePrediction(index=0, source='a,"b.png', size=(1, 1), prediction=ClassScores(probs=probs)))
     with (tmp_path / "predictions.csv").open(encoding="utf-8", newline="") as file:
         head, row = csv.reader(file)
     assert head == ["file", "class", "probability", "p(red)", "p(green)", "p(blue)"]

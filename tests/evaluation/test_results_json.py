@@ -64,9 +64,7 @@ def test_it_is_plain_json(model, batches, truth_of, kind, classes):
     assert repr(from_json(to_json(results))) == repr(results)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"version": 1}', '{"version": 1, "headline": "a", "scalars": 3}']
-)
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 1}', '{"version": 1, "headline": "a", "scalars": 3}'])
 def test_other_text_is_refused(text):
     with pytest.raises(InputError, match="expected results written by to_json"):
         from_json(text)

@@ -39,17 +39,13 @@ def test_tiles_cover_the_image_and_overlap(height, width, tile_px, percent):
 def test_objects_on_the_seams_are_found_once(make_model, paint, batch_size):
     image = paint(OBJECTS, (80, 110))
     found = predict_tiled(make_model(BoxTarget), image, tile_px=40, overlap_px=18, batch_size=batch_size)
-    got = [
-        (*box, label) for box, label in zip(found.boxes.int().tolist(), found.labels.tolist(), strict=True)
-    ]
+    got = [(*box, label) for box, label in zip(found.boxes.int().tolist(), found.labels.tolist(), strict=True)]
     assert sorted(got) == sorted(OBJECTS)
     assert found.scores.tolist() == sorted(found.scores.tolist(), reverse=True)
 
 
 def test_an_object_larger_than_the_overlap_is_not_lost(make_model, paint):
-    found = predict_tiled(
-        make_model(BoxTarget), paint(((5, 5, 75, 15, 1),), (40, 80)), tile_px=40, overlap_px=10
-    )
+    found = predict_tiled(make_model(BoxTarget), paint(((5, 5, 75, 15, 1),), (40, 80)), tile_px=40, overlap_px=10)
     assert found.labels.unique().tolist() == [1]
     assert (found.boxes[:, 0].min(), found.boxes[:, 2].max()) == (5, 75)
 
@@ -128,9 +124,7 @@ def test_a_class_cannot_be_put_together(make_model, paint):
         predict_tiled(make_model(ClassTarget), paint(OBJECTS, (80, 110)), tile_px=40, overlap_px=10)
 
 
-@pytest.mark.parametrize(
-    ("tile", "overlap", "size"), [(40, 40, (50, 50)), (40, -1, (50, 50)), (40, 10, (0, 50))]
-)
+@pytest.mark.parametrize(("tile", "overlap", "size"), [(40, 40, (50, 50)), (40, -1, (50, 50)), (40, 10, (0, 50))])
 def test_impossible_tiles_are_named(tile, overlap, size):
     with pytest.raises(InputError, match="larger than their overlap"):
         tiles_of(size, tile_px=tile, overlap_px=overlap)

@@ -19,9 +19,7 @@ def box_target(boxes, labels, ignored=None, areas=None, masks=None) -> BoxTarget
         boxes=torch.as_tensor(np.asarray(boxes, np.float32)).reshape(-1, 4),
         labels=torch.as_tensor(labels, dtype=torch.int64).reshape(-1),
         valid=torch.ones(count, dtype=torch.bool),
-        ignored=torch.as_tensor([False] * count if ignored is None else ignored, dtype=torch.bool).reshape(
-            -1
-        ),
+        ignored=torch.as_tensor([False] * count if ignored is None else ignored, dtype=torch.bool).reshape(-1),
         areas=None if areas is None else torch.as_tensor(areas, dtype=torch.float32).reshape(-1),
         masks=masks,
     )

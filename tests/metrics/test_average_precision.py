@@ -49,9 +49,7 @@ def by_the_book(scores, hits, wanted):
     for rank, row in enumerate(order, start=1):
         found += bool(hits[row])
         points.append((found / wanted, found / rank))
-    eleven = (
-        sum(max([p for r, p in points if r >= least], default=0.0) for least in np.arange(0.0, 1.1, 0.1)) / 11
-    )
+    eleven = sum(max([p for r, p in points if r >= least], default=0.0) for least in np.arange(0.0, 1.1, 0.1)) / 11
     area, last = 0.0, 0.0
     for recall, _ in points:
         area += (recall - last) * max(p for r, p in points if r >= recall)

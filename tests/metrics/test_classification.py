@@ -52,13 +52,9 @@ def test_figures_equal_scikit_learn_and_torchmetrics(seed, num_classes):
     assert scalars["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(truth, guess))
     normal = probs.astype(np.float64) / probs.astype(np.float64).sum(1, keepdims=True)
     assert scalars["NLL"] == pytest.approx(log_loss(truth, normal, labels=labels), abs=1e-6)
-    ece = multiclass_calibration_error(
-        torch.from_numpy(probs), torch.from_numpy(truth), num_classes, n_bins=15
-    )
+    ece = multiclass_calibration_error(torch.from_numpy(probs), torch.from_numpy(truth), num_classes, n_bins=15)
     assert scalars["ECE"] == pytest.approx(float(ece), abs=1e-5)
-    precision, recall, f1, support = precision_recall_fscore_support(
-        truth, guess, labels=labels, zero_division=0
-    )
+    precision, recall, f1, support = precision_recall_fscore_support(truth, guess, labels=labels, zero_division=0)
     np.testing.assert_allclose(
         [row[1:5] for row in results.tables[0].rows], np.array([support, precision, recall, f1]).T
     )
@@ -118,6 +114,4 @@ def test_wrong_probabilities_are_named():
     with pytest.raises(InputError, match=r"got shape \(3,\) with 0 nan"):
         metric.update([ClassScores(probs=torch.ones(3))], [ClassTarget(probs=torch.eye(2)[0])], [0])
     with pytest.raises(InputError, match="with 2 nan"):
-        metric.update(
-            [ClassScores(probs=torch.full((2,), torch.nan))], [ClassTarget(probs=torch.eye(2)[0])], [0]
-        )
+        metric.update([ClassScores(probs=torch.full((2,), torch.nan))], [ClassTarget(probs=torch.eye(2)[0])], [0])

@@ -194,9 +194,7 @@ def test_best_threshold_has_the_highest_f1(make_truth, make_found):
     assert (name, count, precision, recall, f1) == ("a", 4, 0.75, 0.75, 0.75)
     assert threshold == pytest.approx(0.4)
     curve = results.curves[1].series[0]
-    assert [curve.y[place] for place in (0, 40, 41, 61, 81, 91)] == pytest.approx(
-        [0.75, 0.75, 4 / 7, 4 / 6, 0.4, 0.0]
-    )
+    assert [curve.y[place] for place in (0, 40, 41, 61, 81, 91)] == pytest.approx([0.75, 0.75, 4 / 7, 4 / 6, 0.4, 0.0])
     assert results.scalars["F1_score_threshold"] <= 0.4
 
 

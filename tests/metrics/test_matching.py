@@ -11,9 +11,7 @@ def seen_of(make_truth, make_found, boxes, scores, labels, truths, true_labels, 
 def test_voc_gives_a_detection_one_chance_and_coco_a_second(make_truth, make_found):
     # Both detections overlap the first truth most; the second also overlaps the second truth enough.
     truths = [[0, 0, 10, 10], [3, 0, 13, 10]]
-    seen = seen_of(
-        make_truth, make_found, [[0, 0, 10, 10], [1, 0, 11, 10]], [0.9, 0.8], [0, 0], truths, [0, 0]
-    )
+    seen = seen_of(make_truth, make_found, [[0, 0, 10, 10], [1, 0, 11, 10]], [0.9, 0.8], [0, 0], truths, [0, 0])
     overlaps = seen.overlaps()
     assert coco_matches(seen, overlaps, iou_at_least=0.5).tolist() == [0, 1]
     assert voc_matches(seen, overlaps, iou_at_least=0.5).tolist() == [0, NOTHING]
@@ -41,6 +39,4 @@ def test_empty_sides(make_truth, make_found):
         count = len(boxes)
         seen = seen_of(make_truth, make_found, boxes, [0.5] * count, [0] * count, truths, [0] * len(truths))
         for rule in (coco_matches, voc_matches):
-            np.testing.assert_array_equal(
-                rule(seen, seen.overlaps(), iou_at_least=0.5), np.full(count, NOTHING)
-            )
+            np.testing.assert_array_equal(rule(seen, seen.overlaps(), iou_at_least=0.5), np.full(count, NOTHING))

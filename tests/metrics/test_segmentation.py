@@ -15,9 +15,7 @@ from snellen.structures import IGNORE_LABEL, MaskTarget, SegmentationMap
 
 def entry(labels, confidence=None):
     labels = torch.as_tensor(np.asarray(labels, np.uint8))
-    return SegmentationMap(
-        labels=labels, confidence=torch.ones(labels.shape) if confidence is None else confidence
-    )
+    return SegmentationMap(labels=labels, confidence=torch.ones(labels.shape) if confidence is None else confidence)
 
 
 def target(labels):
@@ -53,9 +51,7 @@ def test_figures_equal_scikit_learn_and_torchmetrics(seed, num_classes):
     by_torchmetrics = multiclass_jaccard_index(
         torch.from_numpy(guess), torch.from_numpy(truth), num_classes, average="none"
     )
-    np.testing.assert_allclose(
-        [table[str(label)][2] for label in present], by_torchmetrics[present], rtol=1e-6
-    )
+    np.testing.assert_allclose([table[str(label)][2] for label in present], by_torchmetrics[present], rtol=1e-6)
     dice = f1_score(truth, guess, labels=present, average=None, zero_division=0)
     assert results.scalars["mean_Dice"] == pytest.approx(dice.mean())
     assert results.scalars["pixel_accuracy"] == pytest.approx(accuracy_score(truth, guess))

@@ -19,9 +19,7 @@ def make_images() -> MakeImages:
         pixels = torch.full((len(sizes), 3, height, width), fill, dtype=torch.uint8)
         for index, (h, w) in enumerate(sizes):
             generator = torch.Generator().manual_seed(index)
-            pixels[index, :, :h, :w] = torch.randint(
-                0, 256, (3, h, w), dtype=torch.uint8, generator=generator
-            )
+            pixels[index, :, :h, :w] = torch.randint(0, 256, (3, h, w), dtype=torch.uint8, generator=generator)
         return ImageBatch(pixels=pixels, sizes=torch.tensor(sizes), original_sizes=torch.tensor(sizes))
 
     return make

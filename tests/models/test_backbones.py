@@ -18,9 +18,7 @@ from snellen.models.backbones import (
 from snellen.nn import FrozenBatchNorm
 
 RESNET_NODES = {"c1": "relu", "c2": "layer1", "c3": "layer2", "c4": "layer3", "c5": "layer4"}
-MOBILENET_NODES = {
-    f"c{n}": f"features.{index}" for n, index in zip(range(1, 6), (1, 3, 6, 13, 18), strict=True)
-}
+MOBILENET_NODES = {f"c{n}": f"features.{index}" for n, index in zip(range(1, 6), (1, 3, 6, 13, 18), strict=True)}
 
 
 def without_head(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -59,9 +59,7 @@ def test_loss_is_the_mean_of_torchs():
 
 def test_decode_gives_probabilities_of_each_image():
     logits = torch.tensor([[0.0, 0.0], [2.0, 0.0]])
-    first, second = ImageClassifier(resnet18(), 2).decode(
-        ClassifierOutput(logits=logits), torch.ones(2, 2).long()
-    )
+    first, second = ImageClassifier(resnet18(), 2).decode(ClassifierOutput(logits=logits), torch.ones(2, 2).long())
     assert first.probs.tolist() == [0.5, 0.5]
     torch.testing.assert_close(second.probs, logits[1].softmax(dim=0))
 

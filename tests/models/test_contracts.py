@@ -40,10 +40,7 @@ TARGETS = {ClassTarget: class_target, MaskTarget: mask_target, BoxTarget: box_ta
 
 # Deeper siblings of rows that always run, and nets of which one step takes seconds.
 HEAVY = {"resnet101", "resnet152", "unet_resnet50", "faster_rcnn_r50_fpn", "faster_rcnn_r50_c4"}
-ROWS = [
-    pytest.param(entry, id=entry.name, marks=[pytest.mark.slow] if entry.name in HEAVY else [])
-    for entry in MODELS
-]
+ROWS = [pytest.param(entry, id=entry.name, marks=[pytest.mark.slow] if entry.name in HEAVY else []) for entry in MODELS]
 
 
 @pytest.fixture(scope="module", params=ROWS)

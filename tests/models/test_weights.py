@@ -93,9 +93,7 @@ def test_classifier_feeds_an_encoder(torchvision_state, tmp_path):
     assert set(report.unexpected) == {"fc.weight", "fc.bias"}
     assert all(key.startswith(("decoder.", "head.")) for key in report.missing)
     encoder_size = sum(value.numel() for value in model.backbone.state_dict().values())
-    assert report.model_share == pytest.approx(
-        encoder_size / sum(v.numel() for v in model.state_dict().values())
-    )
+    assert report.model_share == pytest.approx(encoder_size / sum(v.numel() for v in model.state_dict().values()))
 
 
 def test_bare_backbones(torchvision_state, tmp_path):
@@ -125,9 +123,7 @@ def test_skip_leaves_values_alone(torchvision_state, classifier, tmp_path):
 
 
 def test_half_precision_safetensors_become_float32(torchvision_state, classifier, tmp_path):
-    half = {
-        key: value.half() if value.is_floating_point() else value for key, value in torchvision_state.items()
-    }
+    half = {key: value.half() if value.is_floating_point() else value for key, value in torchvision_state.items()}
     save_file(half, tmp_path / "w.safetensors")
     load_weights(classifier, tmp_path / "w.safetensors")
     assert classifier.backbone.conv1.weight.dtype == torch.float32

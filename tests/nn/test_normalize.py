@@ -28,9 +28,7 @@ def test_other_statistics():
 
 
 def test_input_stays_and_memory_format_is_kept():
-    batch = images((4, 6), canvas=(5, 6)).map(
-        lambda x: x.to(memory_format=torch.channels_last) if x.dim() == 4 else x
-    )
+    batch = images((4, 6), canvas=(5, 6)).map(lambda x: x.to(memory_format=torch.channels_last) if x.dim() == 4 else x)
     before = batch.pixels.clone()
     result = Normalize()(batch)
     assert torch.equal(batch.pixels, before)

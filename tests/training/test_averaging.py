@@ -64,6 +64,4 @@ def test_state_round_trip():
     other = ModelAverage(small(), decay=0.9)
     other.load_state_dict(average.state_dict())
     assert other.updates == 1
-    assert all(
-        torch.equal(a, b) for a, b in zip(other.model.parameters(), average.model.parameters(), strict=True)
-    )
+    assert all(torch.equal(a, b) for a, b in zip(other.model.parameters(), average.model.parameters(), strict=True))

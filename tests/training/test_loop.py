@@ -139,9 +139,7 @@ def test_patience_and_best(workshop, tmp_path):
     assert result.stopped.reason == "patience"
     assert (result.best_score, result.best_epoch, result.stopped.epoch) == (0.5, 1, 5)
     assert torch.load(store.best, weights_only=True)["epoch"] == 1
-    again = fit(
-        workshop.make_model(), workshop.TinySource(), settings, store=store, validate=validate, resume=True
-    )
+    again = fit(workshop.make_model(), workshop.TinySource(), settings, store=store, validate=validate, resume=True)
     assert again.stopped.reason == "patience"
     assert next(scores) == 0.9  # the resumed run measured nothing
 
@@ -216,9 +214,7 @@ def test_nothing_but_bad_steps_is_an_error(workshop):
     source = workshop.TinySource(images=12, shuffle=False)
     model = Sick(workshop.make_model(), source.images.float().sum(dim=(1, 2, 3)))
     settings = plain(workshop, epochs=9, max_nonfinite=4)
-    with pytest.raises(
-        TrainingError, match=r"bad was not finite in 4 steps in a row.*step 4.*images 0, 1, 2, 3"
-    ):
+    with pytest.raises(TrainingError, match=r"bad was not finite in 4 steps in a row.*step 4.*images 0, 1, 2, 3"):
         events_of(workshop, model, source, settings)
 
 

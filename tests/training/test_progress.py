@@ -106,8 +106,6 @@ def test_reading_the_loss_is_rare(clock):
     assert 15 <= Counted.looks <= 21
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.0, "0:00"), (59.6, "1:00"), (754.0, "12:34"), (3723.0, "1:02:03")]
-)
+@pytest.mark.parametrize(("seconds", "text"), [(0.0, "0:00"), (59.6, "1:00"), (754.0, "12:34"), (3723.0, "1:02:03")])
 def test_duration(seconds, text):
     assert duration(seconds) == text

@@ -115,8 +115,7 @@ def accuracy(source: TinySource):
     def validate(model: nn.Module, epoch: int) -> Results:
         with torch.inference_mode():
             hits = sum(
-                int((model(batch.images).argmax(1) == batch.targets.probs.argmax(1)).sum())
-                for batch in source.epoch(0)
+                int((model(batch.images).argmax(1) == batch.targets.probs.argmax(1)).sum()) for batch in source.epoch(0)
             )
         return Results(headline="accuracy", scalars={"accuracy": hits / len(source.labels)})
 

@@ -30,7 +30,7 @@ class Padding(StrEnum):
 
 
 class Precision(StrEnum):
-    """Arithmetics of the forward pass."""
+    """Kinds of arithmetic of the forward pass."""
 
     fp32 = "fp32"
     bf16 = "bf16"

@@ -185,9 +185,7 @@ def class_balanced_weights(labels_per_image: Sequence[Sequence[int]]) -> Float[n
     return 1 / np.array(rarest, dtype=np.float64)
 
 
-def repeat_factors(
-    labels_per_image: Sequence[Sequence[int]], *, threshold: float
-) -> Float[np.ndarray, " rows"]:
+def repeat_factors(labels_per_image: Sequence[Sequence[int]], *, threshold: float) -> Float[np.ndarray, " rows"]:
     """Return how often each image should be shown per epoch, for ``RepeatFactorSampler``.
 
     Args:
@@ -201,9 +199,7 @@ def repeat_factors(
     counts = _images_per_class(labels_per_image)
     total = max(len(labels_per_image), 1)
     factor = {label: max(1.0, float(np.sqrt(threshold * total / count))) for label, count in counts.items()}
-    return np.array(
-        [max((factor[label] for label in set(labels)), default=1.0) for labels in labels_per_image]
-    )
+    return np.array([max((factor[label] for label in set(labels)), default=1.0) for labels in labels_per_image])
 
 
 def _images_per_class(labels_per_image: Sequence[Sequence[int]]) -> dict[int, int]:

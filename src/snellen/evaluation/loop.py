@@ -93,9 +93,7 @@ def evaluate(
         InputError: If the source yields nothing.
     """
     empty = True
-    for batch, predictions in predicted_batches(
-        model, source, device=device, precision_context=precision_context
-    ):
+    for batch, predictions in predicted_batches(model, source, device=device, precision_context=precision_context):
         empty = False
         rows = batch.indices.tolist()
         metric.update(predictions, [truth_of(row) for row in rows], rows)

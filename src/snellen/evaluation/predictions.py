@@ -34,9 +34,7 @@ class PredictionWriter:
     def __init__(self, folder: Path | str, kind: type[Prediction], naming: Naming) -> None:
         if kind not in STORES:
             known = ", ".join(known.__name__ for known in STORES)
-            raise InputError(
-                f"predictions must be of a type in {known}; got {kind.__name__}. Add a row to STORES."
-            )
+            raise InputError(f"predictions must be of a type in {known}; got {kind.__name__}. Add a row to STORES.")
         self._folder, self._naming = Path(folder), naming
         self._store = STORES[kind]
         self._lines: IO[str] | None = None
@@ -93,8 +91,7 @@ def read_predictions(folder: Path | str, kind: type[Prediction]) -> Iterator[Ima
     path = Path(folder) / JSONL_NAME
     if not path.is_file():
         raise DatasetError(
-            "expected the lines of a PredictionWriter; there is no such file. Predict first, or name its "
-            "folder.",
+            "expected the lines of a PredictionWriter; there is no such file. Predict first, or name its folder.",
             file=path,
         )
     with path.open(encoding="utf-8") as lines:

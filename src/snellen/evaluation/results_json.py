@@ -44,9 +44,7 @@ def to_json(results: Results) -> str:
             }
             for matrix in results.matrices
         ],
-        "per_image": [
-            [score.index, _number(score.quality), _number(score.uncertainty)] for score in results.per_image
-        ],
+        "per_image": [[score.index, _number(score.quality), _number(score.uncertainty)] for score in results.per_image],
     }
     return json.dumps(content, allow_nan=False, ensure_ascii=False, indent=1)
 
@@ -94,9 +92,7 @@ def _curve(curve: Curve) -> dict[str, Any]:
         "title": curve.title,
         "x_label": curve.x_label,
         "y_label": curve.y_label,
-        "series": [
-            {"name": line.name, "x": _numbers(line.x), "y": _numbers(line.y)} for line in curve.series
-        ],
+        "series": [{"name": line.name, "x": _numbers(line.x), "y": _numbers(line.y)} for line in curve.series],
         "note": curve.note,
     }
 

@@ -151,9 +151,7 @@ class _CocoResults:
         boxes = found.boxes.double()  # the difference of two float32 numbers is exact in float64
         xywh = torch.cat([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], dim=1).tolist()
         masks = [None] * len(boxes) if found.masks is None else _run_lengths(found.masks)
-        for box, score, label, mask in zip(
-            xywh, found.scores.tolist(), found.labels.tolist(), masks, strict=True
-        ):
+        for box, score, label, mask in zip(xywh, found.scores.tolist(), found.labels.tolist(), masks, strict=True):
             entry: dict[str, Any] = {
                 "image_id": self._naming.image_id(image.index),
                 "category_id": self._naming.category_id(label),
@@ -193,9 +191,7 @@ def read_coco_results(path: Path | str, naming: Naming, indices: Sequence[int]) 
             entries = json.load(file)
         for place, entry in enumerate(entries):  # noqa: B007  # the handler names it
             own = gathered[rows[entry["image_id"]]]
-            own.append(
-                ([float(side) for side in entry["bbox"]], float(entry["score"]), labels[entry["category_id"]])
-            )
+            own.append(([float(side) for side in entry["bbox"]], float(entry["score"]), labels[entry["category_id"]]))
     except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(
             "expected a JSON array of COCO results with ids of the data set; got one that does not fit at "
@@ -263,9 +259,7 @@ def _read_map(line: dict[str, Any], folder: Path) -> SegmentationMap:
         labels = torch.from_numpy(np.array(image, dtype=np.uint8))
     with Image.open(folder / line["confidence"]) as image:
         steps = np.array(image, dtype=np.int64)
-    return SegmentationMap(
-        labels=labels, confidence=torch.from_numpy((steps / CONFIDENCE_STEPS).astype(np.float32))
-    )
+    return SegmentationMap(labels=labels, confidence=torch.from_numpy((steps / CONFIDENCE_STEPS).astype(np.float32)))
 
 
 STORES: Mapping[type[Prediction], Store] = {

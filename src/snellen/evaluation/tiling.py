@@ -18,9 +18,7 @@ from snellen.structures import Detections, ImageBatch, Model, Prediction, Segmen
 __all__ = ["MERGERS", "Tile", "predict_tiled", "tiles_of"]
 
 SAME_OBJECT_IOU = 0.5  # overlap from which two boxes of one class are one object; Felzenszwalb et al. 2010
-CUT_COVERED = (
-    0.7  # share of a box cut by a tile's edge that must lie in a whole box for the cut one to go; our choice
-)
+CUT_COVERED = 0.7  # share of a box cut by a tile's edge that must lie in a whole box for the cut one to go; our choice
 EDGE_PX = 1.5  # distance to a tile's inner edge at which a box counts as cut by it; our choice
 
 
@@ -130,12 +128,8 @@ def _tile_batch(image: Tensor, tiles: Sequence[Tile], stride: int) -> ImageBatch
     return ImageBatch(pixels=padded, sizes=sizes, original_sizes=sizes)
 
 
-def _merged_detections(
-    parts: Sequence[Detections], tiles: Sequence[Tile], size: tuple[int, int]
-) -> Detections:
-    boxes = torch.cat(
-        [p.boxes + p.boxes.new_tensor([t.left, t.top] * 2) for p, t in zip(parts, tiles, strict=True)]
-    )
+def _merged_detections(parts: Sequence[Detections], tiles: Sequence[Tile], size: tuple[int, int]) -> Detections:
+    boxes = torch.cat([p.boxes + p.boxes.new_tensor([t.left, t.top] * 2) for p, t in zip(parts, tiles, strict=True)])
     scores, labels = torch.cat([p.scores for p in parts]), torch.cat([p.labels for p in parts])
     cut = torch.cat([_is_cut(p.boxes, t, size) for p, t in zip(parts, tiles, strict=True)])
     num_groups = int(labels.max()) + 1 if len(labels) else 1
@@ -181,9 +175,7 @@ def _placed_masks(
     return placed
 
 
-def _merged_maps(
-    parts: Sequence[SegmentationMap], tiles: Sequence[Tile], size: tuple[int, int]
-) -> SegmentationMap:
+def _merged_maps(parts: Sequence[SegmentationMap], tiles: Sequence[Tile], size: tuple[int, int]) -> SegmentationMap:
     labels = torch.zeros(size, dtype=torch.uint8)
     confidence = torch.zeros(size)
     deepest = torch.full(size, -1)

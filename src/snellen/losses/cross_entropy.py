@@ -63,9 +63,7 @@ def pixel_cross_entropy(
     )
 
 
-def binary_cross_entropy(
-    logits: Float[Tensor, "*batch"], targets: Float[Tensor, "*batch"]
-) -> Float[Tensor, "*batch"]:
+def binary_cross_entropy(logits: Float[Tensor, "*batch"], targets: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
     """Cross-entropy of independent yes-or-no questions.
 
     Args:
@@ -78,6 +76,4 @@ def binary_cross_entropy(
     Source:
         Bishop 2006, Pattern Recognition and Machine Learning, eq. 4.90, from logits.
     """
-    return functional.binary_cross_entropy_with_logits(
-        logits.float(), targets.to(torch.float32), reduction="none"
-    )
+    return functional.binary_cross_entropy_with_logits(logits.float(), targets.to(torch.float32), reduction="none")

@@ -10,9 +10,7 @@ from snellen.structures import Table
 __all__ = ["ACUITY_RECALL", "MIN_PER_BIN", "Acuity", "acuity"]
 
 ACUITY_RECALL = 0.5  # share of things named rightly; the threshold of psychophysics without guessing
-MIN_PER_BIN = (
-    10  # things; below this the recall of a bin is mostly chance (standard error above 0.16 at recall 0.5)
-)
+MIN_PER_BIN = 10  # things; below this the recall of a bin is mostly chance (standard error above 0.16 at recall 0.5)
 BINS_PER_OCTAVE = 2  # log-spaced: every second bin doubles the height
 
 
@@ -45,16 +43,12 @@ def acuity(heights_px: Float[np.ndarray, " n"], recognised: Bool[np.ndarray, " n
     rows: list[tuple[str, int, float, float]] = []
     for members in _bins(heights):
         own = heights[members]
-        rows.append(
-            (f"{own.min():.4g}–{own.max():.4g}", len(own), float(np.median(own)), float(hits[members].mean()))
-        )
+        rows.append((f"{own.min():.4g}–{own.max():.4g}", len(own), float(np.median(own)), float(hits[members].mean())))
     passed = _last_passed([row[3] for row in rows])
     note = f"Recall of at least {ACUITY_RECALL:g} counts as recognised. Acuity: "
     note += "not reached." if passed is None else f"{rows[passed][2]:.4g} px."
     if passed == 0:
-        note += (
-            " Even the smallest bin passes: smaller things may be recognised too, but there are none to tell."
-        )
+        note += " Even the smallest bin passes: smaller things may be recognised too, but there are none to tell."
     table = Table(
         title="Recall by height",
         columns=("Height (px)", "Count", "Median (px)", "Recall"),

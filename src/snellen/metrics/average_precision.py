@@ -33,9 +33,7 @@ def _last_of_each_score(ordered: np.ndarray) -> np.ndarray:
     return np.flatnonzero(np.append(np.diff(ordered) != 0, True)) if len(ordered) else np.zeros(0, np.int64)
 
 
-def ranked_curve(
-    scores: Float[np.ndarray, " n"], hits: Bool[np.ndarray, " n"], *, num_wanted: int
-) -> RankedCurve:
+def ranked_curve(scores: Float[np.ndarray, " n"], hits: Bool[np.ndarray, " n"], *, num_wanted: int) -> RankedCurve:
     """Precision and recall at every distinct score.
 
     Args:
@@ -53,9 +51,7 @@ def ranked_curve(
     return RankedCurve(scores[order][ends], found[ends] / (ends + 1.0), recall)
 
 
-def average_precision_step(
-    scores: Float[np.ndarray, " n"], hits: Bool[np.ndarray, " n"], *, num_wanted: int
-) -> float:
+def average_precision_step(scores: Float[np.ndarray, " n"], hits: Bool[np.ndarray, " n"], *, num_wanted: int) -> float:
     """Sum of precision times step of recall, without interpolation; nan if nothing was wanted.
 
     Source:
@@ -67,9 +63,7 @@ def average_precision_step(
     return float(np.sum(np.diff(curve.recall, prepend=0.0) * curve.precision))
 
 
-def average_precision_area(
-    scores: Float[np.ndarray, " n"], hits: Bool[np.ndarray, " n"], *, num_wanted: int
-) -> float:
+def average_precision_area(scores: Float[np.ndarray, " n"], hits: Bool[np.ndarray, " n"], *, num_wanted: int) -> float:
     """Area under precision made monotone, over every point of recall; nan if nothing was wanted.
 
     Equal scores keep the order in which they were given, as in the devkit.

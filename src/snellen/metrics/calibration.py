@@ -32,9 +32,7 @@ def _bins(
     confidence = probs.max(axis=1)
     right = probs.argmax(axis=1) == true_labels
     # Bins are open below and closed above, as in the paper.
-    place = np.clip(
-        np.ceil(confidence * NUM_CONFIDENCE_BINS).astype(np.int64) - 1, 0, NUM_CONFIDENCE_BINS - 1
-    )
+    place = np.clip(np.ceil(confidence * NUM_CONFIDENCE_BINS).astype(np.int64) - 1, 0, NUM_CONFIDENCE_BINS - 1)
     count = np.bincount(place, minlength=NUM_CONFIDENCE_BINS)
     filled = np.maximum(count, 1)
     mean_confidence = np.bincount(place, confidence, minlength=NUM_CONFIDENCE_BINS) / filled
@@ -68,9 +66,7 @@ def reliability(probs: Float64[np.ndarray, "n num_classes"], true_labels: Int64[
     if len(probs):
         confidence, accuracy, count = _bins(probs, true_labels)
         filled = count > 0
-        series.append(
-            Series(name="model", x=tuple(confidence[filled].tolist()), y=tuple(accuracy[filled].tolist()))
-        )
+        series.append(Series(name="model", x=tuple(confidence[filled].tolist()), y=tuple(accuracy[filled].tolist())))
     return Curve(
         title="Reliability",
         x_label="Confidence",

@@ -162,9 +162,7 @@ class ClassificationMetric:
         scalars["ECE"] = expected_calibration_error(probs, truth)
         return scalars
 
-    def _class_table(
-        self, confusion: np.ndarray, figures: ClassFigures, probs: np.ndarray, truth: np.ndarray
-    ) -> Table:
+    def _class_table(self, confusion: np.ndarray, figures: ClassFigures, probs: np.ndarray, truth: np.ndarray) -> Table:
         rows = []
         for label, name in enumerate(self._classes):
             count = int(confusion[label].sum())

@@ -59,9 +59,7 @@ def mean_of_known(values: np.ndarray) -> float:
     return float(known.mean()) if known.size else float("nan")
 
 
-def coco_summary(
-    images: Sequence[ImageObjects], *, num_classes: int, with_masks: bool = False
-) -> CocoSummary:
+def coco_summary(images: Sequence[ImageObjects], *, num_classes: int, with_masks: bool = False) -> CocoSummary:
     """Match at ten overlaps and accumulate, by box or by mask.
 
     Args:
@@ -78,15 +76,9 @@ def coco_summary(
         "categories": [{"id": label, "name": str(label)} for label in range(num_classes)],
     }
     truths = [
-        entry
-        for row, image in enumerate(images, start=1)
-        for entry in _truths(image, row, with_masks=with_masks)
+        entry for row, image in enumerate(images, start=1) for entry in _truths(image, row, with_masks=with_masks)
     ]
-    found = [
-        entry
-        for row, image in enumerate(images, start=1)
-        for entry in _found(image, row, with_masks=with_masks)
-    ]
+    found = [entry for row, image in enumerate(images, start=1) for entry in _found(image, row, with_masks=with_masks)]
     for entries in (truths, found):
         for number, entry in enumerate(entries, start=1):  # from 1: the tools take 0 for "unmatched"
             entry["id"] = number

@@ -27,9 +27,7 @@ from snellen.structures import BoxTarget, Curve, Detections, Results, Series, Ta
 
 __all__ = ["DetectionMetric", "voc_average_precision"]
 
-ANALYSIS_IOU = (
-    0.5  # overlap from which a box counts as found in curves, confusion and errors; Everingham et al. 2010
-)
+ANALYSIS_IOU = 0.5  # overlap from which a box counts as found in curves, confusion and errors; Everingham et al. 2010
 RECALL_GRID = tuple(float(step) for step in np.linspace(0.0, 1.0, 101))  # pycocotools' Params.recThrs
 
 
@@ -51,9 +49,7 @@ class DetectionMetric:
         self._classes = check_classes(classes)
         self._images: dict[int, ImageObjects] = {}
 
-    def update(
-        self, predictions: Sequence[Detections], targets: Sequence[BoxTarget], indices: Sequence[int]
-    ) -> None:
+    def update(self, predictions: Sequence[Detections], targets: Sequence[BoxTarget], indices: Sequence[int]) -> None:
         """Add images; boxes and masks in original pixels.
 
         Raises:
@@ -77,9 +73,7 @@ class DetectionMetric:
         images = [self._images[index] for index in indices]
         num_classes = len(self._classes)
         boxes = coco_summary(images, num_classes=num_classes)
-        masks = (
-            coco_summary(images, num_classes=num_classes, with_masks=True) if _have_masks(images) else None
-        )
+        masks = coco_summary(images, num_classes=num_classes, with_masks=True) if _have_masks(images) else None
         matched = match_images(images, iou_at_least=ANALYSIS_IOU)
         ranking = rank(matched, num_classes=num_classes)
         point = operating_point(ranking)
@@ -134,9 +128,7 @@ class DetectionMetric:
                 summary.recall[..., size, 2],
             ]
             known = [mean_of_known(part) for part in figures]
-            rows.append(
-                (SIZE_NAMES[size], SIZE_RANGES[size], count, *(None if np.isnan(v) else v for v in known))
-            )
+            rows.append((SIZE_NAMES[size], SIZE_RANGES[size], count, *(None if np.isnan(v) else v for v in known)))
         return Table(
             title=title,
             columns=("Size", "Area", "Truths", "AP", "AP50", "AR_100"),

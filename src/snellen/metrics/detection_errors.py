@@ -152,9 +152,7 @@ def image_score(index: int, image: ImageMatches, point: OperatingPoint) -> Image
     scores = image.seen.scores
     weight = float(scores.sum())
     unsure = float((scores * (1 - scores)).sum()) / weight if weight > 0 else 0.0
-    return ImageScore(
-        index=index, quality=2 * right / total if total else 1.0, uncertainty=min(max(unsure, 0.0), 1.0)
-    )
+    return ImageScore(index=index, quality=2 * right / total if total else 1.0, uncertainty=min(max(unsure, 0.0), 1.0))
 
 
 def object_acuity(matched: Sequence[ImageMatches], point: OperatingPoint) -> Acuity:

@@ -19,8 +19,7 @@ def check_classes(classes: Sequence[str]) -> tuple[str, ...]:
     names = tuple(classes)
     if not names or len(set(names)) < len(names):
         raise InputError(
-            f"classes must be at least one name, each different; got {list(names)}. Pass the names of the "
-            "data set."
+            f"classes must be at least one name, each different; got {list(names)}. Pass the names of the data set."
         )
     return names
 

@@ -79,9 +79,7 @@ class ImageObjects:
 
     def covered(self) -> Float64[np.ndarray, "n m"]:
         """Share of every detection that lies within every truth (the overlap that counts for crowds)."""
-        return np.asarray(
-            covered_share(torch.from_numpy(self.boxes), torch.from_numpy(self.true_boxes)).numpy()
-        )
+        return np.asarray(covered_share(torch.from_numpy(self.boxes), torch.from_numpy(self.true_boxes)).numpy())
 
 
 def _array(tensor: Tensor) -> np.ndarray:
@@ -93,7 +91,5 @@ def _array(tensor: Tensor) -> np.ndarray:
 def _run_lengths(masks: np.ndarray) -> list[RunLengths]:
     if len(masks) == 0:
         return []
-    stacked = np.asfortranarray(
-        masks.transpose(1, 2, 0).astype(np.uint8)
-    )  # height width n, as the codec wants it
+    stacked = np.asfortranarray(masks.transpose(1, 2, 0).astype(np.uint8))  # height width n, as the codec wants it
     return list(mask_codec.encode(stacked))

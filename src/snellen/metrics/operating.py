@@ -59,9 +59,7 @@ class Ranking:
     num_wanted: Int64[np.ndarray, " num_classes"]
 
     @classmethod
-    def of(
-        cls, images: Sequence[ImageObjects], found: Sequence[np.ndarray], *, num_classes: int
-    ) -> "Ranking":
+    def of(cls, images: Sequence[ImageObjects], found: Sequence[np.ndarray], *, num_classes: int) -> "Ranking":
         """Gather matched images; detections on ignored truths are left out."""
         keep = [matches != IGNORED for matches in found]
         empty = np.zeros(0)
@@ -70,9 +68,7 @@ class Ranking:
             num_wanted += np.bincount(image.true_labels[~image.true_ignored], minlength=num_classes)
         return cls(
             scores=np.concatenate([empty, *(i.scores[k] for i, k in zip(images, keep, strict=True))]),
-            labels=np.concatenate([empty, *(i.labels[k] for i, k in zip(images, keep, strict=True))]).astype(
-                np.int64
-            ),
+            labels=np.concatenate([empty, *(i.labels[k] for i, k in zip(images, keep, strict=True))]).astype(np.int64),
             hits=np.concatenate([empty, *(m[k] >= 0 for m, k in zip(found, keep, strict=True))]).astype(bool),
             num_wanted=num_wanted,
         )
@@ -80,9 +76,7 @@ class Ranking:
 
 def rank(matched: Sequence[ImageMatches], *, num_classes: int) -> Ranking:
     """Gather what ``match_images`` returned."""
-    return Ranking.of(
-        [image.seen for image in matched], [image.found for image in matched], num_classes=num_classes
-    )
+    return Ranking.of([image.seen for image in matched], [image.found for image in matched], num_classes=num_classes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -128,12 +122,7 @@ def operating_point(ranking: Ranking) -> OperatingPoint:
         if not own.any():
             continue
         curve = ranked_curve(ranking.scores[own], ranking.hits[own], num_wanted=wanted)
-        f1 = (
-            2
-            * curve.precision
-            * curve.recall
-            / np.maximum(curve.precision + curve.recall, np.finfo(float).tiny)
-        )
+        f1 = 2 * curve.precision * curve.recall / np.maximum(curve.precision + curve.recall, np.finfo(float).tiny)
         place = int(f1.argmax())
         best[:, label] = curve.thresholds[place], curve.precision[place], curve.recall[place], f1[place]
         # The curve stands at falling scores: as many of them as reach a threshold decide what happens there.

@@ -83,9 +83,7 @@ def region_recalls(
     Returns:
         Heights in pixels, and True where found.
     """
-    things = (true_labels != IGNORE_LABEL) & (
-        true_labels != (IGNORE_LABEL if background is None else background)
-    )
+    things = (true_labels != IGNORE_LABEL) & (true_labels != (IGNORE_LABEL if background is None else background))
     # One more than the label, so that 0 is free for what is left out.
     marked = np.where(things, true_labels.astype(np.int64) + 1, 0)
     regions = np.asarray(label_regions(marked, background=0))  # type: ignore[no-untyped-call]  # skimage has no types
@@ -141,9 +139,7 @@ class SegmentationMetric:
             counted = truth != IGNORE_LABEL
             sure = found.confidence.detach().float().cpu().numpy()[counted]
             unsure = float(np.clip(1 - sure.mean(dtype=np.float64), 0, 1)) if sure.size else 0.0
-            entry = _ImageCounts(
-                _mean(overlap_figures(confusion).iou, empty=1.0), unsure, heights, recognised
-            )
+            entry = _ImageCounts(_mean(overlap_figures(confusion).iou, empty=1.0), unsure, heights, recognised)
             add_entries(self._images, {int(index): entry})
             self._confusion += confusion
 

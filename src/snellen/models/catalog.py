@@ -60,8 +60,7 @@ def _backbone(build: Callable[..., Backbone], norm: Norm, padding: Padding) -> B
         return build(norm=norm, padding=padding)
     if padding != "torch":
         raise ConfigError(
-            f"padding must be 'torch' for {build.__name__}; got {padding!r}. "
-            "Leave it out, or choose mobilenet_v2."
+            f"padding must be 'torch' for {build.__name__}; got {padding!r}. Leave it out, or choose mobilenet_v2."
         )
     return build(norm=norm)
 

@@ -55,9 +55,7 @@ def count_parameters(model: nn.Module, *, only_trainable: bool = False) -> int:
     return sum(p.numel() for p in model.parameters() if p.requires_grad or not only_trainable)
 
 
-def describe_model(
-    entry: ModelEntry, *, num_classes: int, size: tuple[int, int] | None = None
-) -> ModelDescription:
+def describe_model(entry: ModelEntry, *, num_classes: int, size: tuple[int, int] | None = None) -> ModelDescription:
     """Build a model of random weights, run one blank image through it and count.
 
     Args:

@@ -19,9 +19,7 @@ _BATCH_COUNT = "num_batches_tracked"  # a counter of batch norm that no result d
 _BACKBONE = "backbone."
 
 _MOST_NAMES = 5  # names to list of each kind in a summary
-_SMALL_SHARE = (
-    0.5  # of a file's numbers; below it the file is more likely of another network than of this one
-)
+_SMALL_SHARE = 0.5  # of a file's numbers; below it the file is more likely of another network than of this one
 
 Rules = Sequence[tuple[str, str]]
 

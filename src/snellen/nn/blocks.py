@@ -37,9 +37,7 @@ class SameConv2d(nn.Conv2d):
             surplus = int(after > before)
             padding.append(before + surplus * self.stride[axis])
             crops.append(slice(surplus, surplus + ceil(input.shape[axis - 2] / self.stride[axis])))
-        output = functional.conv2d(
-            input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
-        )
+        output = functional.conv2d(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
         return output[:, :, crops[0], crops[1]]
 
 

@@ -68,9 +68,7 @@ class FeaturePyramid(nn.Module):
         self.features = _output_features(self.inputs, out_channels, {"pool": 1, "p6p7": 2, None: 0}[extra])
         _initialise(self)
 
-    def forward(
-        self, features: Mapping[str, Float[Tensor, "batch _ _ _"]]
-    ) -> dict[str, Float[Tensor, "batch _ _ _"]]:
+    def forward(self, features: Mapping[str, Float[Tensor, "batch _ _ _"]]) -> dict[str, Float[Tensor, "batch _ _ _"]]:
         """Return one map per entry of ``self.features``, by name."""
         maps = [features[level.name] for level in self.inputs]
         top_down = self.inner_blocks[-1](maps[-1])
@@ -91,9 +89,7 @@ def _output_features(inputs: Sequence[FeatureSpec], channels: int, num_extra: in
     levels = [(int(level.name[1:]), level.stride) for level in inputs]
     last_number, last_stride = levels[-1]
     levels += [(last_number + step, last_stride * 2**step) for step in range(1, num_extra + 1)]
-    return tuple(
-        FeatureSpec(name=f"p{number}", channels=channels, stride=stride) for number, stride in levels
-    )
+    return tuple(FeatureSpec(name=f"p{number}", channels=channels, stride=stride) for number, stride in levels)
 
 
 def _initialise(module: nn.Module) -> None:

@@ -61,7 +61,10 @@ class Batch(TensorRecord):
         height = ceil(max(size[0] for size in sizes) / stride) * stride
         width = ceil(max(size[1] for size in sizes) / stride) * stride
         pixels = torch.stack(
-            [functional.pad(sample.image, (0, width - w, 0, height - h)) for sample, (h, w) in zip(samples, sizes, strict=True)]
+            [
+                functional.pad(sample.image, (0, width - w, 0, height - h))
+                for sample, (h, w) in zip(samples, sizes, strict=True)
+            ]
         )
         return cls(
             images=ImageBatch(

@@ -172,6 +172,4 @@ class Stopped:
     message: str
 
 
-Event = (
-    Started | GradientsReady | StepDone | NonFiniteLoss | EpochDone | Validated | CheckpointSaved | Stopped
-)
+Event = Started | GradientsReady | StepDone | NonFiniteLoss | EpochDone | Validated | CheckpointSaved | Stopped

@@ -61,9 +61,7 @@ class FiniteWatch:
             arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
             arrived.record()
         names = (*losses, "gradient")
-        self._looks.append(
-            _Look(step=step, epoch=epoch, names=names, indices=indices, flags=flags, arrived=arrived)
-        )
+        self._looks.append(_Look(step=step, epoch=epoch, names=names, indices=indices, flags=flags, arrived=arrived))
         return skip
 
     def reports(self, *, wait: bool = False) -> Iterator[NonFiniteLoss]:

@@ -75,9 +75,7 @@ def fit(
     """
     state, notice = resumed_state(model, source, settings, store=store, resume=resume)
     stopped = None
-    events = train(
-        model, source, state, settings, store=store, validate=validate, validation=validation, notice=notice
-    )
+    events = train(model, source, state, settings, store=store, validate=validate, validation=validation, notice=notice)
     try:
         for event in events:
             for observer in observers:

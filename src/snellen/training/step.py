@@ -56,9 +56,7 @@ class Stepper:
         self._forward = parallel(model)
         self._rank = current_ranks().rank
 
-    def gradients(
-        self, batches: Sequence[Batch], *, first_number: int
-    ) -> tuple[dict[str, Tensor], Float[Tensor, ""]]:
+    def gradients(self, batches: Sequence[Batch], *, first_number: int) -> tuple[dict[str, Tensor], Float[Tensor, ""]]:
         """Leave the gradient of the mean loss in ``.grad``, clipped; return the mean losses and the norm.
 
         The mean goes over images: batches of unequal size weigh what they hold, so that several batches give

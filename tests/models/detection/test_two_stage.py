@@ -407,13 +407,11 @@ def rectangles():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "slots", "steps"), [("r18_fpn", 32, 120), ("mobilenet_v2_fpn", 32, 120), ("r50_c4", 8, 80)]
-)
-def test_four_simple_images_can_be_learned_by_heart(name, slots, steps, target_of):
+@pytest.mark.parametrize("name", ["r18_fpn", "mobilenet_v2_fpn"])  # the C4 form takes many minutes on a CPU
+def test_four_simple_images_can_be_learned_by_heart(name, target_of):
     model = built(name)
-    model.proposals.settings = ProposalSettings(slots=64, after_nms_train=100, after_nms_test=20)
-    model.settings = RegionSettings(slots=slots)
+    model.proposals.settings = ProposalSettings(slots=64, after_nms_train=100, after_nms_test=50)
+    model.settings = RegionSettings(slots=32)
     batch = Batch.collate(
         [
             Sample(image=image, target=target_of([box], [label]), index=row, source="", original_size=(96, 96))
@@ -423,7 +421,7 @@ def test_four_simple_images_can_be_learned_by_heart(name, slots, steps, target_o
     )
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4)
     model.train()
-    for _ in range(steps):
+    for _ in range(120):
         optimizer.zero_grad()
         sum(losses_of(model, batch).values()).backward()
         optimizer.step()

@@ -34,9 +34,7 @@ def _block(left: float, top: float, right: float, bottom: float) -> Polygon:
 def _slant(start: tuple[float, float], end: tuple[float, float], width: float = 1.0) -> Polygon:
     """Return a stroke between two horizontal edges, from left corner ``start`` to left corner ``end``."""
     length = abs(end[1] - start[1])
-    across = (
-        width * hypot(end[0] - start[0], length) / length
-    )  # so that it is `width` thick across the stroke
+    across = width * hypot(end[0] - start[0], length) / length  # so that it is `width` thick across the stroke
     return (start, (start[0] + across, start[1]), (end[0] + across, end[1]), end)
 
 

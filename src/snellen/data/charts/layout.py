@@ -88,9 +88,7 @@ def _scattered(
     return tuple(placed)
 
 
-def _rows(
-    spec: ChartSpec, labels: np.ndarray, angles: np.ndarray, rng: np.random.Generator
-) -> tuple[Placement, ...]:
+def _rows(spec: ChartSpec, labels: np.ndarray, angles: np.ndarray, rng: np.random.Generator) -> tuple[Placement, ...]:
     """Return rows of 1, 2, 3 … letters, each smaller than the one above; nothing if they do not fit."""
     height, width = spec.size
     smallest, greatest = spec.letter_height
@@ -119,9 +117,7 @@ def _rows(
     return _with_tiny(tuple(placed), spec, rng) if fits else ()
 
 
-def _with_tiny(
-    placed: tuple[Placement, ...], spec: ChartSpec, rng: np.random.Generator
-) -> tuple[Placement, ...]:
+def _with_tiny(placed: tuple[Placement, ...], spec: ChartSpec, rng: np.random.Generator) -> tuple[Placement, ...]:
     return tuple(
         Placement(
             label=p.label,

@@ -90,17 +90,12 @@ class ChartSpec:
         """Check the ranges."""
         unknown = sorted(set(self.letters) - set(ALPHABET))
         if len(self.letters) < 2 or unknown or len(set(self.letters)) != len(self.letters):
-            raise InputError(
-                f"ChartSpec.letters must be two or more different letters A-Z; got {self.letters!r}."
-            )
+            raise InputError(f"ChartSpec.letters must be two or more different letters A-Z; got {self.letters!r}.")
         if not 1 <= self.num_letters[0] <= self.num_letters[1]:
-            raise InputError(
-                f"ChartSpec.num_letters must be (fewest, most), from 1 on; got {self.num_letters}."
-            )
+            raise InputError(f"ChartSpec.num_letters must be (fewest, most), from 1 on; got {self.num_letters}.")
         if not 4 <= self.letter_height[0] <= self.letter_height[1]:
             raise InputError(
-                f"ChartSpec.letter_height must be (smallest, greatest) in pixels, from 4 on; "
-                f"got {self.letter_height}."
+                f"ChartSpec.letter_height must be (smallest, greatest) in pixels, from 4 on; got {self.letter_height}."
             )
         if min(self.size) < 1.5 * self.letter_height[0] + 4:  # turned, and with a margin
             raise InputError(

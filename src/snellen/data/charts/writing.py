@@ -81,9 +81,7 @@ def _pages(folder: Path, spec: ChartSpec, split: Split, count: int, num_train: i
     """Draw the charts of one split, save their pictures, and hand them on for annotation."""
     folder.mkdir(parents=True, exist_ok=True)
     for index in range(count):
-        rng = np.random.default_rng(
-            [spec.seed, SPLIT_CODES[split], index, 1]
-        )  # 1: faults, apart from the drawing
+        rng = np.random.default_rng([spec.seed, SPLIT_CODES[split], index, 1])  # 1: faults, apart from the drawing
         source: tuple[Split, int] = (split, index)
         if rng.random() < spec.faults.leak and split == "test":
             source = ("train", index % num_train)
@@ -124,9 +122,7 @@ def _write_detection(root: Path, spec: ChartSpec, counts: Mapping[Split, int]) -
         annotations: list[dict[str, object]] = []
         for number, page in enumerate(_pages(root / split, spec, split, count, counts["train"]), start=1):
             text = "".join(letter.text for letter in page.chart.letters)
-            images.append(
-                {"id": number, "file_name": page.path.name, "width": width, "height": height, "text": text}
-            )
+            images.append({"id": number, "file_name": page.path.name, "width": width, "height": height, "text": text})
             for annotation in _annotations(page, spec):
                 annotations.append({"id": len(annotations) + 1, "image_id": number, **annotation})
         content = {"images": images, "annotations": annotations, "categories": categories}

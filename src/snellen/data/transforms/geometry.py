@@ -50,8 +50,7 @@ class ResizeShortSide:
         self.max_side = max_side
         if not self.short_sides or min(*self.short_sides, max_side) < 1:
             raise InputError(
-                "ResizeShortSide needs sides of 1 pixel or more; "
-                f"got {self.short_sides} and at most {max_side}."
+                f"ResizeShortSide needs sides of 1 pixel or more; got {self.short_sides} and at most {max_side}."
             )
 
     def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
@@ -158,9 +157,7 @@ def random_resized_crop(
     Source:
         Szegedy et al. 2015, "Going deeper with convolutions", section 6.
     """
-    return TorchvisionTransform(
-        v2.RandomResizedCrop((size, size), scale=area_range, ratio=ratio_range, antialias=True)
-    )
+    return TorchvisionTransform(v2.RandomResizedCrop((size, size), scale=area_range, ratio=ratio_range, antialias=True))
 
 
 def affine(

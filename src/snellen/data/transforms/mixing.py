@@ -96,8 +96,7 @@ class Mosaic:
             (row, column, side, side),
         ]
         parts = [
-            _cut(tile, quadrant, (row, column), generator)
-            for tile, quadrant in zip(tiles, quadrants, strict=True)
+            _cut(tile, quadrant, (row, column), generator) for tile, quadrant in zip(tiles, quadrants, strict=True)
         ]
         image = sample.image.new_zeros((3, side, side))
         for part, (top, left, bottom, right) in zip(parts, quadrants, strict=True):
@@ -158,9 +157,7 @@ class MixUp:
         return blend(sample, partner, share, generator)
 
 
-def _blended(
-    one: UInt8[Tensor, "3 h w"], other: UInt8[Tensor, "3 h w"], share: float
-) -> UInt8[Tensor, "3 h w"]:
+def _blended(one: UInt8[Tensor, "3 h w"], other: UInt8[Tensor, "3 h w"], share: float) -> UInt8[Tensor, "3 h w"]:
     return (one.float() * share + other.float() * (1 - share)).round().to(torch.uint8)
 
 
@@ -251,27 +248,19 @@ def _not_hidden(target: BoxTarget, stencil: Bool[Tensor, "h w"]) -> BoxTarget:
     rest = picked(replace(target, masks=seen), keep)
     if not len(rest.labels) or rest.masks is None:
         return rest
-    edges = masks_to_boxes(rest.masks) + rest.boxes.new_tensor(
-        [0, 0, 1, 1]
-    )  # torchvision gives the last pixel itself
+    edges = masks_to_boxes(rest.masks) + rest.boxes.new_tensor([0, 0, 1, 1])  # torchvision gives the last pixel itself
     touched = (after < before)[keep]
     return replace(rest, boxes=torch.where(touched[:, None], edges, rest.boxes))
 
 
-def _join_boxes(
-    targets: Sequence[BoxTarget], corners: Sequence[tuple[int, int]], size: tuple[int, int]
-) -> BoxTarget:
+def _join_boxes(targets: Sequence[BoxTarget], corners: Sequence[tuple[int, int]], size: tuple[int, int]) -> BoxTarget:
     """Return the objects of several targets on one canvas, each moved to its (top, left) corner."""
-    moved = [
-        t.boxes + t.boxes.new_tensor([left, top] * 2) for t, (top, left) in zip(targets, corners, strict=True)
-    ]
+    moved = [t.boxes + t.boxes.new_tensor([left, top] * 2) for t, (top, left) in zip(targets, corners, strict=True)]
     masks = []
     for target, (top, left) in zip(targets, corners, strict=True):
         if target.masks is not None:
             height, width = target.masks.shape[-2:]
-            masks.append(
-                functional.pad(target.masks, (left, size[1] - left - width, top, size[0] - top - height))
-            )
+            masks.append(functional.pad(target.masks, (left, size[1] - left - width, top, size[0] - top - height)))
     return BoxTarget(
         boxes=torch.cat(moved),
         labels=torch.cat([target.labels for target in targets]),
@@ -301,15 +290,11 @@ def _checked_share(value: float, name: str) -> float:
     return value
 
 
-def _looked_up(
-    table: Mapping[type[Target], Callable[..., Any]], target: Target, name: str
-) -> Callable[..., Any]:
+def _looked_up(table: Mapping[type[Target], Callable[..., Any]], target: Target, name: str) -> Callable[..., Any]:
     """Return the entry for a type of target, or say which types there are."""
     if type(target) not in table:
         known = " and ".join(kind.__name__ for kind in table)
-        raise InputError(
-            f"{name} works on {known}; this data set gives {type(target).__name__}. Leave {name} out."
-        )
+        raise InputError(f"{name} works on {known}; this data set gives {type(target).__name__}. Leave {name} out.")
     return table[type(target)]
 
 

@@ -90,9 +90,7 @@ def _for_boxes(size: int, strength: float) -> tuple[Transform, ...]:
 def _for_classes(size: int, strength: float) -> tuple[Transform, ...]:
     if not strength:
         return (_centered(size),)
-    return (
-        random_resized_crop(size, area_range=(1 - 0.92 * strength, 1.0)),
-    )  # 0.08 at 1, Szegedy et al. 2015
+    return (random_resized_crop(size, area_range=(1 - 0.92 * strength, 1.0)),)  # 0.08 at 1, Szegedy et al. 2015
 
 
 def _for_labels(size: int, strength: float) -> tuple[Transform, ...]:

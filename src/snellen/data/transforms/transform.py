@@ -20,9 +20,7 @@ from snellen.structures import BoxTarget, ClassTarget, MaskTarget, Sample, Targe
 
 __all__ = ["MIN_VISIBLE", "Compose", "TorchvisionTransform", "Transform"]
 
-MIN_VISIBLE = (
-    0.2  # share of an object's box that must stay in the image; YOLOv5 takes 0.1, SSD keeps by centre (~0.25)
-)
+MIN_VISIBLE = 0.2  # share of an object's box that must stay in the image; YOLOv5 takes 0.1, SSD keeps by centre (~0.25)
 MIN_SIDE = 1.0  # pixels; a box less wide or high shows nothing
 
 Entries = dict[str, Any]
@@ -142,9 +140,7 @@ def picked(target: BoxTarget, keep: Bool[Tensor, " n"]) -> BoxTarget:
     )
 
 
-def _clipped(
-    boxes: Float[Tensor, "n 4"], size: tuple[int, int]
-) -> tuple[Float[Tensor, "n 4"], Float[Tensor, " n"]]:
+def _clipped(boxes: Float[Tensor, "n 4"], size: tuple[int, int]) -> tuple[Float[Tensor, "n 4"], Float[Tensor, " n"]]:
     """Return the boxes cut at the image's edge, and the share of each area that is left (0 of nothing)."""
     height, width = size
     edge = boxes.new_tensor([width, height, width, height])

@@ -117,9 +117,7 @@ class MobileNetV2(Backbone):
             for index in range(num_blocks):
                 stride = first_stride if index == 0 else 1
                 blocks.append(
-                    InvertedResidual(
-                        channels, width, stride=stride, expansion=expansion, norm=norm, padding=padding
-                    )
+                    InvertedResidual(channels, width, stride=stride, expansion=expansion, norm=norm, padding=padding)
                 )
                 channels = width
                 depths.append(width)

@@ -137,9 +137,7 @@ class ResNet(Backbone):
         self.maxpool = nn.MaxPool2d(3, 2, 1)
         features = [FeatureSpec(name="c1", channels=_STEM_CHANNELS, stride=2)]
         channels, total_stride = _STEM_CHANNELS, 4
-        for number, (depth, width, stride) in enumerate(
-            zip(depths, _STAGE_WIDTHS, _STAGE_STRIDES, strict=False), 1
-        ):
+        for number, (depth, width, stride) in enumerate(zip(depths, _STAGE_WIDTHS, _STAGE_STRIDES, strict=False), 1):
             stage = resnet_stage(block, channels, width, num_blocks=depth, stride=stride, norm=norm)
             self.add_module(f"layer{number}", stage)
             channels, total_stride = width * block.expansion, total_stride * stride

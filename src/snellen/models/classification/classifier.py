@@ -92,9 +92,7 @@ def _content_mean(
     features: Float[Tensor, "batch channels rows columns"], sizes: Int64[Tensor, "batch 2"], stride: int
 ) -> Float[Tensor, "batch channels"]:
     rows, columns = features.shape[-2:]
-    cells = (
-        sizes.to(features.device, non_blocking=True) + stride - 1
-    ) // stride  # batch 2; a part counts whole
+    cells = (sizes.to(features.device, non_blocking=True) + stride - 1) // stride  # batch 2; a part counts whole
     row_mask = torch.arange(rows, device=features.device) < cells[:, :1]
     column_mask = torch.arange(columns, device=features.device) < cells[:, 1:]
     mask = (row_mask[:, :, None] & column_mask[:, None, :]).to(features.dtype)  # batch rows columns

@@ -12,9 +12,7 @@ __all__ = ["segmentation_map"]
 _MOST_ELEMENTS = 2**26  # probabilities enlarged at once: 256 MB, so that 150 classes on 12 megapixels fit
 
 
-def segmentation_map(
-    logits: Float[Tensor, "num_classes height width"], size: tuple[int, int]
-) -> SegmentationMap:
+def segmentation_map(logits: Float[Tensor, "num_classes height width"], size: tuple[int, int]) -> SegmentationMap:
     """Return the likeliest class of every pixel of an image of ``size`` (height, width).
 
     Probabilities are enlarged, not labels, so that borders lie where two classes are equally likely.
