@@ -3,9 +3,9 @@
     python benchmarks/accuracy.py bccd --data ../shared/data --seeds 0 1 2
 
 One JSON line per seed. Where a data set has a validation split of its own (bccd), the best weights on it are measured
-on the test split, as a user would; elsewhere the last weights are measured, as the peers' scripts do. Precision, layout,
-averaging of weights and augmentation are Snellen's defaults unless an option says otherwise; model, starting weights,
-image size, batch, epochs, learning rate, schedule, weight decay and clipping are the peers'.
+on the test split, as a user would; elsewhere the last weights are measured, as the peers' scripts do. Precision,
+layout, averaging of weights and augmentation are Snellen's defaults unless an option says otherwise; model, starting
+weights, image size, batch, epochs, learning rate, schedule, weight decay and clipping are the peers'.
 """
 
 import argparse

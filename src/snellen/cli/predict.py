@@ -50,6 +50,6 @@ def predict(
         console=screen,
     )
     for reason in summary.skipped.values():
-        screen.print(f"[yellow]skipped[/] {reason}", highlight=False)
-    screen.print(f"{len(summary.predictions)} predicted, {len(summary.skipped)} skipped", highlight=False)
+        recipes.say(screen, f"skipped {reason}", style="yellow")
+    recipes.say(screen, f"{len(summary.predictions)} predicted, {len(summary.skipped)} skipped")
     typer.echo(str(summary.folder))

@@ -30,6 +30,7 @@ from snellen.data.tables import AnnotationTable, BoxTable, ClassTable, MaskTable
 from snellen.data.transforms import (
     Compose,
     CopyPaste,
+    Mix,
     Mixing,
     MixUp,
     Mosaic,
@@ -53,6 +54,7 @@ __all__ = [
     "Format",
     "ImageDataset",
     "MaskTable",
+    "Mix",
     "MixUp",
     "Mixing",
     "Mosaic",

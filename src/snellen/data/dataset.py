@@ -1,5 +1,6 @@
 """Samples from an index: the file decoded, its target, and the transform of this draw."""
 
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 
 from snellen.data.images import image_size, read_image
 from snellen.data.index import DatasetIndex
+from snellen.data.tables import BoxTable
 from snellen.structures import Sample, Target
 
 __all__ = ["ImageDataset", "SampleTransform", "draw_generator"]
@@ -31,11 +33,14 @@ class ImageDataset:
     Args:
         index: Images and annotations.
         transform: Applied to every sample that is drawn; None leaves samples as they are in the files.
+        masks: Whether outlines of objects become masks. Drawing and moving them costs more than reading the
+            image, and a detector of boxes has no use for them.
     """
 
-    def __init__(self, index: DatasetIndex, transform: SampleTransform | None = None) -> None:
-        self.index = index
+    def __init__(self, index: DatasetIndex, transform: SampleTransform | None = None, *, masks: bool = False) -> None:
+        self.index = index if masks else _without_outlines(index)
         self.transform = transform
+        self.masks = masks
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -82,3 +87,10 @@ class ImageDataset:
         """Return the target in the pixels of the file; the image is not decoded."""
         size = self.index.size(index) or image_size(self.index.path(index))
         return self.index.target(index, size)
+
+
+def _without_outlines(index: DatasetIndex) -> DatasetIndex:
+    table = index.annotations
+    if not isinstance(table, BoxTable) or table.segments is None:
+        return index
+    return replace(index, annotations=replace(table, segments=None))

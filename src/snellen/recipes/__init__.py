@@ -7,6 +7,7 @@ from snellen.recipes.evaluating import evaluate, evaluate_run
 from snellen.recipes.options import TrainOptions
 from snellen.recipes.planning import Plan, make_plan
 from snellen.recipes.predicting import PredictSummary, found_objects, image_files, predict
+from snellen.recipes.progress import say
 from snellen.recipes.reporting import write_run_report
 from snellen.recipes.runs import Run
 from snellen.recipes.training import resume, train
@@ -35,6 +36,7 @@ __all__ = [
     "prepared",
     "resume",
     "sample_sheet",
+    "say",
     "train",
     "write_run_report",
 ]

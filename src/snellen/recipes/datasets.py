@@ -21,7 +21,7 @@ from snellen.errors import ConfigError, DatasetError, did_you_mean
 from snellen.report import ImageCard, contact_sheet, draw
 from snellen.structures import BoxTarget, ClassTarget, MaskTarget, Target
 
-__all__ = ["CHARTS", "chart_folder", "convert", "load", "prepared", "sample_sheet"]
+__all__ = ["CHARTS", "chart_folder", "convert", "data_place", "load", "prepared", "sample_sheet"]
 
 CHARTS: Mapping[str, type[Target]] = {
     "charts": BoxTarget,
@@ -58,6 +58,12 @@ def chart_folder(name: str = "charts") -> Path:
     return folder
 
 
+def data_place(path: Path | str) -> Path:
+    """Return where a data set lies: the path, or the folder of built-in charts (drawn if need be)."""
+    place = Path(path)
+    return chart_folder(str(path)) if str(path) in CHARTS and not place.exists() else place
+
+
 def load(
     path: Path | str = "charts",
     *,
@@ -75,11 +81,10 @@ def load(
         DatasetError: If nothing can be read.
         ConfigError: If there is no such format.
     """
-    place = Path(path)
-    if str(path) in CHARTS and not place.exists():
-        place = chart_folder(str(path))
     facts = options or ReadOptions()
-    return read(place, format=format, images=facts.images, classes=facts.classes, ignore_index=facts.ignore_index)
+    return read(
+        data_place(path), format=format, images=facts.images, classes=facts.classes, ignore_index=facts.ignore_index
+    )
 
 
 def prepared(index: DatasetIndex, seed: int) -> DatasetIndex:
@@ -110,7 +115,7 @@ def sample_sheet(index: DatasetIndex, count: int, seed: int) -> Image.Image:
     Raises:
         DatasetError: If none of the images drawn can be read.
     """
-    dataset = ImageDataset(index)
+    dataset = ImageDataset(index, masks=True)
     cards: list[ImageCard] = []
     for row in np.random.default_rng(seed).permutation(len(index)).tolist():
         if len(cards) == count:

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from snellen.recipes.datasets import load
 from snellen.recipes.predicting import predict
+from snellen.recipes.progress import say
 from snellen.recipes.runs import RUNS_FOLDER, Run, new_folder
 from snellen.recipes.training import train
 
@@ -33,9 +34,8 @@ def demo(name: str = "charts", *, folder: Path | None = None, console: Console |
         return run
     images = _some_test_images(run)
     summary = predict(run, images, console=console)
-    if console is not None:
-        console.print(f"drawn predictions: {summary.folder / 'drawn'}", highlight=False)
-        console.print(f"[bold]report: {run.report.resolve()}[/]", highlight=False, soft_wrap=True)
+    say(console, f"drawn predictions: {summary.folder / 'drawn'}")
+    say(console, f"report: {run.report.resolve()}", style="bold")
     return run
 
 

@@ -13,8 +13,8 @@ from snellen.evaluation import METRICS, ImagePrediction, Naming, PredictionWrite
 from snellen.evaluation import evaluate as measured
 from snellen.recipes.datasets import load, prepared
 from snellen.recipes.planning import chosen_device
-from snellen.recipes.progress import counted
-from snellen.recipes.runs import Run
+from snellen.recipes.progress import counted, say
+from snellen.recipes.runs import Run, add_skipped
 from snellen.report import results_text
 from snellen.structures import (
     Batch,
@@ -102,10 +102,11 @@ def evaluate_run(
             on_batch=keep,
         )
     (folder / "results.json").write_text(to_json(results), encoding="utf-8")
+    add_skipped(run.folder, loader.skipped)
     if console is not None:
         console.print(results_text({name or split or "all": results}))
         for path, reason in loader.skipped.items():
-            console.print(f"[yellow]skipped[/] {path}: {reason}", highlight=False)
+            say(console, f"skipped {path}: {reason}", style="yellow")
     return results
 
 
@@ -140,8 +141,7 @@ def evaluate(
     Args:
         run: Trained, or its folder.
         data: A data set or its path; that of the run if None.
-        split: Which part of it; None for all images. Where the data set has no such split and none was asked for
-            by name, all images are measured.
+        split: Which part of it; None for all images. Where other data have no test split, all images are measured.
         which: ``best`` or ``last`` weights.
         device: Where to compute; that of the run if None.
         format: Of ``data``.
@@ -157,7 +157,8 @@ def evaluate(
         return evaluate_run(used, index=index, split=split, which=which, device=device, console=console)
     source = load(data, format=format) if isinstance(data, (str, Path)) else data
     index = verify(source)
-    part = split if split in index.split_names else None
+    # A data set without splits is meant as a whole; a split that was mistyped is an error.
+    part = None if split == "test" and "test" not in index.split_names else split
     name = f"{index.root.name}-{part or 'all'}"
     return evaluate_run(used, index=index, split=part, which=which, name=name, device=device, console=console)
 

@@ -1,7 +1,9 @@
 """What a user may say about a training run; whatever is left out is chosen, with a reason."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from math import isfinite
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,9 @@ class TrainOptions:
         precision: ``fp32`` or ``bf16``.
         augment: Strength of the augmentation, 0 to 1.
         flip: Whether a mirror image is still right.
+        mosaic: Share of the training images that become a mosaic of four.
+        mixup: Share of the training images that are blended with another.
+        copy_paste: Share of the training images that get objects of another.
         seed: Of everything random.
         device: ``cpu``, ``cuda`` or ``cuda:1``.
         workers: Processes that read images; 0 reads in the main process.
@@ -70,6 +75,9 @@ class TrainOptions:
     precision: PrecisionName | None = None
     augment: float | None = None
     flip: bool | None = None
+    mosaic: float = 0.0
+    mixup: float = 0.0
+    copy_paste: float = 0.0
     seed: int = 0
     device: str | None = None
     workers: int | None = None
@@ -84,11 +92,67 @@ def options_from(values: Mapping[str, Any]) -> TrainOptions:
     """Return options from keywords.
 
     Raises:
-        ConfigError: If there is no such option.
+        ConfigError: If there is no such option, or a value is out of range.
     """
     known = [entry.name for entry in fields(TrainOptions)]
     for name in values:
         if name not in known:
             raise ConfigError(f"train has no option {name!r}.{did_you_mean(name, known)}")
+    for name, value in values.items():
+        if value is not None:
+            _check(name, value)
     paths = {name: Path(values[name]) for name in ("weights", "folder") if values.get(name) is not None}
     return TrainOptions(**{**values, **paths})
+
+
+_WHOLE_NUMBERS: Mapping[str, int] = {  # with the least that is allowed
+    "epochs": 1,
+    "image_size": 1,
+    "batch_size": 1,
+    "warmup_steps": 0,
+    "accumulate": 1,
+    "patience": 1,
+    "seed": 0,
+    "workers": 0,
+    "validate_every": 1,
+}
+_REAL_NUMBERS: Mapping[str, tuple[Callable[[float], bool], str]] = {
+    "lr": (lambda value: value > 0, "above 0"),
+    "weight_decay": (lambda value: value >= 0, "0 or more"),
+    "clip_norm": (lambda value: value >= 0, "above 0, or 0 for no limit"),
+    "ema": (lambda value: 0 <= value < 1, "from 0 (no average) to below 1"),
+    "augment": (lambda value: 0 <= value <= 1, "from 0 to 1"),
+}
+
+
+def _check(name: str, value: Any) -> None:
+    if name in _WHOLE_NUMBERS:
+        least = _WHOLE_NUMBERS[name]
+        _require(name, value, holds=_is_whole(value, least), expected=f"a whole number, {least} or more")
+    elif name in _REAL_NUMBERS:
+        fits, expected = _REAL_NUMBERS[name]
+        _require(name, value, holds=_is_real(value) and fits(value), expected=f"a finite number {expected}")
+    elif name in ("mean", "std"):
+        holds = isinstance(value, (list, tuple)) and len(value) == 3 and all(map(_is_real, value))
+        if name == "std":
+            holds = holds and min(value) > 0
+        above = " above 0" if name == "std" else ""
+        _require(name, value, holds=holds, expected=f"three finite numbers{above}, for R, G and B in 0..1")
+    elif name == "milestones":
+        holds = isinstance(value, (list, tuple)) and all(_is_whole(epoch, 1) for epoch in value)
+        _require(name, value, holds=holds, expected="epochs, whole numbers from 1 on")
+    elif name == "padding":
+        _require(name, value, holds=value in ("torch", "same"), expected="'torch' or 'same'")
+
+
+def _is_whole(value: Any, least: int) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)
+
+
+def _require(name: str, value: Any, *, holds: bool, expected: str) -> None:
+    if not holds:
+        raise ConfigError(f"{name} must be {expected}; got {value!r}.")

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
@@ -282,7 +282,8 @@ def _settings(
         "optimizer",
         lambda: ("sgd", "keeps what the weights know") if tuned else ("adamw", "learns fastest from random weights"),
     )
-    settings = TrainSettings(
+    choices.reasons["channels_last"] = "convolutions are faster in this layout"
+    return TrainSettings(
         epochs=epochs,
         optimizer=optimizer,
         lr=choices.pick("lr", lambda: _lr(usual, batch_size * options.accumulate, optimizer, tuned=tuned)),
@@ -308,8 +309,6 @@ def _settings(
         ),
         seed=options.seed,
     )
-    choices.reasons["channels_last"] = "convolutions are faster in this layout"
-    return replace(settings)
 
 
 def _epochs(usual: _Usual, num_train: int, *, on_cpu: bool) -> tuple[int, str]:

@@ -116,8 +116,11 @@ def predict(
 
     Raises:
         InputError: If a source matches nothing, or no file could be read.
+        ConfigError: If a value is out of range.
         CheckpointError: If the run has no weights.
     """
+    if not 0 <= min_score <= 1:
+        raise ConfigError(f"min_score must lie in 0..1; got {min_score}.")
     used = run if isinstance(run, Run) else Run.open(run)
     files = image_files([sources] if isinstance(sources, (str, Path)) else sources)
     place = torch.device(chosen_device(device or used.record["device"])[0])
@@ -179,11 +182,15 @@ def _video_frames(file: Path) -> Iterator[UInt8[Tensor, "3 height width"]]:
     try:
         if not video.isOpened():
             raise DatasetError("expected a video that can be decoded; this one cannot be opened.", file=file)
+        count = 0
         while True:
             good, frame = video.read()
             if not good:
-                return
+                break
+            count += 1
             yield torch.from_numpy(np.ascontiguousarray(frame[..., ::-1])).permute(2, 0, 1)  # [3, height, width]
+        if not count:
+            raise DatasetError("expected a video with frames; not one can be decoded. Convert it to MP4.", file=file)
     finally:
         video.release()
 

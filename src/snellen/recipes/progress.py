@@ -1,4 +1,4 @@
-"""A bar over anything long."""
+"""What a verb says while it works: lines, and a bar over anything long."""
 
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
@@ -6,7 +6,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-__all__ = ["counted"]
+__all__ = ["counted", "say"]
 
 Item = TypeVar("Item")
 
@@ -22,3 +22,9 @@ def counted(items: Iterable[Item], *, total: int, what: str, console: Console | 
         for item in items:
             yield item
             bar.advance(task)
+
+
+def say(console: Console | None, text: str, *, style: str = "") -> None:
+    """Print a line for people as it is: names with brackets are no markup, and paths are not broken."""
+    if console is not None:
+        console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)

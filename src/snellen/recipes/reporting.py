@@ -9,7 +9,7 @@ from typing import Any
 from snellen.data import DataDescription, DatasetIndex, ImageDataset, Problem
 from snellen.evaluation import read_predictions
 from snellen.recipes.evaluating import PREDICTION_OF
-from snellen.recipes.runs import Run
+from snellen.recipes.runs import Run, read_skipped
 from snellen.report import (
     Bars,
     DataProblem,
@@ -50,7 +50,7 @@ def write_run_report(run: Run, index: DatasetIndex) -> Path:
         settings=tuple(_settings(record)),
         environment=tuple((name, str(value)) for name, value in record["environment"].items()),
         problems=tuple(_problem(problem) for problem in index.problems),
-        skipped=tuple(SkippedImage(file=file, reason=reason) for file, reason in _skipped(run).items()),
+        skipped=tuple(SkippedImage(file=file, reason=reason) for file, reason in read_skipped(run.folder).items()),
         description=description_tables(index.describe()),
         distributions=_bars(index.describe()),
         cards={} if split is None else _cards(run, index, split, results[split]),
@@ -133,11 +133,6 @@ def _problem(problem: Problem) -> DataProblem:
     )
 
 
-def _skipped(run: Run) -> dict[str, str]:
-    file = run.folder / "skipped.json"
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-
-
 def description_tables(description: DataDescription) -> tuple[Table, ...]:
     """Return the counts of images and of objects by split."""
     names = list(description.images_per_split)
@@ -186,7 +181,7 @@ def _cards(run: Run, index: DatasetIndex, split: str, results: Results) -> dict[
         for image in read_predictions(run.folder / "evaluation" / split, kind)
         if image.index in wanted
     }
-    dataset = ImageDataset(part)
+    dataset = ImageDataset(part, masks=True)
     return {
         name: tuple(_card(dataset, score, found.get(score.index), run.classes) for score in group)
         for name, group in groups.items()
@@ -216,6 +211,9 @@ def _commands(run: Run) -> tuple[str, ...]:
         "--flip" if record["flip"] else "--no-flip", "--accumulate", settings["accumulate"],
         "--validate-every", settings["validate_every"], "--seed", settings["seed"],
     ]  # fmt: skip
+    for name in ("mosaic", "mixup", "copy_paste"):
+        if record[name]:
+            words += [f"--{name.replace('_', '-')}", record[name]]
     if record["weights"]:
         words += ["--weights", record["weights"]]
         for name in ("mean", "std"):

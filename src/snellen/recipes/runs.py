@@ -1,6 +1,8 @@
 """The folder of a run: everything needed to use the model, to go on, and to repeat it.
 
 run.json              settings with reasons, classes, data, environment, command
+problems.json         what is wrong with the data set
+skipped.json          files that could not be read, with reasons; not there if all could
 log.jsonl             what happened, line by line
 tensorboard/          the same as curves
 checkpoints/          last.pt (to go on), best.pt (to use)
@@ -28,11 +30,13 @@ from snellen.nn import FrozenBatchNorm
 from snellen.structures import Model, Results, Target
 from snellen.training import CheckpointStore, read_checkpoint
 
-__all__ = ["Run", "environment", "new_folder", "write_json"]
+__all__ = ["Run", "add_skipped", "build_model", "environment", "new_folder", "read_skipped", "write_json"]
 
 RUNS_FOLDER = Path("runs")
 RECORD = "run.json"
 _VERSION = 1
+_ENTRIES = ("model", "model_options", "classes", "data", "format", "read", "fingerprint", "image_size", "settings")
+_SKIPPED = "skipped.json"
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -55,6 +59,26 @@ def new_folder(name: str, parent: Path = RUNS_FOLDER) -> Path:
             number += 1
         else:
             return folder
+
+
+def build_model(record: Mapping[str, Any]) -> Model:
+    """Return the model of a record with random weights."""
+    options = dict(record["model_options"])
+    if options.pop("frozen_norm", False):
+        options["norm"] = FrozenBatchNorm
+    return find_model(record["model"]).build(len(record["classes"]), **options)
+
+
+def add_skipped(folder: Path, skipped: Mapping[str, str]) -> None:
+    """Add files that were left out, with reasons, to those that earlier parts of the run left out."""
+    if skipped:
+        write_json(folder / _SKIPPED, {**read_skipped(folder), **skipped})
+
+
+def read_skipped(folder: Path) -> dict[str, str]:
+    """Return the files that a run left out, with reasons."""
+    file = folder / _SKIPPED
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
 def environment() -> dict[str, str]:
@@ -110,6 +134,12 @@ class Run:
             raise CheckpointError(f"{file}: expected JSON; {error}. Train again, or restore the file.") from error
         if not isinstance(record, dict) or record.get("version") != _VERSION:
             raise CheckpointError(f"{file}: expected a record of version {_VERSION}; this is not one. Train again.")
+        missing = [name for name in _ENTRIES if name not in record]
+        if missing:
+            raise CheckpointError(
+                f"{file}: expected the entries {', '.join(_ENTRIES)}; {', '.join(missing)} not there. "
+                "Restore the file, or train again."
+            )
         return cls(folder=place, record=record)
 
     @property
@@ -142,10 +172,7 @@ class Run:
 
     def build(self) -> Model:
         """Return the model of the record with random weights."""
-        options = dict(self.record["model_options"])
-        if options.pop("frozen_norm", False):
-            options["norm"] = FrozenBatchNorm
-        return find_model(self.record["model"]).build(len(self.classes), **options)
+        return build_model(self.record)
 
     def load(self, *, which: str = "best", device: torch.device | str = "cpu") -> Model:
         """Return the trained model in evaluation mode.
@@ -170,7 +197,13 @@ class Run:
         model = self.build()
         weights = read_checkpoint(file).weights
         module: torch.nn.Module = model  # type: ignore[assignment]  # every model is a module
-        module.load_state_dict(dict(weights))
+        try:
+            module.load_state_dict(dict(weights))
+        except RuntimeError as error:  # torch says so of names and shapes alike
+            raise CheckpointError(
+                f"{file}: expected weights of {self.record['model']} with {len(self.classes)} classes, as {RECORD} "
+                f"says; they do not fit ({str(error).splitlines()[0]}). Restore {RECORD} or the checkpoint."
+            ) from error
         module.to(device).eval()
         return model
 

@@ -1,5 +1,6 @@
 """The verb train: from a data set to a run with a report."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,19 +11,26 @@ from rich.console import Console
 
 from snellen.data import (
     BatchLoader,
+    Compose,
+    CopyPaste,
     DatasetIndex,
     ImageDataset,
+    Mix,
+    Mixing,
+    MixUp,
+    Mosaic,
     training_transform,
 )
-from snellen.errors import CheckpointError
+from snellen.errors import CheckpointError, ConfigError
 from snellen.evaluation import METRICS, evaluate
 from snellen.models import WeightsReport, load_weights, weights_settings
-from snellen.recipes.datasets import load, prepared
+from snellen.recipes.datasets import data_place, load, prepared
 from snellen.recipes.evaluating import evaluate_run, evaluation_loader, recorded_data
 from snellen.recipes.options import TrainOptions, options_from
 from snellen.recipes.planning import Plan, chosen_device, make_plan
+from snellen.recipes.progress import say
 from snellen.recipes.reporting import write_run_report
-from snellen.recipes.runs import Run, environment, new_folder, write_json
+from snellen.recipes.runs import RECORD, Run, add_skipped, build_model, environment, new_folder, write_json
 from snellen.structures import Model, Results
 from snellen.training import (
     FitResult,
@@ -37,6 +45,8 @@ from snellen.training import (
 )
 
 __all__ = ["resume", "train"]
+
+_MIXUP_ALPHA = 0.2  # Zhang et al. 2018, section 3.1, for classes
 
 
 def train(data: DatasetIndex | Path | str = "charts", *, console: Console | None = None, **options: Any) -> Run:
@@ -53,21 +63,19 @@ def train(data: DatasetIndex | Path | str = "charts", *, console: Console | None
     Raises:
         ConfigError: If an option is unknown or out of range.
         DatasetError: If the data cannot be read.
-        CheckpointError: If the weights do not fit.
+        CheckpointError: If the weights do not fit, or there is a run in the folder.
     """
     chosen = options_from(options)
     source = load(data, format=chosen.format, options=chosen.read) if isinstance(data, (str, Path)) else data
     index = prepared(source, chosen.seed)
     num_train = len(index.split_rows("train"))
     plan = make_plan(index.describe(), index.target_type, num_train, chosen)
-    folder = chosen.folder or new_folder(plan.model.name)
-    if (folder / "run.json").exists():
-        raise CheckpointError(f"{folder}: expected a new folder; a run is there. Resume it, or choose another folder.")
-    run = Run.create(folder, _record(index, plan, chosen, _model_options(plan, chosen)))
-    report = None
-    model = run.build()
-    if chosen.weights is not None:
-        report = load_weights(model, chosen.weights)  # type: ignore[arg-type]  # every model is a module
+    _check_free(chosen.folder)
+    place = index.root if isinstance(data, DatasetIndex) else data_place(data)
+    record = _record(place, index, plan, chosen, _model_options(plan, chosen))
+    model, report = _initial_model(record)
+    folder = chosen.folder or new_folder(plan.model.name)  # only now: what fails before leaves no empty run behind
+    run = Run.create(folder, record)
     write_json(folder / "problems.json", [asdict(problem) for problem in index.problems])
     if console is not None:
         _announce(console, run, index, report)
@@ -90,7 +98,29 @@ def resume(folder: Path | str, *, console: Console | None = None) -> Run:
         )
     saved = dict(record["settings"])
     saved["milestones"] = tuple(saved["milestones"])
-    return _fit(run, run.build(), index, TrainSettings(**saved), console=console, go_on=True)
+    # Without a checkpoint the run was broken off before its first one, and begins as it began then.
+    started = run.store.last.exists() or run.store.previous.exists()
+    model = run.build() if started else _initial_model(record)[0]
+    return _fit(run, model, index, TrainSettings(**saved), console=console, go_on=True)
+
+
+def _check_free(folder: Path | None) -> None:
+    if folder is None:
+        return
+    if (folder / RECORD).exists():
+        raise CheckpointError(f"{folder}: expected a new folder; a run is there. Resume it, or choose another folder.")
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder}: expected a folder for the run; this is a file. Choose another folder.")
+
+
+def _initial_model(record: Mapping[str, Any]) -> tuple[Model, WeightsReport | None]:
+    """Return the model before its first step, a function of the record alone, and what became of given weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(record["settings"]["seed"])
+        model = build_model(record)
+    if record["weights"] is None:
+        return model, None
+    return model, load_weights(model, record["weights"])  # type: ignore[arg-type]  # every model is a module
 
 
 def _model_options(plan: Plan, options: TrainOptions) -> dict[str, Any]:
@@ -103,24 +133,29 @@ def _model_options(plan: Plan, options: TrainOptions) -> dict[str, Any]:
     return chosen
 
 
-def _record(index: DatasetIndex, plan: Plan, options: TrainOptions, model_options: Mapping[str, Any]) -> dict[str, Any]:
+def _record(
+    data: Path, index: DatasetIndex, plan: Plan, options: TrainOptions, model_options: Mapping[str, Any]
+) -> dict[str, Any]:
     return {
         "model": plan.model.name,
         "model_options": dict(model_options),
         "classes": list(index.classes),
-        "data": str(index.root),
+        "data": str(data.resolve()),  # a run can be used from any folder
         "format": index.format,
         "read": {
-            "images": None if options.read.images is None else str(options.read.images),
+            "images": None if options.read.images is None else str(options.read.images.resolve()),
             "classes": None if options.read.classes is None else list(options.read.classes),
             "ignore_index": options.read.ignore_index,
         },
         "fingerprint": index.fingerprint(),
-        "weights": None if options.weights is None else str(options.weights),
+        "weights": None if options.weights is None else str(options.weights.resolve()),
         "image_size": plan.image_size,
         "batch_size": plan.batch_size,
         "augment": plan.augment,
         "flip": plan.flip,
+        "mosaic": options.mosaic,
+        "mixup": options.mixup,
+        "copy_paste": options.copy_paste,
         "workers": plan.workers,
         "device": plan.device,
         "tensorboard": options.tensorboard,
@@ -132,21 +167,19 @@ def _record(index: DatasetIndex, plan: Plan, options: TrainOptions, model_option
 
 def _announce(console: Console, run: Run, index: DatasetIndex, weights: WeightsReport | None) -> None:
     counts = index.describe().images_per_split
-    console.print(
-        f"[bold]{index.format}[/] data set with {len(index.classes)} classes: "
-        + ", ".join(f"{count} {name or 'in no split'}" for name, count in counts.items())
-    )
+    shares = ", ".join(f"{count} {name or 'in no split'}" for name, count in counts.items())
+    say(console, f"{index.format} data set with {len(index.classes)} classes: {shares}", style="bold")
     if index.problems:
-        kinds: dict[str, int] = {}
+        kinds: Counter[str] = Counter()
         for problem in index.problems:
-            kinds[problem.code] = kinds.get(problem.code, 0) + problem.count
+            kinds[problem.code] += problem.count
         told = ", ".join(f"{code} ({count})" for code, count in kinds.items())
-        console.print(f"[yellow]noticed in the data:[/] {told}; see {run.folder / 'problems.json'}")
+        say(console, f"noticed in the data: {told}; see {run.folder / 'problems.json'}", style="yellow")
     for name, value, reason in setting_rows(run.record):
-        console.print(f"  {name:<15} {value!s:<28} [dim]{reason}[/]", highlight=False)
+        say(console, f"  {name:<15} {value!s:<29} {reason}")
     if weights is not None:
-        console.print(weights.summary(), highlight=False)
-    console.print(f"run folder: {run.folder}", highlight=False)
+        say(console, weights.summary())
+    say(console, f"run folder: {run.folder}")
 
 
 def setting_rows(record: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
@@ -201,10 +234,12 @@ def _fit(
 
 
 def _training_loader(index: DatasetIndex, record: Mapping[str, Any], stride: int) -> BatchLoader:
-    dataset = ImageDataset(
-        index.split("train"),
-        training_transform(index.target_type, record["image_size"], strength=record["augment"], flip=record["flip"]),
-    )
+    part = index.split("train")
+    plain = training_transform(index.target_type, record["image_size"], strength=record["augment"], flip=record["flip"])
+    mixes = _mixes(record)
+    raw = ImageDataset(part, masks=bool(record["copy_paste"]))
+    steps = [Mixing(mix, raw.untransformed, len(part)) for mix in mixes]
+    dataset = ImageDataset(part, Compose(*steps, plain), masks=raw.masks)
     return BatchLoader(
         dataset=dataset,
         batch_size=record["batch_size"],
@@ -214,6 +249,17 @@ def _training_loader(index: DatasetIndex, record: Mapping[str, Any], stride: int
         workers=record["workers"],
         drop_last=len(dataset) > record["batch_size"],  # a last batch of one image starves batch norm
     )
+
+
+def _mixes(record: Mapping[str, Any]) -> list[Mix]:
+    mixes: list[Mix] = []
+    if record["copy_paste"]:
+        mixes.append(CopyPaste(probability=record["copy_paste"]))
+    if record["mosaic"]:
+        mixes.append(Mosaic(record["image_size"], probability=record["mosaic"]))
+    if record["mixup"]:
+        mixes.append(MixUp(_MIXUP_ALPHA, probability=record["mixup"]))
+    return mixes
 
 
 def _observers(run: Run, console: Console | None) -> Sequence[Observer]:
@@ -228,11 +274,9 @@ def _observers(run: Run, console: Console | None) -> Sequence[Observer]:
 def _finish(
     run: Run, index: DatasetIndex, result: FitResult, skipped: Mapping[str, str], console: Console | None
 ) -> Run:
-    if skipped:
-        write_json(run.folder / "skipped.json", dict(skipped))
+    add_skipped(run.folder, skipped)
     if result.stopped.reason == "interrupted":
-        if console is not None:
-            console.print(f"{result.stopped.message}\nGo on with: snellen train --resume {run.folder}", highlight=False)
+        say(console, f"Go on with: snellen train --resume {run.folder}")
         return run
     if current_ranks().rank != 0:
         return run
@@ -240,6 +284,5 @@ def _finish(
         if split in index.split_names and len(index.split_rows(split)):
             evaluate_run(run, index=index, split=split, console=console)
     write_run_report(run, index)
-    if console is not None:
-        console.print(f"report: {run.report}", highlight=False)
+    say(console, f"report: {run.report}")
     return run
