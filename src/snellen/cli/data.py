@@ -82,7 +82,7 @@ def draw(
     path: Annotated[str, typer.Argument(help="A data set in any known format.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="File of the picture.")] = Path("samples.jpg"),
     count: Annotated[int, typer.Option(help="Images on the sheet.", min=1)] = 12,
-    seed: Annotated[int, typer.Option(help="Of the choice.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the choice.", min=0)] = 0,
     split: Annotated[str | None, typer.Option(help="Only from this split.")] = None,
     format_name: _Format = None,
     classes: _Classes = None,
@@ -96,8 +96,13 @@ def draw(
     snellen data draw VOCdevkit/VOC2007 --count 20 --out look.jpg
     """
     from snellen import recipes
+    from snellen.errors import ConfigError
 
     index = _load(path, format_name, classes, images, ignore_index)
     part = index if split is None else index.split(split)
-    recipes.sample_sheet(part, count, seed).convert("RGB").save(out)
+    sheet = recipes.sample_sheet(part, count, seed).convert("RGB")
+    try:
+        sheet.save(out)
+    except ValueError as error:  # Pillow's for a suffix that it does not know
+        raise ConfigError(f"--out must end as pictures do, such as .jpg or .png; got {str(out)!r}.") from error
     typer.echo(str(out))

@@ -15,6 +15,12 @@ def demo(
     """Do everything once on built-in eye charts: train, measure, predict, report.
 
     Takes minutes on two CPU cores, opens nothing, and prints where the report is.
+
+    [bold]Examples[/bold]
+
+    snellen demo
+
+    snellen demo charts-classification --out runs/letters
     """
     from snellen import recipes
     from snellen.cli.console import console

@@ -105,6 +105,10 @@ def main() -> None:
         # Whoever reads our output has seen enough, such as head.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None
+    except OSError as error:
+        if debug or error.filename is None:
+            raise
+        _fail(f"{error.filename}: {error.strerror}. Check the path, its permissions and the space left.", 2)
 
 
 def _fail(message: str, code: int) -> None:

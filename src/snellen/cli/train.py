@@ -11,6 +11,7 @@ __all__ = ["train"]
 
 
 def train(
+    context: typer.Context,
     data: Annotated[
         str, typer.Argument(help="A data set in any known format, or the name of built-in charts.")
     ] = "charts",
@@ -72,6 +73,7 @@ def train(
     from snellen.data import ReadOptions
 
     if resume is not None:
+        _refuse_others(context)
         run = recipes.resume(resume, console=console())
     else:
         run = recipes.train(
@@ -112,3 +114,20 @@ def train(
         )
     if not run.report.exists():
         raise typer.Exit(130)
+
+
+def _refuse_others(context: typer.Context) -> None:
+    from snellen.errors import ConfigError
+
+    given = [
+        parameter.opts[0] if parameter.param_type_name == "option" else str(context.params[name])
+        for parameter in context.command.params
+        if (name := parameter.name or "") != "resume"
+        and (source := context.get_parameter_source(name)) is not None
+        and source.name == "COMMANDLINE"
+    ]
+    if given:
+        raise ConfigError(
+            f"--resume goes on with the data and the settings of the run; got {', '.join(given)} too. "
+            "Leave them out, or start a new run."
+        )

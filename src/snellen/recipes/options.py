@@ -145,12 +145,12 @@ def _check(name: str, value: Any) -> None:
         _require(name, value, holds=value in ("torch", "same"), expected="'torch' or 'same'")
 
 
-def _is_whole(value: Any, least: int) -> bool:
+def _is_whole(value: object, least: int) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
 
 
-def _is_real(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)
+def _is_real(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and isfinite(float(value))
 
 
 def _require(name: str, value: Any, *, holds: bool, expected: str) -> None:
