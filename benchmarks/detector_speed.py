@@ -145,15 +145,15 @@ def variants(name: str, batch: int, size: int, boxes: int):
     return rows
 
 
-def measure(calls, repeats: int):
+def measure(calls, repeats: int, clock):
     for call in calls.values():
         call()
     times = {label: [] for label in calls}
     for _ in range(repeats):
         for label, call in calls.items():
-            start = time.perf_counter()
+            start = clock()
             call()
-            times[label].append(time.perf_counter() - start)
+            times[label].append(clock() - start)
     return {label: statistics.median(row) for label, row in times.items()}
 
 
@@ -165,7 +165,15 @@ def main() -> None:
     parser.add_argument("--boxes", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--modes", nargs="+", default=["train", "infer"], choices=["train", "infer"])
+    parser.add_argument(
+        "--cpu-time",
+        action="store_true",
+        help="one thread and its processor time: steady on a machine that others use, blind to a second core",
+    )
     arguments = parser.parse_args()
+    clock = time.process_time if arguments.cpu_time else time.perf_counter
+    if arguments.cpu_time:
+        torch.set_num_threads(1)
     print(
         json.dumps(
             {
@@ -173,6 +181,7 @@ def main() -> None:
                 "torch": torch.__version__,
                 "torchvision": torchvision.__version__,
                 "threads": torch.get_num_threads(),
+                "clock": clock.__name__,
             }
         )
     )
@@ -182,7 +191,7 @@ def main() -> None:
             for which, mode in enumerate(("train", "infer")):
                 if mode not in arguments.modes:
                     continue
-                medians = measure({label: calls[which] for label, calls in rows.items()}, arguments.repeats)
+                medians = measure({label: calls[which] for label, calls in rows.items()}, arguments.repeats, clock)
                 for label, seconds in medians.items():
                     print(
                         json.dumps(

@@ -276,9 +276,10 @@ def test_what_is_written_is_read_again(tmp_path):
             "test": 2,
         }
     index = load(tmp_path / "BoxTarget").split("train")
+    spec = default_chart_spec(BoxTarget)
     assert index.classes == tuple("CDHKNORSVZ")
     for row in range(len(index)):
-        chart, target = draw_chart(SPEC, row), index.target(row, SPEC.size)
+        chart, target = draw_chart(spec, row), index.target(row, spec.size)
         assert target.labels.tolist() == [letter.label for letter in chart.letters]
         np.testing.assert_allclose(target.boxes.numpy(), [letter.box for letter in chart.letters], atol=0.01)
         for mask, letter in zip(target.masks.numpy(), chart.letters, strict=True):

@@ -61,6 +61,6 @@ def test_targets_are_not_views_of_the_index(make):
 def test_real_samples_collate(shared_data):
     from snellen.structures import Batch
 
-    data = ImageDataset(load(shared_data / "coco"))
+    data = ImageDataset(load(shared_data / "coco"), masks=True)
     batch = Batch.collate([data[row] for row in (0, 1, 2)], stride=32)
     assert batch.targets.masks.shape[-2:] == batch.images.pixels.shape[-2:]

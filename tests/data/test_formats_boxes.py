@@ -56,7 +56,7 @@ def test_coco_equals_pycocotools(shared_data, name, capsys):
     numbers = sorted(reference.getCatIds())
     assert index.classes == tuple(reference.cats[number]["name"] for number in numbers)
     assert index.annotations.category_ids.tolist() == numbers
-    samples = ImageDataset(index)
+    samples = ImageDataset(index, masks=True)
     assert isinstance(samples, Dataset)
     compared = 0
     for row in range(0, len(index), 3):
@@ -94,7 +94,7 @@ def test_run_lengths_both_ways(make):
             shared | {"id": 6, "segmentation": {"size": [30, 40], "counts": plain}},
         ]
     )
-    target = ImageDataset(load(path)).truth(0)
+    target = ImageDataset(load(path), masks=True).truth(0)
     assert target.labels.tolist() == [1, 1]
     assert target.ignored.tolist() == [True, True]
     for found in target.masks:
@@ -149,7 +149,7 @@ def test_polygons_and_empty_labels_of_yolo(make):
     first, second = (objects_by_image(index)[name] for name in ("a", "b"))
     assert np.allclose(first[0][1], [10, 3, 30, 27], atol=1e-4)
     assert second[0] == ("dog", [10.0, 7.5, 30.0, 22.5])
-    target = ImageDataset(index).truth(0)
+    target = ImageDataset(index, masks=True).truth(0)
     assert 0.4 < float(target.masks.sum()) / (20 * 24) < 0.6  # a triangle fills half of its box
     empty = load(make.yolo(""))
     assert objects_by_image(empty)["a"] == []
@@ -212,7 +212,10 @@ def test_outlines_survive_coco(shared_data, tmp_path):
     again = load(tmp_path / "out")
     names = {Path(again.paths[row]).name: row for row in range(len(again))}
     for row in range(len(index)):
-        mine, other = ImageDataset(index).truth(row), ImageDataset(again).truth(names[Path(index.paths[row]).name])
+        mine, other = (
+            ImageDataset(index, masks=True).truth(row),
+            ImageDataset(again, masks=True).truth(names[Path(index.paths[row]).name]),
+        )
         assert torch.equal(mine.masks, other.masks)
         assert torch.equal(mine.areas, other.areas)
 

@@ -1,10 +1,18 @@
-"""From files on disk to samples: reading and writing formats, indexes, splits, images."""
+"""From files on disk to samples: reading and writing formats, indexes, splits, images.
+
+Transforms are loaded when they are first used: torchvision beneath them takes seconds and 150 MB, which nobody needs
+who reads or describes a data set.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from snellen.data.charts import ChartFaults, ChartSpec, default_chart_spec, draw_chart, write_charts
-from snellen.data.dataset import ImageDataset, SampleTransform, draw_generator
+from snellen.data.checking import verify
+from snellen.data.dataset import ImageDataset, draw_generator
 from snellen.data.formats import FORMATS, Format, ReadOptions, load, recognised, write
 from snellen.data.images import decoded_image, image_size, is_image_name, read_image, read_mask
-from snellen.data.index import DataDescription, DatasetIndex, verify
+from snellen.data.index import DataDescription, DatasetIndex
 from snellen.data.loading import BatchLoader
 from snellen.data.problems import Problem, ProblemLog
 from snellen.data.samplers import (
@@ -27,16 +35,32 @@ from snellen.data.splits import (
     with_splits,
 )
 from snellen.data.tables import AnnotationTable, BoxTable, ClassTable, MaskTable
-from snellen.data.transforms import (
-    Compose,
-    CopyPaste,
-    Mix,
-    Mixing,
-    MixUp,
-    Mosaic,
-    Transform,
-    evaluation_transform,
-    training_transform,
+
+if TYPE_CHECKING:
+    from snellen.data.transforms import (
+        Compose,
+        CopyPaste,
+        Mix,
+        Mixing,
+        MixUp,
+        Mosaic,
+        Transform,
+        evaluation_transform,
+        training_transform,
+    )
+
+_TRANSFORMS = frozenset(
+    (
+        "Compose",
+        "CopyPaste",
+        "Mix",
+        "Mixing",
+        "MixUp",
+        "Mosaic",
+        "Transform",
+        "evaluation_transform",
+        "training_transform",
+    )
 )
 
 __all__ = [
@@ -62,7 +86,6 @@ __all__ = [
     "ProblemLog",
     "ReadOptions",
     "RepeatFactorSampler",
-    "SampleTransform",
     "Sampler",
     "SequentialSampler",
     "ShardedSampler",
@@ -94,3 +117,11 @@ __all__ = [
     "write",
     "write_charts",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _TRANSFORMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module("snellen.data.transforms"), name)
+    globals()[name] = value
+    return value

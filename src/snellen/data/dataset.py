@@ -1,7 +1,7 @@
 """Samples from an index: the file decoded, its target, and the transform of this draw."""
 
 from dataclasses import replace
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,14 +11,10 @@ from snellen.data.index import DatasetIndex
 from snellen.data.tables import BoxTable
 from snellen.structures import Sample, Target
 
-__all__ = ["ImageDataset", "SampleTransform", "draw_generator"]
+if TYPE_CHECKING:  # torchvision takes seconds and 150 MB to import
+    from snellen.data.transforms.transform import Transform
 
-
-class SampleTransform(Protocol):
-    """What changes a sample by chance, or not by chance."""
-
-    def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
-        """Return the changed sample; all chance comes from ``generator``."""
+__all__ = ["ImageDataset", "draw_generator"]
 
 
 def draw_generator(seed: int, epoch: int, index: int) -> torch.Generator:
@@ -37,7 +33,7 @@ class ImageDataset:
             image, and a detector of boxes has no use for them.
     """
 
-    def __init__(self, index: DatasetIndex, transform: SampleTransform | None = None, *, masks: bool = False) -> None:
+    def __init__(self, index: DatasetIndex, transform: "Transform | None" = None, *, masks: bool = False) -> None:
         self.index = index if masks else _without_outlines(index)
         self.transform = transform
         self.masks = masks

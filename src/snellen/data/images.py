@@ -6,6 +6,7 @@ CMYK becomes RGB (Adobe's inverted CMYK too); of an animation the first frame is
 named in `decoded_image`'s notes.
 """
 
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
@@ -21,7 +22,9 @@ from snellen.errors import DatasetError
 __all__ = [
     "IMAGE_SUFFIXES",
     "PIXEL_LIMIT",
+    "ImageHeader",
     "decoded_image",
+    "image_header",
     "image_size",
     "is_image_name",
     "read_image",
@@ -67,6 +70,23 @@ _PILLOW_ERRORS = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageHeader:
+    """What can be known of an image without decoding it.
+
+    Attributes:
+        size: Height and width, EXIF orientation applied.
+        raw_size: The same before it is applied.
+        orientation: EXIF's, 1 to 8; 1 is upright.
+        notes: As `decoded_image` names them.
+    """
+
+    size: tuple[int, int]
+    raw_size: tuple[int, int]
+    orientation: int
+    notes: tuple[str, ...]
+
+
 def is_image_name(name: str) -> bool:
     """Return whether a file name ends as image files do."""
     dot = name.rfind(".")
@@ -106,15 +126,32 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         DatasetError: If the file is missing, empty, too large, or no image.
     """
+    return image_header(path).size
+
+
+def image_header(path: Path) -> ImageHeader:
+    """Return what the file's header says.
+
+    Raises:
+        DatasetError: If the file is missing, empty, too large, or no image.
+    """
     try:
         with Image.open(path) as image:
             width, height = image.size
-            turned = image.format != "TIFF" and _orientation(image) in TRANSPOSING_ORIENTATIONS
+            # Pillow turns TIFF by itself, and states the size of the turned image.
+            orientation = 1 if image.format == "TIFF" else _orientation(image)
+            notes = _notes(image, turned=orientation != 1)
     except FileNotFoundError as error:
         raise _missing(path) from error
     except _PILLOW_ERRORS as error:
         raise _unreadable(path, _content(path), error) from error
-    return (width, height) if turned else (height, width)
+    turned = orientation in TRANSPOSING_ORIENTATIONS
+    return ImageHeader(
+        size=(width, height) if turned else (height, width),
+        raw_size=(height, width),
+        orientation=orientation,
+        notes=notes,
+    )
 
 
 def read_mask(path: Path, *, coloured: bool) -> NDArray[np.int32]:
@@ -166,27 +203,33 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _rgb(image: Image.Image) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
-    notes = []
     if image.size[0] * image.size[1] > PIXEL_LIMIT:
         message = f"{image.size[0]} x {image.size[1]} pixels are more than the limit of {PIXEL_LIMIT}"
         raise Image.DecompressionBombError(message)
-    if getattr(image, "is_animated", False) and image.format != "MPO":  # cameras add previews in that form
-        notes.append("animated")
-    upright: Image.Image = image
-    if image.getexif().get(EXIF_ORIENTATION, 1) != 1:
-        notes.append("exif-rotated")
-        upright = ImageOps.exif_transpose(image)
+    turned = image.getexif().get(EXIF_ORIENTATION, 1) != 1
+    notes = _notes(image, turned=turned)
+    upright: Image.Image = ImageOps.exif_transpose(image) if turned else image
     if upright.mode in _DEEP_MODES:
-        notes.append("float" if upright.mode == "F" else "16-bit")
         grey = _eight_bits(np.asarray(upright), image)
-        return np.repeat(grey[..., None], 3, axis=2), tuple(notes)
+        return np.repeat(grey[..., None], 3, axis=2), notes
     if upright.mode in _ALPHA_MODES or "transparency" in upright.info:
-        notes.append("alpha")
         rgba = upright.convert("RGBA")
         upright = Image.alpha_composite(Image.new("RGBA", rgba.size, (255, 255, 255, 255)), rgba)
-    elif upright.mode == "CMYK":
+    return np.array(upright if upright.mode == "RGB" else upright.convert("RGB")), notes
+
+
+def _notes(image: Image.Image, *, turned: bool) -> tuple[str, ...]:
+    """Return the names of the conversions that an opened image needs."""
+    notes = ["exif-rotated"] if turned else []
+    if getattr(image, "is_animated", False) and image.format != "MPO":  # cameras add previews in that form
+        notes.append("animated")
+    if image.mode in _DEEP_MODES:
+        notes.append("float" if image.mode == "F" else "16-bit")
+    elif image.mode in _ALPHA_MODES or "transparency" in image.info:
+        notes.append("alpha")
+    elif image.mode == "CMYK":
         notes.append("cmyk")
-    return np.array(upright if upright.mode == "RGB" else upright.convert("RGB")), tuple(notes)
+    return tuple(notes)
 
 
 def _eight_bits(values: NDArray[np.generic], image: Image.Image) -> NDArray[np.uint8]:

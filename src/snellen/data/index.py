@@ -3,7 +3,6 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
@@ -11,16 +10,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from snellen.data.images import image_size
-from snellen.data.problems import Problem, ProblemLog
+from snellen.data.problems import Problem
 from snellen.data.sharing import SharedRecord, Strings
 from snellen.data.tables import AnnotationTable, BoxTable
-from snellen.errors import DatasetError, InputError, did_you_mean
+from snellen.errors import InputError, did_you_mean
 from snellen.structures import Target
 
-__all__ = ["DataDescription", "DatasetIndex", "read_sizes", "verify"]
+__all__ = ["NO_SPLIT", "DataDescription", "DatasetIndex"]
 
-HEADER_THREADS = 8  # readers of headers wait for the disk, not for the processor
 NO_SPLIT = -1
 
 
@@ -187,59 +184,6 @@ class DatasetIndex(SharedRecord):
         digest = hashlib.sha256(repr((self.classes, self.split_names)).encode())
         _hash_arrays(self, digest)
         return digest.hexdigest()[:16]
-
-
-def read_sizes(paths: Sequence[Path]) -> list[tuple[int, int] | DatasetError]:
-    """Return height and width of image files from their headers, or why one cannot be read."""
-
-    def attempt(path: Path) -> tuple[int, int] | DatasetError:
-        try:
-            return image_size(path)
-        except DatasetError as error:
-            return error
-
-    with ThreadPoolExecutor(HEADER_THREADS) as pool:
-        return list(pool.map(attempt, paths, chunksize=64))
-
-
-def verify(index: DatasetIndex) -> DatasetIndex:
-    """Return the index with true sizes filled in, without the images whose header cannot be read.
-
-    Images that are left out, and those whose annotated size is not that of the file, are added to
-    ``problems``.
-
-    Raises:
-        DatasetError: If not one image can be read.
-    """
-    found = read_sizes([index.path(row) for row in range(len(index))])
-    log = ProblemLog(index.problems)
-    sizes = index.sizes.copy()
-    keep = np.ones(len(index), np.bool_)
-    for row, size in enumerate(found):
-        if isinstance(size, DatasetError):
-            keep[row] = False
-            log.add("image-unreadable", f"left out: {size}", file=index.path(row), severity="error")
-            continue
-        if index.size(row) not in (None, size):
-            _report_size(log, index, row, size)
-        sizes[row] = size
-    if not keep.any():
-        message = (
-            f"images were expected, but none of {len(index)} files can be read; the first: {next(iter(found), '')}"
-        )
-        raise DatasetError(message, file=index.root)
-    return replace(replace(index, sizes=sizes).select(keep), problems=log.result())
-
-
-def _report_size(log: ProblemLog, index: DatasetIndex, row: int, size: tuple[int, int]) -> None:
-    stated = index.size(row) or (0, 0)
-    turned = " (turned by EXIF: its boxes may be in the unturned picture)" if stated == (size[1], size[0]) else ""
-    log.add(
-        "size-mismatch",
-        f"annotated as {stated[1]} x {stated[0]} pixels, but the file has {size[1]} x {size[0]}{turned}.",
-        file=index.path(row),
-        fix="check the boxes of this image; annotate it at the size of the file",
-    )
 
 
 def _quantiles(values: NDArray[Any], shares: Iterable[float]) -> tuple[float, ...]:

@@ -5,13 +5,12 @@ from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
-from faster_coco_eval.core import mask as coco_mask
 from numpy.typing import NDArray
 from PIL import Image
 
 from snellen.data.sharing import SharedRecord, ragged_rows, taken_ragged
 
-__all__ = ["RunLengths", "Segments", "compressed_runs"]
+__all__ = ["RunLengths", "Segments", "compressed_runs", "encoded_mask"]
 
 RunLengths = dict[str, Any]  # COCO's form: {"size": [height, width], "counts": bytes}
 MIN_POLYGON_NUMBERS = 6  # three corners
@@ -19,8 +18,18 @@ MIN_POLYGON_NUMBERS = 6  # three corners
 
 def compressed_runs(counts: list[int], size: tuple[int, int]) -> bytes:
     """Return COCO's compressed form of run lengths (column by column, beginning with zeros)."""
+    from faster_coco_eval.core import mask as coco_mask  # noqa: PLC0415 - slow to import
+
     runs: RunLengths = coco_mask.frPyObjects({"counts": counts, "size": list(size)}, size[0], size[1])
     compressed: bytes = runs["counts"]
+    return compressed
+
+
+def encoded_mask(mask: NDArray[np.uint8]) -> bytes:
+    """Return COCO's compressed run lengths of a mask of 0 and 1, ``[height, width]``."""
+    from faster_coco_eval.core import mask as coco_mask  # noqa: PLC0415 - slow to import
+
+    compressed: bytes = coco_mask.encode(np.asfortranarray(mask))["counts"]
     return compressed
 
 
@@ -56,6 +65,11 @@ class Segments(SharedRecord):
         ends = self.polygon_offsets[first : last + 1]
         return [self.points[start:end].astype(str).astype(np.float64) for start, end in pairwise(ends)]
 
+    def points_of(self, rows: slice) -> slice:
+        """Return where the numbers of the polygons of neighbouring objects are."""
+        first, last = self.object_offsets[rows.start], self.object_offsets[rows.stop]
+        return slice(int(self.polygon_offsets[first]), int(self.polygon_offsets[last]))
+
     def run_lengths(self, index: int) -> RunLengths | None:
         """Return the run lengths of an object in COCO's form, if it has them."""
         start, end = self.run_offsets[index], self.run_offsets[index + 1]
@@ -73,6 +87,8 @@ class Segments(SharedRecord):
             size: Height and width of the mask.
             box: Its xyxy box, filled where there is no outline.
         """
+        from faster_coco_eval.core import mask as coco_mask  # noqa: PLC0415 - slow to import
+
         runs = self.run_lengths(index)
         if runs is None:
             polygons = [polygon.tolist() for polygon in self.polygons(index)] or [_corners(box)]

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import GroupKFold, LeaveOneGroupOut, LeaveOneOut
 
 from snellen.data.index import NO_SPLIT, DatasetIndex
 from snellen.data.problems import Problem
@@ -72,6 +71,8 @@ def k_fold(index: DatasetIndex, folds: int, seed: int) -> Iterator[tuple[Rows, R
     if not 2 <= folds <= units:
         raise InputError(f"folds must be within 2..{units}, the number of images or groups; got {folds}.")
     if index.groups is not None:
+        from sklearn.model_selection import GroupKFold  # noqa: PLC0415 - takes a second to import
+
         splitter = GroupKFold(folds, shuffle=True, random_state=seed)
         for train, held in splitter.split(np.zeros(len(index)), groups=index.groups):
             yield train.astype(np.int64), held.astype(np.int64)
@@ -84,6 +85,8 @@ def k_fold(index: DatasetIndex, folds: int, seed: int) -> Iterator[tuple[Rows, R
 
 def leave_one_out(index: DatasetIndex) -> Iterator[tuple[Rows, Rows]]:
     """Yield (training rows, held-out rows) with one image, or one group, held out at a time."""
+    from sklearn.model_selection import LeaveOneGroupOut, LeaveOneOut  # noqa: PLC0415 - takes a second to import
+
     splitter = LeaveOneOut() if index.groups is None else LeaveOneGroupOut()
     for train, held in splitter.split(np.zeros(len(index)), groups=index.groups):
         yield train.astype(np.int64), held.astype(np.int64)

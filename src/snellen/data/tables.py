@@ -1,5 +1,6 @@
 """What is annotated, as arrays: boxes, classes of images, or masks of classes. One table per data set."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -171,6 +172,8 @@ class MaskTable(SharedRecord):
         threshold: If set, raw values above it are label 1 and the others 0 (lossy masks of two classes).
         present: Whether a class occurs in an image, ``[num_images, num_classes]``, or None where nobody has
             looked.
+        sampled: Whether some label images were not looked at when ``values`` was made; then a value that is
+            not listed is warned of when it is met.
     """
 
     paths: Strings
@@ -179,6 +182,7 @@ class MaskTable(SharedRecord):
     coloured: bool = False
     threshold: int | None = None
     present: NDArray[np.bool_] | None = None
+    sampled: bool = False
 
     @property
     def target_type(self) -> type[Target]:
@@ -197,7 +201,10 @@ class MaskTable(SharedRecord):
         """
         del num_classes
         path = root / self.paths[image]
-        labels = self.labelled(read_mask(path, coloured=self.coloured))
+        raw = read_mask(path, coloured=self.coloured)
+        labels = self.labelled(raw)
+        if self.sampled:
+            self._warn_of_strangers(raw, path)
         found = (labels.shape[0], labels.shape[1])
         if not same_shape(found, size):
             message = (
@@ -216,6 +223,18 @@ class MaskTable(SharedRecord):
         position = np.searchsorted(self.values, raw).clip(max=len(self.values) - 1)
         known = self.values[position] == raw
         return np.where(known, self.labels[position], np.uint8(IGNORE_LABEL))
+
+    def _warn_of_strangers(self, raw: NDArray[np.int32], path: Path) -> None:
+        if self.threshold is not None:
+            return
+        strange = np.setdiff1d(raw, self.values)
+        if len(strange):
+            warnings.warn(
+                f"{path}: the label image holds the values {strange[:10].tolist()}, which occur in none of those that "
+                "were looked at when the data set was read and name no class; such pixels count for nothing. "
+                "Name them in classes.txt, or give them as ignore_index in snellen.yaml.",
+                stacklevel=2,
+            )
 
     def take(self, images: NDArray[np.int64]) -> Self:
         """Return the masks of the chosen images."""

@@ -29,6 +29,7 @@ CHARTS: Mapping[str, type[Target]] = {
     "charts-segmentation": MaskTarget,
 }
 # Enough for a small network to learn letters in minutes on two cores, and to measure to a few points.
+_LARGEST_MASK_VALUE = 65_535  # of a PNG with 16 bits
 _CHART_COUNTS: Mapping[type[Target], tuple[int, int, int]] = {
     BoxTarget: (1200, 80, 150),
     ClassTarget: (3000, 300, 600),
@@ -79,9 +80,13 @@ def load(
 
     Raises:
         DatasetError: If nothing can be read.
-        ConfigError: If there is no such format.
+        ConfigError: If there is no such format, or no mask can have the value to ignore.
     """
     facts = options or ReadOptions()
+    if facts.ignore_index is not None and not 0 <= facts.ignore_index <= _LARGEST_MASK_VALUE:
+        raise ConfigError(
+            f"ignore_index must be a value that masks can have, 0..{_LARGEST_MASK_VALUE}; got {facts.ignore_index}."
+        )
     return read(
         data_place(path), format=format, images=facts.images, classes=facts.classes, ignore_index=facts.ignore_index
     )

@@ -146,11 +146,11 @@ def _check(name: str, value: Any) -> None:
 
 
 def _is_whole(value: object, least: int) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
+    return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= least
 
 
 def _is_real(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and isfinite(float(value))
+    return not isinstance(value, bool) and isinstance(value, Real) and isfinite(float(value))
 
 
 def _require(name: str, value: Any, *, holds: bool, expected: str) -> None:

@@ -26,7 +26,6 @@ from snellen.report import draw
 from snellen.structures import (
     Batch,
     BoxTarget,
-    ClassScores,
     ClassTarget,
     Detections,
     MaskTarget,
@@ -127,8 +126,8 @@ def predict(
     model = used.load(which=which, device=place)
     module: torch.nn.Module = model  # type: ignore[assignment]  # every model is a module
     module.to(memory_format=torch.channels_last)
-    if tile is not None and tile < model.stride:
-        raise ConfigError(f"tile must be at least {model.stride} px for this model; got {tile}.")
+    if tile is not None:
+        _check_tile(used, tile, model.stride)
     judge = _Judge(run=used, model=model, device=place, tile=tile)
     out = Path(folder) if folder is not None else used.folder / "predictions"
     out.mkdir(parents=True, exist_ok=True)
@@ -158,6 +157,16 @@ def predict(
         reasons = "\n".join(f"  {reason}" for reason in list(skipped.values())[:3])
         raise InputError(f"expected at least one readable image; none of {len(files)} files could be read:\n{reasons}")
     return PredictSummary(folder=out, predictions=tuple(kept), skipped=skipped)
+
+
+def _check_tile(run: Run, tile: int, stride: int) -> None:
+    if PREDICTION_OF[run.target_type] not in _RESCALED:
+        raise ConfigError(
+            f"tile is for models that say where things are; {run.record['model']} judges an image as a whole. "
+            "Leave it out."
+        )
+    if tile < stride:
+        raise ConfigError(f"tile must be at least {stride} px for this model; got {tile}. Take larger tiles.")
 
 
 def _frames(file: Path) -> Iterator[tuple[str, UInt8[Tensor, "3 height width"]]]:
@@ -270,7 +279,6 @@ def _rescaled_map(found: SegmentationMap, before: tuple[int, int], after: tuple[
 _RESCALED: Mapping[type[Prediction], Callable[[Any, tuple[int, int], tuple[int, int]], Prediction]] = {
     Detections: _rescaled_boxes,
     SegmentationMap: _rescaled_map,
-    ClassScores: lambda found, _before, _after: found,
 }
 
 

@@ -46,6 +46,9 @@ from snellen.training import (
 
 __all__ = ["resume", "train"]
 
+_LOG_EVERY = 10  # steps between two points of a curve in a long run
+_LEAST_POINTS = 50  # of a curve; short runs log every step
+
 _MIXUP_ALPHA = 0.2  # Zhang et al. 2018, section 3.1, for classes
 
 
@@ -227,7 +230,7 @@ def _fit(
         settings,
         store=run.store,
         validate=validate,
-        observers=_observers(run, console) if current_ranks().rank == 0 else (),
+        observers=_observers(run, console, len(source)) if current_ranks().rank == 0 else (),
         resume=go_on,
     )
     return _finish(run, index, result, dict(source.skipped), console)
@@ -262,10 +265,13 @@ def _mixes(record: Mapping[str, Any]) -> list[Mix]:
     return mixes
 
 
-def _observers(run: Run, console: Console | None) -> Sequence[Observer]:
-    observers: list[Observer] = [JsonlLog(run.folder / "log.jsonl")]
+def _observers(run: Run, console: Console | None, batches: int) -> Sequence[Observer]:
+    settings = run.record["settings"]
+    steps = settings["epochs"] * batches // settings["accumulate"]
+    every = max(1, min(_LOG_EVERY, steps // _LEAST_POINTS))
+    observers: list[Observer] = [JsonlLog(run.folder / "log.jsonl", every=every)]
     if run.record["tensorboard"]:
-        observers.append(TensorBoardLog(run.folder / "tensorboard"))
+        observers.append(TensorBoardLog(run.folder / "tensorboard", every=every))
     if console is not None:
         observers.append(ProgressBar(console))
     return observers

@@ -109,7 +109,7 @@ class ChartSpec:
 # One letter fills most of an image to be classified; the others show several letters, as a chart does.
 _DEFAULTS: Mapping[type[Target], ChartSpec] = MappingProxyType(
     {
-        BoxTarget: ChartSpec(),
+        BoxTarget: ChartSpec(letter_height=(7.0, 64.0)),  # from what a small detector cannot read to what is easy
         ClassTarget: ChartSpec(size=(64, 64), num_letters=(1, 1), letter_height=(12.0, 48.0)),
         MaskTarget: ChartSpec(size=(128, 128), num_letters=(2, 5), letter_height=(20.0, 56.0)),
     }

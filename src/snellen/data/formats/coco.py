@@ -9,8 +9,8 @@ Source: https://cocodataset.org/#format-data
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 
 from snellen.data.formats.files import FileFinder, relative, split_codes, split_name, subfolders, true_sizes
+from snellen.data.formats.json_lists import decoded_pieces, found_pieces, without_nan
 from snellen.data.formats.options import ReadOptions
 from snellen.data.formats.rows import BoxRows, Place
 from snellen.data.index import DatasetIndex
@@ -30,7 +31,6 @@ from snellen.errors import DatasetError
 __all__ = ["is_coco", "read_coco"]
 
 PEEK_BYTES = 1 << 20
-_NOT_JSON_NUMBERS = re.compile(rb"(?<=[\[,:\s])(-?Infinity|NaN)(?=[\],}\s])")
 _KEYS = (b'"images"', b'"annotations"')
 Outline = tuple[Sequence[Sequence[float]], tuple[bytes, tuple[int, int]] | None]
 
@@ -150,16 +150,14 @@ class _Reader:
     def read(self, file: Path, split: str) -> None:
         """Add one file."""
         self._file = str(file)
-        content = _decoded(file)
-        if not content.images:
+        content = _content(file)
+        if not content.has_images:
             raise DatasetError("a list of images was expected, but it is empty. Export the data set again.", file=file)
         self._read_categories(content.categories)
         row_of = self._read_images(content.images, file, split)
         first = len(self.rows)
-        waiting = content.annotations[::-1]
-        content.annotations.clear()
-        for position in range(len(waiting)):
-            self._read_annotation(waiting.pop(), position, row_of)  # frees what is read
+        for position, raw in enumerate(content.annotations):
+            self._read_annotation(raw, position, row_of)
         self._report_duplicates(first)
 
     def _report_duplicates(self, first: int) -> None:
@@ -180,7 +178,7 @@ class _Reader:
                 message = f"category {category.id} is {known!r} and {category.name!r}; the first name is kept."
                 self.log.add("category-conflict", message, file=self._file)
 
-    def _read_images(self, images: Sequence[msgspec.Raw], file: Path, split: str) -> dict[int | str, int]:
+    def _read_images(self, images: Iterable[msgspec.Raw], file: Path, split: str) -> dict[int | str, int]:
         finder = FileFinder(_image_folders(file, self.root, self.options))
         row_of: dict[int | str, int] = {}
         for raw in images:
@@ -307,6 +305,52 @@ class _Reader:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Content:
+    categories: Sequence[msgspec.Raw]
+    images: Iterable[msgspec.Raw]
+    annotations: Iterable[msgspec.Raw]
+    has_images: bool
+
+
+def _content(file: Path) -> _Content:
+    """Return what a file holds, in pieces where it is of the usual form."""
+    pieces = found_pieces(file, ("images", "annotations"))
+    try:
+        rest = None if pieces is None else _parsed(pieces.rest)
+    except msgspec.MsgspecError:
+        rest = None
+    if pieces is None or rest is None or rest.images or rest.annotations:
+        whole = _decoded(file)
+        return _Content(
+            categories=whole.categories,
+            images=whole.images,
+            annotations=whole.annotations,
+            has_images=bool(whole.images),
+        )
+    spans = pieces.spans
+    return _Content(
+        categories=rest.categories,
+        images=_flat(decoded_pieces(file, spans.get("images", ()))),
+        annotations=_flat(decoded_pieces(file, spans.get("annotations", ()))),
+        has_images=bool(spans.get("images")),
+    )
+
+
+def _flat(pieces: Iterable[list[msgspec.Raw]]) -> Iterator[msgspec.Raw]:
+    for piece in pieces:
+        yield from piece
+
+
+def _parsed(content: bytes) -> _File:
+    try:
+        return msgspec.json.decode(content, type=_File)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        return msgspec.json.decode(without_nan(content), type=_File)
+
+
 def _decoded(file: Path) -> _File:
     content = file.read_bytes()
     try:
@@ -315,7 +359,7 @@ def _decoded(file: Path) -> _File:
         message = f"COCO JSON with a list of images was expected; {error}. Export the data set again."
         raise DatasetError(message, file=file) from error
     except msgspec.DecodeError as error:
-        mended = _NOT_JSON_NUMBERS.sub(b"null", content)  # Python writes NaN, which JSON does not know
+        mended = without_nan(content)
         try:
             return msgspec.json.decode(mended, type=_File)
         except msgspec.MsgspecError:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from snellen.data.checking import read_headers
 from snellen.data.images import is_image_name
-from snellen.data.index import read_sizes
 from snellen.data.problems import ProblemLog
 from snellen.errors import DatasetError
 
@@ -95,12 +95,12 @@ def true_sizes(paths: Sequence[Path], log: ProblemLog) -> tuple[NDArray[np.int32
     """Return the size of each image and whether its header could be read; report those that could not."""
     sizes = np.zeros((len(paths), 2), np.int32)
     readable = np.ones(len(paths), np.bool_)
-    for row, found in enumerate(read_sizes(paths)):
+    for row, found in enumerate(read_headers(paths)):
         if isinstance(found, DatasetError):
             readable[row] = False
             log.add("image-unreadable", f"left out: {found}", file=paths[row], severity="error")
         else:
-            sizes[row] = found
+            sizes[row] = found.size
     return sizes, readable
 
 

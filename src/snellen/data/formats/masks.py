@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from snellen.data.checking import HEADER_THREADS
 from snellen.data.formats.files import (
     image_files,
     read_lines,
@@ -28,11 +29,12 @@ from snellen.data.formats.files import (
 from snellen.data.formats.mask_names import MaskNames, stated_names
 from snellen.data.formats.options import ReadOptions
 from snellen.data.images import read_mask
-from snellen.data.index import HEADER_THREADS, DatasetIndex
+from snellen.data.index import DatasetIndex
 from snellen.data.problems import ProblemLog
 from snellen.data.sharing import Strings
 from snellen.data.tables import MaskTable, same_shape
 from snellen.errors import DatasetError
+from snellen.structures import IGNORE_LABEL
 
 __all__ = ["is_masks", "read_masks"]
 
@@ -51,8 +53,9 @@ MASK_FOLDERS = (
     "target",
 )
 MASK_SUFFIXES = ("", "_mask", "_label", "_L", "_gt", "-mask", "_seg", "_labelIds", "_gtFine_labelIds")
-SCANNED_MASKS = 400  # label images whose values are looked at, evenly over the set
+SCANNED_MASKS = 5000  # label images whose values are looked at, evenly over the set; a minute's work on one core
 LOSSY_THRESHOLD = 127  # half of 0..255: compression blurs black and white into everything between
+COUNTED_VALUES = 1 << 16  # grey levels and palette indices; colours are more
 MAX_CLASSES = 255  # labels are bytes, of which one is IGNORE_LABEL
 
 
@@ -93,16 +96,23 @@ def read_masks(path: Path, options: ReadOptions) -> DatasetIndex:
     coloured = names.coloured or _are_coloured([mask for _, mask, _ in pairs])
     scans, readable = _scanned([mask for _, mask, _ in pairs], log, coloured=coloured)
     pairs = [pair for pair, good in zip(pairs, readable, strict=True) if good]
+    scans = [scan for scan, good in zip(scans, readable, strict=True) if good]
     if not pairs:
         raise DatasetError(f"label images were expected, but none can be read. {next(iter(log.result()))}", file=path)
-    classes, table = _table(scans, names, options, path, log, coloured=coloured)
+    known = [scan for scan in scans if scan is not None]
+    classes, table = _table(known, names, options, path, log, coloured=coloured)
     splits, split_names = split_codes([split for _, _, split in pairs])
     return DatasetIndex(
         root=path,
         format="masks",
         classes=classes,
         paths=Strings.pack([relative(image, path) for image, _, _ in pairs]),
-        annotations=replace(table, paths=Strings.pack([relative(mask, path) for _, mask, _ in pairs])),
+        annotations=replace(
+            table,
+            paths=Strings.pack([relative(mask, path) for _, mask, _ in pairs]),
+            present=_present(scans, table, len(classes)),
+            sampled=len(known) < len(scans),
+        ),
         sizes=sizes[readable],
         splits=splits,
         split_names=split_names,
@@ -220,14 +230,14 @@ def _are_coloured(masks: Iterable[Path]) -> bool:
     return False
 
 
-def _scanned(masks: list[Path], log: ProblemLog, *, coloured: bool) -> tuple[list[_Scan], NDArray[np.bool_]]:
-    """Return what values label images hold, for a sample of them; masks that cannot be decoded are named."""
+def _scanned(masks: list[Path], log: ProblemLog, *, coloured: bool) -> tuple[list[_Scan | None], NDArray[np.bool_]]:
+    """Return what values label images hold, None for those outside of the sample; name those that cannot be decoded."""
     rows = np.unique(np.linspace(0, len(masks) - 1, min(len(masks), SCANNED_MASKS)).astype(int))
     readable = np.ones(len(masks), np.bool_)
 
     def attempt(row: int) -> _Scan | DatasetError:
         try:
-            values = np.unique(read_mask(masks[row], coloured=coloured))
+            values = _values(read_mask(masks[row], coloured=coloured))
         except DatasetError as error:
             return error
         with Image.open(masks[row]) as image:
@@ -235,14 +245,36 @@ def _scanned(masks: list[Path], log: ProblemLog, *, coloured: bool) -> tuple[lis
 
     with ThreadPoolExecutor(HEADER_THREADS) as pool:
         found = list(pool.map(attempt, rows.tolist()))
-    scans = []
+    scans: list[_Scan | None] = [None] * len(masks)
     for row, scan in zip(rows.tolist(), found, strict=True):
         if isinstance(scan, _Scan):
-            scans.append(scan)
+            scans[row] = scan
         else:
             readable[row] = False
             log.add("mask-unreadable", f"left out: {scan}", file=masks[row], severity="error")
+    if len(rows) < len(masks):
+        message = (
+            f"the values of {len(rows)} of {len(masks)} label images were looked at; classes are counted in these."
+        )
+        log.add("masks-sampled", message, severity="note")
     return scans, readable
+
+
+def _values(raw: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Return the values that occur; counting is twenty times as fast as sorting where values are small."""
+    if raw.size and raw.min() >= 0 and raw.max() < COUNTED_VALUES:
+        return np.flatnonzero(np.bincount(raw.ravel()))
+    return np.unique(raw).astype(np.int64)
+
+
+def _present(scans: list[_Scan | None], table: MaskTable, num_classes: int) -> NDArray[np.bool_]:
+    """Return which classes occur in each image; none for images outside of the sample."""
+    present = np.zeros((len(scans), num_classes), np.bool_)
+    for row, scan in enumerate(scans):
+        if scan is not None:
+            labels = table.labelled(np.array(sorted(scan.values), np.int32))
+            present[row, labels[labels < num_classes]] = True
+    return present
 
 
 def _table(
@@ -268,7 +300,9 @@ def _table(
         message = f"label images hold the values {unknown[:10]}, which name no class; such pixels count for nothing."
         fix = "name them in classes.txt, or give them as ignore_index in snellen.yaml"
         log.add("mask-value-unknown", message, file=path, count=len(unknown), fix=fix)
-    return classes, _lookup(raw, range(len(raw)), coloured=coloured)
+    nothing = sorted(ignore.union(unknown) - set(raw))  # listed, so that values never seen can be told from them
+    labels = [*range(len(raw)), *[IGNORE_LABEL] * len(nothing)]
+    return classes, _lookup([*raw, *nothing], labels, coloured=coloured)
 
 
 def _classes(  # what was seen, what is stated, and where to report

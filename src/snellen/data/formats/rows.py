@@ -3,6 +3,7 @@
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from snellen.data.tables import BoxTable
 __all__ = ["BoxRows", "Place"]
 
 CLIP_TOLERANCE_PX = 1.0  # inclusive edges and rounding put boxes up to one pixel outside; no fault of anyone
+ROWS_AT_ONCE = 65536  # cleaned together: the steps hold their rows several times over
 Box = tuple[float, float, float, float]
 
 
@@ -105,8 +107,8 @@ class BoxRows:
         images = _column(self.images, np.int64)
         lines = _column(self.lines, np.int64)
 
-        def report(rows: NDArray[np.int64], code: str, message: str, *, left_out: bool) -> None:
-            for row in rows.tolist():
+        def report(start: int, rows: NDArray[np.int64], code: str, message: str, *, left_out: bool) -> None:
+            for row in (start + rows).tolist():
                 found = place(int(images[row]), int(lines[row]))
                 numbers = ", ".join(f"{value:g}" for value in raw[row].tolist())
                 log.add(
@@ -118,7 +120,10 @@ class BoxRows:
                     fix="correct the box in the annotation",
                 )
 
-        boxes, keep = _cleaned(raw, sizes[images] if len(self) else np.zeros((0, 2), np.int32), report)
+        boxes, keep = np.zeros((len(raw), 4), np.float32), np.zeros(len(raw), np.bool_)
+        for start in range(0, len(raw), ROWS_AT_ONCE):
+            part = slice(start, start + ROWS_AT_ONCE)
+            boxes[part], keep[part] = _cleaned(raw[part], sizes[images[part]], partial(report, start))
         order = np.argsort(np.where(keep, images, len(sizes)), kind="stable")[: int(keep.sum())]
         offsets = np.zeros(len(sizes) + 1, np.int64)
         np.cumsum(np.bincount(images[order], minlength=len(sizes)), out=offsets[1:])
@@ -187,7 +192,7 @@ def _written(size: NDArray[np.int32]) -> str:
 def _column(values: Any, dtype: type[np.generic]) -> NDArray[Any]:
     if not len(values):
         return np.zeros(0, dtype)
-    return np.frombuffer(values, values.typecode).astype(dtype)
+    return np.frombuffer(values, values.typecode).astype(dtype, copy=False)  # shares the memory where it can
 
 
 def _offsets(ends: Any) -> NDArray[np.int64]:

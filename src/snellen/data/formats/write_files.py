@@ -7,7 +7,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from snellen.data.index import DatasetIndex, verify
+from snellen.data.checking import verify
+from snellen.data.index import DatasetIndex
 from snellen.data.tables import BoxTable, ClassTable, MaskTable
 from snellen.errors import InputError
 
