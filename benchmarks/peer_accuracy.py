@@ -199,6 +199,10 @@ def classification(data: Path, budget: Budget, seed: int) -> dict[str, float]:
     return {"accuracy": right / len(y_test)}
 
 
+def padded(image: torch.Tensor, sides: list[int], value: int) -> torch.Tensor:
+    return functional.pad(image, (0, sides[1] - image.shape[-1], 0, sides[0] - image.shape[-2]), value=value)
+
+
 def segmentation(data: Path, budget: Budget, seed: int) -> dict[str, float]:
     import segmentation_models_pytorch as smp
 
@@ -229,7 +233,11 @@ def segmentation(data: Path, budget: Budget, seed: int) -> dict[str, float]:
                     image, mask = image.flip(-1), mask.flip(-1)
                 images.append(image)
                 masks.append(mask.long())
-            yield torch.stack(images), torch.stack(masks)
+            sides = [max(image.shape[axis] for image in images) for axis in (1, 2)]
+            yield (
+                torch.stack([padded(image, sides, 0) for image in images]),
+                torch.stack([padded(mask, sides, 255) for mask in masks]),
+            )
 
     train(
         model,

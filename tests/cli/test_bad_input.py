@@ -119,22 +119,37 @@ ARGUMENTS = [
     ("data-empty", lambda p: ("train", (p.folder / "empty").mkdir() or p.folder / "empty"), 3, "empty"),
     ("format-unknown", lambda p: p.train("--format", "csvv"), 2, "Did you mean 'csv'"),
     ("format-wrong", lambda p: p.train("--format", "voc"), 3, "classes"),
-    ("classes-wrong", lambda p: p.train("--classes", "X,Y"), 3, "X"),
-    ("ignore-index-negative", lambda p: p.train("--ignore-index", -1), 2, "ignore_index must be a value that masks can"),
+    ("classes-wrong", lambda p: p.train("--classes", "X,Y"), 3, "Check the labels, and the names"),
+    (
+        "ignore-index-negative",
+        lambda p: p.train("--ignore-index", -1),
+        2,
+        "ignore_index must be a value that masks can",
+    ),
     ("option-unknown", lambda p: p.train("--epoch", 3), 2, "--epochs"),
     ("out-is-a-file", lambda p: p.train("--out", p.broken("taken", b"x")), 2, "Choose another folder"),
     ("out-has-a-run", lambda p: p.train("--out", p.run), 4, "Resume it, or choose another folder"),
     ("describe-missing", lambda p: ("data", "describe", p.folder / "gone"), 3, "Check the path"),
     ("convert-unknown", lambda p: ("data", "convert", p.letters / "boxes", p.folder / "o", "--to", "coc"), 2, "'coco'"),
-    ("convert-cannot-hold", lambda p: ("data", "convert", p.letters / "classes", p.folder / "o", "--to", "voc"), 2, "voc"),
+    (
+        "convert-cannot-hold",
+        lambda p: ("data", "convert", p.letters / "classes", p.folder / "o", "--to", "voc"),
+        2,
+        "voc",
+    ),
     ("convert-not-empty", lambda p: ("data", "convert", p.letters / "boxes", p.letters, "--to", "voc"), 2, "empty"),
     ("draw-suffix", lambda p: ("data", "draw", p.letters / "boxes", "--out", p.folder / "a.doc"), 2, ".jpg or .png"),
-    ("draw-folder", lambda p: ("data", "draw", p.letters / "boxes", "--out", p.folder / "no" / "a.png"), 2, "Check the path"),
+    (
+        "draw-folder",
+        lambda p: ("data", "draw", p.letters / "boxes", "--out", p.folder / "no" / "a.png"),
+        2,
+        "Check the path",
+    ),
     ("draw-count", lambda p: ("data", "draw", p.letters / "boxes", "--count", 0), 2, "--count"),
     ("draw-split", lambda p: ("data", "draw", p.letters / "boxes", "--split", "vall"), 2, "'vall'"),
     ("models-size", lambda p: ("models", "resnet18", "--size", 3), 2, "--size"),
     ("demo-unknown", lambda p: ("demo", "chart"), 2, "Did you mean 'charts'"),
-]  # fmt: skip
+]
 
 WEIGHTS = [
     ("weights-missing", lambda p: p.train("--weights", p.folder / "no.pth"), 4, "no such file. Check the path"),
@@ -148,10 +163,20 @@ WEIGHTS = [
     ("weights-whole-model", lambda p: p.weights("m.pth", torch.nn.Linear(2, 2)), 4, "save model.state_dict()"),
     ("weights-no-tensors", lambda p: p.weights("n.pth", {"epoch": 3}), 4, "Save model.state_dict()"),
     ("weights-nan", with_nan, 4, "take an earlier checkpoint"),
-    ("weights-other-architecture", lambda p: p.weights("o.pth", {"blocks.0.attn.qkv": torch.ones(3)}), 4, "Choose the file"),
-    ("safetensors-broken", lambda p: p.weights("b.safetensors", b"\x08\x00\x00\x00\x00\x00\x00\x00{}"), 4, "fetch or save"),
+    (
+        "weights-other-architecture",
+        lambda p: p.weights("o.pth", {"blocks.0.attn.qkv": torch.ones(3)}),
+        4,
+        "Choose the file",
+    ),
+    (
+        "safetensors-broken",
+        lambda p: p.weights("b.safetensors", b"\x08\x00\x00\x00\x00\x00\x00\x00{}"),
+        4,
+        "fetch or save",
+    ),
     ("safetensors-empty", lambda p: p.weights("e.safetensors", {}), 4, "found no tensor"),
-]  # fmt: skip
+]
 
 RUNS = [
     ("run-missing", lambda p: ("eval", p.folder / "gone"), 4, "expected the folder of a run"),
@@ -173,8 +198,13 @@ RUNS = [
     ("run-device", lambda p: ("eval", p.run, "--device", "cuda:77"), 2, "Leave it out to use the best one"),
     ("resume-missing", lambda p: ("train", "--resume", p.folder / "gone"), 4, "expected the folder of a run"),
     ("resume-others", lambda p: ("train", "--resume", p.run, "--lr", 1), 2, "Leave them out, or start a new run"),
-    ("resume-changed", lambda p: ("train", "--resume", p.changed_record(fingerprint="0")), 4, "Restore it, or start a new"),
-]  # fmt: skip
+    (
+        "resume-changed",
+        lambda p: ("train", "--resume", p.changed_record(fingerprint="0")),
+        4,
+        "Restore it, or start a new",
+    ),
+]
 
 IMAGES = [
     ("image-missing", lambda p: ("predict", p.run, p.folder / "gone.jpg"), 2, "Check the path"),
@@ -188,7 +218,7 @@ IMAGES = [
     ("tile-for-classes", lambda p: ("predict", p.run, p.photo, "--tile", 64), 2, "judges an image as a whole"),
     ("score-of-two", lambda p: ("predict", p.run, p.photo, "--min-score", 2), 2, "--min-score"),
     ("predict-nothing", lambda p: ("predict", p.run), 2, "images"),
-]  # fmt: skip
+]
 
 CASES = [*ARGUMENTS, *WEIGHTS, *RUNS, *IMAGES]
 

@@ -2,6 +2,7 @@
 
 import json
 import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,19 +14,23 @@ import snellen
 from snellen import recipes
 from snellen.cli import main as entry
 from snellen.errors import CheckpointError, ConfigError, DatasetError, InputError, MissingExtraError, TrainingError
+from snellen.recipes.reporting import _commands
 
 COMMANDS = (
-    ("train",), ("eval",), ("predict",), ("models",), ("demo",), ("data", "describe"), ("data", "convert"), ("data", "draw"),
+    ("train",), ("eval",), ("predict",), ("models",), ("demo",),
+    ("data", "describe"), ("data", "convert"), ("data", "draw"),
 )  # fmt: skip
 
 # Whoever removes or renames one of these breaks scripts of others: say so in the change log, then change it here.
 READING = {"--format", "--classes", "--images", "--ignore-index"}
 OPTIONS = {
     "train": READING | {
-        "--model", "-m", "--weights", "--mean", "--std", "--padding", "--epochs", "--image-size", "--batch-size", "--lr",
+        "--model", "-m", "--weights", "--mean", "--std", "--padding", "--epochs", "--image-size", "--batch-size",
+        "--lr",
         "--optimizer", "--schedule", "--milestone", "--weight-decay", "--warmup-steps", "--accumulate", "--clip-norm",
         "--ema", "--patience", "--precision", "--augment", "--flip", "--no-flip", "--seed", "--device", "--workers",
-        "--validate-every", "--out", "-o", "--resume", "--tensorboard", "--no-tensorboard",
+        "--validate-every",
+        "--mosaic", "--mixup", "--copy-paste", "--out", "-o", "--resume", "--tensorboard", "--no-tensorboard",
     },
     "eval": {"--split", "--which", "--format", "--device", "--json"},
     "predict": {"--out", "-o", "--which", "--tile", "--min-score", "--draw", "--no-draw", "--device"},
@@ -215,6 +220,28 @@ def test_train_eval_predict(call, letters, tmp_path, tiny_options):
     assert predicted.code == 0
     assert predicted.out == f"{tmp_path / 'found'}\n"
     assert "4 predicted, 0 skipped" in predicted.err
+
+
+def test_the_command_in_the_report_repeats_the_run(call, letters, tmp_path, tiny_options):
+    first, second = tmp_path / "first", tmp_path / "second"
+    said = call(
+        "train", letters / "classes", "--model", "mobilenet_v2", "--out", first, "--no-tensorboard", "--seed", 3,
+        "--mean", "0.5", "--std", "0.2,0.3,0.4", "--padding", "same", "--classes", "O,C", "--patience", 4,
+        "--mixup", 0.5,
+        "--schedule", "multistep", "--milestone", 1, "--ema", 0.5, "--accumulate", 2, "--flip", *tiny_options,
+    )  # fmt: skip
+    assert said.code == 0, said.err
+    commands = _commands(snellen.Run.open(first))
+    words = shlex.split(commands[1])
+    assert words[0] == "snellen"
+    here = ("--out", second, "--no-tensorboard", "--device", "cpu", "--workers", 0)
+    assert call(*words[1:], *here).code == 0
+    one, other = (json.loads((folder / "run.json").read_text()) for folder in (first, second))
+    for record in (one, other):
+        for name in ("reasons", "environment"):
+            del record[name]
+    assert one == other
+    assert all(words in (first / "report.html").read_text() for words in ("--classes O,C", "--patience 4"))
 
 
 def test_predict_names_what_it_skips(call, letters, finished, tmp_path):

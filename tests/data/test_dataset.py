@@ -64,3 +64,14 @@ def test_real_samples_collate(shared_data):
     data = ImageDataset(load(shared_data / "coco"), masks=True)
     batch = Batch.collate([data[row] for row in (0, 1, 2)], stride=32)
     assert batch.targets.masks.shape[-2:] == batch.images.pixels.shape[-2:]
+
+
+def test_masks_only_where_wanted(shared_data):
+    index = load(shared_data / "coco")
+    plain, outlined = (ImageDataset(index, masks=masks) for masks in (False, True))
+    assert plain.truth(0).masks is None
+    assert plain[0].target.masks is None
+    size = index.size(0)
+    assert outlined.truth(0).masks.shape == (len(outlined.truth(0).labels), *size)
+    assert torch.equal(plain.truth(0).boxes, outlined.truth(0).boxes)
+    assert torch.equal(plain.truth(0).areas, outlined.truth(0).areas)

@@ -8,7 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from snellen.data import ImageDataset, load, write
+from snellen.data import ImageDataset, load, stratified, write
+from snellen.data.formats import masks
 from snellen.structures import IGNORE_LABEL
 
 
@@ -185,3 +186,51 @@ def test_masks_of_half_size(make):
     labels = ImageDataset(load(make.root))[0].target.labels
     assert labels.shape == (60, 80)
     assert labels.sum(1).tolist() == [40] * 60
+
+
+def labelled_masks(make, contents):
+    for number, content in enumerate(contents):
+        values = np.zeros((30, 40), np.uint8)
+        for place, value in enumerate(content):
+            values[3 * place : 3 * place + 3] = value
+        make.image(f"images/{number:02}.jpg")
+        make.mask(f"masks/{number:02}.png", values)
+    make.text("classes.txt", "sky\ntree\nroad\n")
+    return make.root
+
+
+def test_masks_say_which_classes_they_hold(make):
+    index = load(labelled_masks(make, [[], [1], [1, 2], [2], [255]]))
+    expected = [[1, 0, 0], [1, 1, 0], [1, 1, 1], [1, 0, 1], [1, 0, 0]]
+    assert index.annotations.present.astype(int).tolist() == expected
+    assert index.describe().objects_per_class[""] == {"sky": 5, "tree": 2, "road": 2}
+    assert index.select([2, 0]).annotations.present.astype(int).tolist() == [expected[2], expected[0]]
+    assert not index.annotations.sampled
+
+
+def test_rare_classes_of_masks_are_spread_over_the_splits(make):
+    index = load(labelled_masks(make, [[1 if number < 4 else 2] for number in range(20)]))
+    parts = stratified(index, {"train": 0.5, "val": 0.5}, 3)
+    assert [int(index.select(rows).annotations.present[:, 1].sum()) for rows in parts.values()] == [2, 2]
+
+
+def test_values_outside_of_the_sample_are_told_when_met(make, monkeypatch):
+    monkeypatch.setattr(masks, "SCANNED_MASKS", 3)
+    root = labelled_masks(make, [[1], [7], [1], [1], [1, 2, 255]])  # the first, the middle and the last are looked at
+    index = load(root)
+    assert [problem.code for problem in index.problems].count("masks-sampled") == 1
+    assert "3 of 5" in next(str(problem) for problem in index.problems if problem.code == "masks-sampled")
+    assert index.describe().objects_per_class[""] == {"sky": 3, "tree": 3, "road": 1}
+    with pytest.warns(UserWarning, match=r"01\.png: the label image holds the values \[7\]"):
+        labels = ImageDataset(index).truth(1).labels
+    assert labels[0, 0] == IGNORE_LABEL
+    for row in (0, 2, 3, 4):  # values that are known, void among them, are no news: warnings are errors here
+        ImageDataset(index).truth(row)
+
+
+def test_real_masks_say_which_classes_they_hold(shared_data):
+    index = load(shared_data / "camvid", ignore_index=11)
+    for row in range(0, len(index), 150):
+        labels = ImageDataset(index).truth(row).labels
+        held = set(labels.unique().tolist()) - {IGNORE_LABEL}
+        assert set(np.flatnonzero(index.annotations.present[row]).tolist()) == held

@@ -125,6 +125,12 @@ def test_pickle():
     assert again.fingerprint() == index.fingerprint()
 
 
+@pytest.fixture
+def importable(monkeypatch):
+    """Let spawned processes import this module; one that cannot would leave the test waiting for ever."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])
+
+
 def _look(index, queue):
     queue.put((index.fingerprint(), float(index.annotations.boxes.sum())))
 
@@ -135,7 +141,7 @@ def _scribble(index, queue):
 
 
 @pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
-def test_workers_see_the_same(method):
+def test_workers_see_the_same(method, importable):
     index = index_of([3] * 5000)
     context = multiprocessing.get_context(method)
     queue = context.Queue()
@@ -148,7 +154,7 @@ def test_workers_see_the_same(method):
     assert found == [(index.fingerprint(), float(index.annotations.boxes.sum()))] * 2
 
 
-def test_spawned_workers_share_and_do_not_copy():
+def test_spawned_workers_share_and_do_not_copy(importable):
     index = index_of([3] * 5000)
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()

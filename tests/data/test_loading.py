@@ -25,6 +25,9 @@ from snellen.data.transforms import Compose, Mixing, Mosaic, training_transform
 from snellen.errors import DatasetError, InputError
 from snellen.structures import BoxTarget, Sample
 
+# torch says so where fewer cores are free than the workers that are tested
+pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
+
 
 @dataclass
 class MemoryDataset:

@@ -43,7 +43,7 @@ def test_charts_broken_off_are_drawn_again(small_charts):
 
 
 def test_unknown_charts():
-    with pytest.raises(ConfigError, match="Did you mean 'charts-segmentation'"):
+    with pytest.raises(ConfigError, match=r"Did you mean 'charts-segmentation'"):
         recipes.chart_folder("charts-segmentaton")
 
 
@@ -55,13 +55,15 @@ def test_a_folder_called_charts_wins(small_charts, charts, monkeypatch, tmp_path
 
 
 def test_missing_path_and_unknown_format(tmp_path, charts):
-    with pytest.raises(DatasetError, match="nothing is there. Check the path"):
+    with pytest.raises(DatasetError, match=r"nothing is there. Check the path"):
         snellen.load(tmp_path / "gone")
-    with pytest.raises(ConfigError, match="Did you mean 'coco'"):
+    with pytest.raises(ConfigError, match=r"Did you mean 'coco'"):
         snellen.load(charts["boxes"], format="coc")
 
 
-@pytest.mark.parametrize(("kind", "form"), [("boxes", "voc"), ("boxes", "yolo"), ("classes", "folders"), ("masks", "masks")])
+@pytest.mark.parametrize(
+    ("kind", "form"), [("boxes", "voc"), ("boxes", "yolo"), ("classes", "folders"), ("masks", "masks")]
+)
 def test_converted_data_are_the_same_data(charts, tmp_path, kind, form):
     before = snellen.load(charts[kind])
     folder = snellen.convert(before, tmp_path / "out", form)
@@ -75,13 +77,13 @@ def test_converted_data_are_the_same_data(charts, tmp_path, kind, form):
 def test_convert_to_what_cannot_hold_it(charts, tmp_path):
     with pytest.raises(InputError):
         snellen.convert(snellen.load(charts["classes"]), tmp_path / "out", "yolo")
-    with pytest.raises(ConfigError, match="Did you mean 'yolo'"):
+    with pytest.raises(ConfigError, match=r"Did you mean 'yolo'"):
         snellen.convert(snellen.load(charts["boxes"]), tmp_path / "out", "yollo")
 
 
 def test_convert_into_a_full_folder(charts, tmp_path):
     (tmp_path / "mine.txt").write_text("keep")
-    with pytest.raises(InputError, match="empty"):
+    with pytest.raises(InputError, match=r"empty"):
         snellen.convert(snellen.load(charts["boxes"]), tmp_path, "coco")
 
 
@@ -100,7 +102,7 @@ def test_sheet_passes_over_broken_files(tmp_path, make_charts):
     recipes.sample_sheet(index, 12, 0)
     for file in (tmp_path / "some").rglob("*.jpg"):
         file.write_bytes(b"")
-    with pytest.raises(DatasetError, match="none of those drawn can be read"):
+    with pytest.raises(DatasetError, match=r"none of those drawn can be read"):
         recipes.sample_sheet(index, 3, 0)
 
 
@@ -121,7 +123,7 @@ def test_description_counts_problems(tmp_path, make_charts):
 
 def test_no_classes(tmp_path, charts):
     index = snellen.load(charts["boxes"])
-    with pytest.raises(DatasetError, match="expected at least one class"):
+    with pytest.raises(DatasetError, match=r"expected at least one class"):
         recipes.prepared(index.__class__(**{**_fields(index), "classes": ()}), 0)
 
 
@@ -165,3 +167,11 @@ def test_read_options_are_kept(tmp_path, tiny):
     )
     assert run.classes == ("dog", "cat")
     assert snellen.evaluate(Run.open(run.folder), split="val").scalars["accuracy"] >= 0
+
+
+def test_nothing_annotated_to_learn_from(make_charts, tmp_path):
+    folder = make_charts(tmp_path / "boxes", "boxes")
+    file = folder / "annotations" / "instances_train.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "annotations": []}))
+    with pytest.raises(DatasetError, match=r"expected training images with annotations; none of 8"):
+        recipes.prepared(snellen.load(folder), 0)

@@ -41,12 +41,12 @@ def test_without_splits_all_images_are_measured(run_at, charts, tmp_path):
         file.write_bytes(index.path(row).read_bytes())
     run = run_at()
     assert len(snellen.evaluate(run, folder).per_image) == len(index)
-    with pytest.raises(InputError, match="val"):
+    with pytest.raises(InputError, match=r"val"):
         snellen.evaluate(run, folder, split="val")
 
 
 def test_mistyped_split_of_other_data(run_at, charts):
-    with pytest.raises(InputError, match="'tset'"):
+    with pytest.raises(InputError, match=r"'tset'"):
         snellen.evaluate(run_at(), charts["classes"], split="tset")
 
 
@@ -56,7 +56,7 @@ def test_other_classes(run_at, make_charts, tmp_path, letters):
     if letters == "CO":
         assert len(snellen.evaluate(run_at("masks"), other).per_image) == 4
         return
-    with pytest.raises(ConfigError, match="must have the classes of the run, in their order") as caught:
+    with pytest.raises(ConfigError, match=r"must have the classes of the run, in their order") as caught:
         snellen.evaluate(run_at("masks"), other)
     assert ("'D' is new" if letters == "CD" else "the order differs") in str(caught.value)
 
@@ -69,7 +69,7 @@ def test_data_of_another_kind(run_at, charts):
 def test_data_that_is_gone(run_at, tmp_path):
     run = run_at()
     write_json(run.folder / "run.json", {**run.record, "data": str(tmp_path / "gone")})
-    with pytest.raises(DatasetError, match="nothing is there"):
+    with pytest.raises(DatasetError, match=r"nothing is there"):
         snellen.evaluate(run.folder)
 
 
@@ -77,7 +77,7 @@ def test_damaged_checkpoint(run_at):
     run = run_at()
     file = run.folder / "checkpoints" / "best.pt"
     file.write_bytes(file.read_bytes()[:10_000])
-    with pytest.raises(CheckpointError, match="damaged file"):
+    with pytest.raises(CheckpointError, match=r"damaged file"):
         snellen.evaluate(run)
 
 

@@ -11,7 +11,8 @@ from snellen.recipes.options import TrainOptions, options_from
 
 
 @pytest.mark.parametrize(
-    ("name", "meant"), [("epoch", "epochs"), ("batchsize", "batch_size"), ("learning_rat", "lr"), ("wieghts", "weights")]
+    ("name", "meant"),
+    [("epoch", "epochs"), ("batchsize", "batch_size"), ("learning_rat", "lr"), ("wieghts", "weights")],
 )
 def test_unknown_option_names_near_ones(name, meant):
     with pytest.raises(ConfigError, match=f"no option '{name}'.*{meant}"):
@@ -59,6 +60,9 @@ def test_numpy_numbers_are_numbers():
         ("ema", 1.0, "below 1"),
         ("augment", 1.5, "from 0 to 1"),
         ("augment", math.nan, "from 0 to 1"),
+        ("mosaic", 2, "from 0 to 1"),
+        ("mixup", -0.5, "from 0 to 1"),
+        ("copy_paste", "all", "finite number"),
         ("mean", (0.5, 0.5), "three finite numbers"),
         ("mean", 0.5, "three finite numbers"),
         ("mean", (0.5, 0.5, math.nan), "three finite numbers"),

@@ -93,21 +93,21 @@ def test_false_is_an_answer():
 
 
 def test_model_of_another_kind():
-    with pytest.raises(ConfigError, match="'resnet18' learns from ClassTarget; the data set has BoxTarget.*Try model="):
+    with pytest.raises(
+        ConfigError, match=r"'resnet18' learns from ClassTarget; the data set has BoxTarget.*Try model="
+    ):
         plan(model="resnet18")
 
 
 def test_unknown_model():
-    with pytest.raises(ConfigError, match="faster_rcnn_r18_fpn"):
+    with pytest.raises(ConfigError, match=r"faster_rcnn_r18_fpn"):
         plan(model="faster_rcnn_r18_fpm")
 
 
 def test_small_objects_raise_the_size():
     usual = plan()
     side = (1000.0, 1000.0, 1000.0)
-    small = plan(
-        told=description(image_heights=side, image_widths=side, box_size_px=(10.0, 20.0, 30.0, 40.0, 50.0))
-    )
+    small = plan(told=description(image_heights=side, image_widths=side, box_size_px=(10.0, 20.0, 30.0, 40.0, 50.0)))
     assert usual.image_size < small.image_size <= 1000
     assert small.image_size % 32 == 0
     assert "smallest objects" in small.reasons["image_size"]
@@ -162,7 +162,7 @@ def test_more_images_fewer_epochs():
 
 
 def test_multistep_needs_milestones():
-    with pytest.raises(ConfigError, match="milestones"):
+    with pytest.raises(ConfigError, match=r"milestones"):
         plan(schedule="multistep")
     assert plan(schedule="multistep", milestones=(2, 3)).settings.milestones == (2, 3)
 

@@ -205,7 +205,7 @@ def test_tiles_change_nothing_where_one_is_enough(trained, tmp_path):
 
 
 def test_tiles_are_not_for_whole_images(trained, photos, tmp_path):
-    with pytest.raises(ConfigError, match="resnet18 judges an image as a whole. Leave it out"):
+    with pytest.raises(ConfigError, match=r"resnet18 judges an image as a whole. Leave it out"):
         snellen.predict(trained("classes"), photos, folder=tmp_path / "out", tile=64)
 
 
@@ -234,7 +234,7 @@ def test_beside_the_run_if_not_said(run_at, photos):
 def test_no_weights(run_at, photos):
     run = run_at()
     (run.folder / "checkpoints" / "best.pt").unlink()
-    with pytest.raises(CheckpointError, match="Train first"):
+    with pytest.raises(CheckpointError, match=r"Train first"):
         snellen.predict(run, photos)
 
 

@@ -38,7 +38,9 @@ def test_load_best_and_last(run_at):
     run = run_at(last=True)
     best, last = run.load(), run.load(which="last")
     assert not best.training
-    saved = {name: torch.load(run.folder / "checkpoints" / f"{name}.pt", weights_only=True) for name in ("best", "last")}
+    saved = {
+        name: torch.load(run.folder / "checkpoints" / f"{name}.pt", weights_only=True) for name in ("best", "last")
+    }
     for name, model in (("best", best), ("last", last)):
         expected = saved[name]["model"]
         assert all(torch.equal(value, expected[key]) for key, value in model.state_dict().items())
@@ -51,14 +53,14 @@ def test_load_falls_back_to_last(run_at):
 
 
 def test_load_another_word(run_at):
-    with pytest.raises(ConfigError, match="Did you mean 'best'"):
+    with pytest.raises(ConfigError, match=r"Did you mean 'best'"):
         run_at().load(which="bset")
 
 
 def test_load_without_checkpoint(run_at):
     run = run_at()
     (run.folder / "checkpoints" / "best.pt").unlink()
-    with pytest.raises(CheckpointError, match="none was saved yet. Train first"):
+    with pytest.raises(CheckpointError, match=r"none was saved yet. Train first"):
         run.load()
 
 

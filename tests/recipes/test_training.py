@@ -59,7 +59,15 @@ def told(work):
 def test_whole_run(trained, kind):
     run = trained(kind)
     names = {entry.name for entry in run.folder.iterdir()}
-    assert names == {"run.json", "problems.json", "log.jsonl", "tensorboard", "checkpoints", "evaluation", "report.html"}
+    assert names == {
+        "run.json",
+        "problems.json",
+        "log.jsonl",
+        "tensorboard",
+        "checkpoints",
+        "evaluation",
+        "report.html",
+    }
     assert set(run.results) == {"val", "test"}
     assert steps_of(run)[-1][0] == 4
     assert all(np.isfinite(loss) for _, loss in steps_of(run))
@@ -102,10 +110,8 @@ def test_same_seed_same_weights(charts, tmp_path, tiny):
     two = snellen.train(charts["classes"], folder=tmp_path / "two", seed=1, **options)
     other = snellen.train(charts["classes"], folder=tmp_path / "other", seed=2, **options)
     assert_equal(last_of(one), last_of(two))
-    name = "backbone.features.0.0.weight"
-    first = last_of(one)["model"]
-    name = name if name in first else next(iter(first))
-    assert not torch.equal(first[name], last_of(other)["model"][name])
+    first, second = (last_of(run)["model"] for run in (one, other))
+    assert any(not torch.equal(first[name], second[name]) for name in first if name.endswith("weight"))
 
 
 def test_training_leaves_the_global_state_alone(charts, tmp_path, tiny):
@@ -199,7 +205,7 @@ def test_resume_from_damaged_checkpoints(run_at):
 
 
 def test_resume_without_a_run(tmp_path):
-    with pytest.raises(CheckpointError, match="expected the folder of a run"):
+    with pytest.raises(CheckpointError, match=r"expected the folder of a run"):
         snellen.resume(tmp_path)
 
 
@@ -231,7 +237,7 @@ def test_what_fails_early_leaves_no_folder(charts, tmp_path, tiny, options, erro
 
 def test_folder_that_is_a_file(charts, tmp_path, tiny):
     (tmp_path / "run").write_text("mine")
-    with pytest.raises(ConfigError, match="this is a file. Choose another folder"):
+    with pytest.raises(ConfigError, match=r"this is a file. Choose another folder"):
         snellen.train(charts["classes"], folder=tmp_path / "run", **SMALL, **tiny)
 
 
@@ -277,7 +283,7 @@ def test_most_files_are_broken(make_charts, tmp_path, tiny):
     folder = make_charts(tmp_path / "data", "classes", num_train=40)
     for file in sorted((folder / "train").iterdir())[:36]:
         file.write_bytes(file.read_bytes()[:900])
-    with pytest.raises(DatasetError, match="most images should be readable"):
+    with pytest.raises(DatasetError, match=r"most images should be readable"):
         snellen.train(folder, folder=tmp_path / "run", **SMALL, **tiny)
 
 
@@ -286,7 +292,7 @@ def test_nothing_to_train_on(make_charts, tmp_path, tiny):
     for name in ("train", "val"):
         (folder / "annotations" / f"instances_{name}.json").unlink()
         shutil.rmtree(folder / name)
-    with pytest.raises((InputError, DatasetError), match="train"):
+    with pytest.raises((InputError, DatasetError), match=r"train"):
         snellen.train(folder, folder=tmp_path / "run", **tiny)
 
 
@@ -304,7 +310,9 @@ def test_given_weights_are_loaded_and_recorded(charts, tmp_path, tiny, form):
         save_file({name: value.contiguous() for name, value in state.items()}, file, metadata=metadata)
     settings = {**tiny, **SMALL, "epochs": 1, "lr": 1e-12, "warmup_steps": 0, "weight_decay": 0, **options}
     run, text = told(
-        lambda screen: snellen.train(charts["classes"], folder=tmp_path / "run", weights=file, console=screen, **settings)
+        lambda screen: snellen.train(
+            charts["classes"], folder=tmp_path / "run", weights=file, console=screen, **settings
+        )
     )
     assert "100.0% of the model, 100.0% of the file" in text
     assert run.record["weights"] == str(file)

@@ -28,8 +28,8 @@ CHARTS: Mapping[str, type[Target]] = {
     "charts-classification": ClassTarget,
     "charts-segmentation": MaskTarget,
 }
-# Enough for a small network to learn letters in minutes on two cores, and to measure to a few points.
 _LARGEST_MASK_VALUE = 65_535  # of a PNG with 16 bits
+# Enough for a small network to learn letters in minutes on two cores, and to measure to a few points.
 _CHART_COUNTS: Mapping[type[Target], tuple[int, int, int]] = {
     BoxTarget: (1200, 80, 150),
     ClassTarget: (3000, 300, 600),
@@ -96,11 +96,18 @@ def prepared(index: DatasetIndex, seed: int) -> DatasetIndex:
     """Return the index with true image sizes, without unreadable files, with the splits that training needs.
 
     Raises:
-        DatasetError: If no image can be read or the data set has no class.
+        DatasetError: If no image can be read, there is no class, or nothing is annotated to learn from.
     """
     if not index.classes:
         raise DatasetError("expected at least one class; the data set has none. Check the labels.", file=index.root)
-    return ensure_splits(verify(index), seed)
+    ready = ensure_splits(verify(index), seed)
+    if not sum(ready.describe().objects_per_class["train"].values()):
+        raise DatasetError(
+            f"expected training images with annotations; none of {len(ready.split_rows('train'))} has one of the "
+            f"classes {', '.join(ready.classes)}. Check the labels, and the names of the classes if you gave them.",
+            file=ready.root,
+        )
+    return ready
 
 
 def convert(index: DatasetIndex, folder: Path | str, format: str) -> Path:

@@ -6,7 +6,8 @@ from typing import Any
 
 from rich.console import Console
 
-from snellen.recipes.datasets import load
+from snellen.errors import ConfigError, did_you_mean
+from snellen.recipes.datasets import CHARTS, load
 from snellen.recipes.predicting import predict
 from snellen.recipes.progress import say
 from snellen.recipes.runs import RUNS_FOLDER, Run, new_folder
@@ -29,6 +30,8 @@ def demo(name: str = "charts", *, folder: Path | None = None, console: Console |
     Raises:
         ConfigError: If there are no such charts.
     """
+    if name not in CHARTS:
+        raise ConfigError(f"there are no built-in charts called {name!r}.{did_you_mean(name, CHARTS)}")
     run = train(name, folder=folder or new_folder(f"demo-{name}", RUNS_FOLDER), console=console, **_SHORT.get(name, {}))
     if not run.report.exists():  # interrupted
         return run

@@ -121,7 +121,7 @@ _REAL_NUMBERS: Mapping[str, tuple[Callable[[float], bool], str]] = {
     "weight_decay": (lambda value: value >= 0, "0 or more"),
     "clip_norm": (lambda value: value >= 0, "above 0, or 0 for no limit"),
     "ema": (lambda value: 0 <= value < 1, "from 0 (no average) to below 1"),
-    "augment": (lambda value: 0 <= value <= 1, "from 0 to 1"),
+    **dict.fromkeys(("augment", "mosaic", "mixup", "copy_paste"), (lambda value: 0 <= value <= 1, "from 0 to 1")),
 }
 
 

@@ -66,6 +66,7 @@ class _Usual:
     lr_scratch: float
     lr_tuned: float
     augment: float
+    full_augment_epochs: int  # with fewer, augmentation costs more accuracy than it gives
     frozen_norm: bool
     clip_norm: float
 
@@ -83,6 +84,7 @@ _USUAL: Mapping[type[Target], _Usual] = {
         lr_scratch=5e-4,
         lr_tuned=0.01,
         augment=0.25,
+        full_augment_epochs=40,
         frozen_norm=True,
         clip_norm=10.0,
     ),
@@ -98,6 +100,7 @@ _USUAL: Mapping[type[Target], _Usual] = {
         lr_scratch=1e-3,
         lr_tuned=0.002,
         augment=0.5,
+        full_augment_epochs=1,
         frozen_norm=False,
         clip_norm=10.0,
     ),
@@ -113,6 +116,7 @@ _USUAL: Mapping[type[Target], _Usual] = {
         lr_scratch=1e-3,
         lr_tuned=0.02,
         augment=0.25,
+        full_augment_epochs=40,
         frozen_norm=False,
         clip_norm=10.0,
     ),
@@ -186,10 +190,11 @@ def make_plan(description: DataDescription, target_type: type[Target], num_train
     _at_least_one(image_size=size, batch_size=batch_size)
     batches = ceil(num_train / batch_size)
     flip = choices.pick("flip", lambda: _flip(description.classes))
-    augment = choices.pick("augment", lambda: (usual.augment, "usual for this kind of annotation"))
     frozen_norm = tuned and usual.frozen_norm
     if frozen_norm:
         choices.reasons["frozen_norm"] = "batches are too small to estimate statistics better than those of the weights"
+    settings = _settings(choices, usual, batch_size, batches, num_train, device, tuned=tuned)
+    augment = choices.pick("augment", lambda: _augment(usual, settings.epochs))
     return Plan(
         model=entry,
         image_size=size,
@@ -199,7 +204,7 @@ def make_plan(description: DataDescription, target_type: type[Target], num_train
         workers=choices.pick("workers", lambda: _workers(on_cpu=on_cpu)),
         device=device,
         frozen_norm=frozen_norm,
-        settings=_settings(choices, usual, batch_size, batches, num_train, device, tuned=tuned),
+        settings=settings,
         reasons=choices.reasons,
     )
 
@@ -254,6 +259,13 @@ def _flip(classes: tuple[str, ...]) -> tuple[bool, str]:
     if classes and all(len(name) == 1 for name in classes):
         return False, "the classes are single characters, whose mirror images are others"
     return True, "mirror images show the same things"
+
+
+def _augment(usual: _Usual, epochs: int) -> tuple[float, str]:
+    if epochs >= usual.full_augment_epochs:
+        return usual.augment, "usual for this kind of annotation"
+    strength = round(usual.augment * epochs / usual.full_augment_epochs, 3)
+    return strength, f"few epochs ({epochs}): less than the usual {usual.augment:g}"
 
 
 def _workers(*, on_cpu: bool) -> tuple[int, str]:

@@ -214,15 +214,27 @@ def _commands(run: Run) -> tuple[str, ...]:
     for name in ("mosaic", "mixup", "copy_paste"):
         if record[name]:
             words += [f"--{name.replace('_', '-')}", record[name]]
-    if record["weights"]:
-        words += ["--weights", record["weights"]]
-        for name in ("mean", "std"):
-            if name in record["model_options"]:
-                words += [f"--{name}", ",".join(map(str, record["model_options"][name]))]
-        if "padding" in record["model_options"]:
-            words += ["--padding", record["model_options"]["padding"]]
+    words += [*_model_words(record), *_reading_words(record["read"])]
+    if settings["patience"] is not None:
+        words += ["--patience", settings["patience"]]
     for milestone in settings["milestones"]:
         words += ["--milestone", milestone]
     versions = {name: record["environment"][name].split("+")[0] for name in ("snellen", "torch", "torchvision")}
     install = shlex.join(["pip", "install", *(f"{name}=={version}" for name, version in versions.items())])
     return install, shlex.join(map(str, words)), shlex.join(["snellen", "eval", str(run.folder)])
+
+
+def _model_words(record: Mapping[str, Any]) -> list[str]:
+    options = record["model_options"]
+    words = ["--weights", record["weights"]] if record["weights"] else []
+    for name in ("mean", "std"):
+        if name in options:
+            words += [f"--{name}", ",".join(map(str, options[name]))]
+    return [*words, "--padding", options["padding"]] if "padding" in options else words
+
+
+def _reading_words(read: Mapping[str, Any]) -> list[str]:
+    words = ["--classes", ",".join(read["classes"])] if read["classes"] else []
+    if read["images"] is not None:
+        words += ["--images", read["images"]]
+    return words if read["ignore_index"] is None else [*words, "--ignore-index", str(read["ignore_index"])]

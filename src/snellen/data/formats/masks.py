@@ -301,8 +301,8 @@ def _table(
         fix = "name them in classes.txt, or give them as ignore_index in snellen.yaml"
         log.add("mask-value-unknown", message, file=path, count=len(unknown), fix=fix)
     nothing = sorted(ignore.union(unknown) - set(raw))  # listed, so that values never seen can be told from them
-    labels = [*range(len(raw)), *[IGNORE_LABEL] * len(nothing)]
-    return classes, _lookup([*raw, *nothing], labels, coloured=coloured)
+    numbers = [*range(len(raw)), *[IGNORE_LABEL] * len(nothing)]
+    return classes, _lookup([*raw, *nothing], numbers, coloured=coloured)
 
 
 def _classes(  # what was seen, what is stated, and where to report
