@@ -19,6 +19,7 @@ from snellen.data.transforms import (
     ResizeShortSide,
     TorchvisionTransform,
     Transform,
+    ZoomToSize,
     affine,
     center_crop,
     colour_jitter,
@@ -270,7 +271,7 @@ def test_presets(target_type, strength, flip):
         changed = transform(SAMPLES[target_type](index), stream(index))
         assert changed.image.dtype == torch.uint8
         assert max(changed.image.shape[-2:]) <= max_side_of(64)
-        if target_type is ClassTarget or (target_type is MaskTarget and strength):
+        if target_type is ClassTarget:
             assert changed.image.shape == (3, 64, 64)
     assert same(transform(SAMPLES[target_type](0), stream(1)), transform(SAMPLES[target_type](0), stream(1)))
 
@@ -282,6 +283,18 @@ def test_augmentation_varies_and_evaluation_does_not(target_type):
     assert not same(training(make(0), stream(1)), training(make(0), stream(2)))
     assert same(evaluation(make(0), stream(1)), evaluation(make(0), stream(2)))
     assert min(evaluation(make(0), stream()).image.shape[-2:]) == 64
+
+
+def test_zoom_never_shows_more_than_the_evaluation_does():
+    usual = evaluation_transform(MaskTarget, 60)(mask_sample(), stream()).image.shape
+    shapes = set()
+    for seed in range(30):
+        changed = ZoomToSize((50, 60, 75), short_side=60, max_side=max_side_of(60))(mask_sample(), stream(seed))
+        assert changed.target.labels.shape == changed.image.shape[1:]
+        shapes.add(tuple(changed.image.shape))
+    assert tuple(usual) in shapes
+    assert len(shapes) == 2  # the zoomed-in ones are cut to the usual size, the zoomed-out ones stay smaller
+    assert all(shape[1] <= usual[1] and shape[2] <= usual[2] for shape in shapes)
 
 
 def test_no_flip_means_never_mirrored():

@@ -104,14 +104,12 @@ def _history(log: Path) -> list[dict[str, object]]:
                     "images_per_s": entry["images"] / busy if busy else None,
                 }
             )
-        elif entry.get("event") == "validated" and entry.get("scalars"):
-            scalars = entry["scalars"]
-            rows.append(
-                {
-                    "step": entry["step"],
-                    **{f"val/{name}": scalars[name] for name in scalars if name in _HEADLINES},
-                }
-            )
+        elif entry.get("event") == "validated":
+            scalars, losses = entry["scalars"] or {}, entry["losses"] or {}
+            row = {f"val/{name}": scalars[name] for name in scalars if name in _HEADLINES}
+            if losses and None not in losses.values():
+                row["val/loss"] = sum(losses.values())
+            rows.append({"step": entry["step"], **row})
     return rows
 
 

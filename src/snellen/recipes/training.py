@@ -230,6 +230,7 @@ def _fit(
         settings,
         store=run.store,
         validate=validate,
+        validation=validation,
         observers=_observers(run, console, len(source)) if current_ranks().rank == 0 else (),
         resume=go_on,
     )

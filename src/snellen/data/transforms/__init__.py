@@ -4,6 +4,7 @@ from snellen.data.transforms.colour import colour_jitter, gaussian_blur, photome
 from snellen.data.transforms.geometry import (
     ResizeExact,
     ResizeShortSide,
+    ZoomToSize,
     affine,
     center_crop,
     horizontal_flip,
@@ -42,6 +43,7 @@ __all__ = [
     "ResizeShortSide",
     "TorchvisionTransform",
     "Transform",
+    "ZoomToSize",
     "affine",
     "center_crop",
     "colour_jitter",

@@ -12,6 +12,7 @@ from snellen.structures import Sample
 __all__ = [
     "ResizeExact",
     "ResizeShortSide",
+    "ZoomToSize",
     "affine",
     "center_crop",
     "horizontal_flip",
@@ -86,6 +87,41 @@ class ResizeExact:
     def __repr__(self) -> str:
         """Return the settings."""
         return f"ResizeExact({self.size})"
+
+
+class ZoomToSize:
+    """Resize by a random factor about the size of the evaluation, then cut what is too much back to that size.
+
+    So a network sees in training what it will see in evaluation, sometimes nearer and sometimes from farther away;
+    a square cut would show it the middle of wide images only in parts.
+
+    Args:
+        short_sides: Of the resized image in pixels; one is drawn for each image.
+        short_side: Of the evaluation.
+        max_side: Most pixels of the long side in the evaluation.
+    """
+
+    def __init__(self, short_sides: Sequence[int], *, short_side: int, max_side: int) -> None:
+        self.short_sides = tuple(short_sides)
+        self.short_side = short_side
+        self.max_side = max_side
+
+    def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
+        """Return the zoomed sample; smaller than in the evaluation where the factor is below 1."""
+        size = (sample.image.shape[-2], sample.image.shape[-1])
+        usual = short_side_size(size, short_side=self.short_side, max_side=self.max_side)
+        drawn = self.short_sides[int(torch.randint(len(self.short_sides), (), generator=generator))]
+        factor = drawn / self.short_side
+        zoomed = ResizeExact((max(1, round(usual[0] * factor)), max(1, round(usual[1] * factor))))(sample, generator)
+        height, width = zoomed.image.shape[-2:]
+        cut = (min(height, usual[0]), min(width, usual[1]))
+        if cut == (height, width):
+            return zoomed
+        return TorchvisionTransform(v2.RandomCrop(cut))(zoomed, generator)
+
+    def __repr__(self) -> str:
+        """Return the settings."""
+        return f"ZoomToSize({self.short_sides}, short_side={self.short_side}, max_side={self.max_side})"
 
 
 def horizontal_flip(probability: float = 0.5) -> Transform:

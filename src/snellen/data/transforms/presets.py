@@ -6,10 +6,10 @@ from types import MappingProxyType
 from snellen.data.transforms.colour import photometric_distort
 from snellen.data.transforms.geometry import (
     ResizeShortSide,
+    ZoomToSize,
     center_crop,
     horizontal_flip,
     iou_crop,
-    random_crop,
     random_resized_crop,
 )
 from snellen.data.transforms.transform import Compose, Transform
@@ -36,8 +36,7 @@ def training_transform(
 
     Args:
         target_type: ``BoxTarget``, ``ClassTarget`` or ``MaskTarget``.
-        size: Side of the image for classification, of the crop for segmentation, short side for detection;
-            pixels.
+        size: Side of the image for classification, short side for the others; pixels.
         strength: 0 (resize only) to 1 (the ranges of the papers).
         flip: Whether mirror images are still right; they are not for letters.
 
@@ -97,7 +96,7 @@ def _for_labels(size: int, strength: float) -> tuple[Transform, ...]:
     if not strength:
         return (_resized(size),)
     short_sides = _scales(size, 1 - 0.5 * strength, 1 + strength)  # 0.5-2 at 1, Chen et al. 2017, section 4.1
-    return ResizeShortSide(short_sides, max_side=2 * max_side_of(size)), random_crop(size)
+    return (ZoomToSize(short_sides, short_side=size, max_side=max_side_of(size)),)
 
 
 def _resized(size: int) -> Transform:
