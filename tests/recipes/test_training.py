@@ -380,3 +380,14 @@ def test_one_image_of_each_class(make_charts, tmp_path, tiny):
     folder = make_charts(tmp_path / "data", "masks", num_train=1)
     run = snellen.train(folder, folder=tmp_path / "run", model="unet_mobilenet_v2", **{**tiny, "epochs": 1})
     assert run.report.exists()
+
+
+def test_notes_about_the_data_are_in_the_report(tmp_path, tiny):
+    generator = np.random.default_rng(0)
+    for name in ("dark", "light"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for number in range(12):
+            pixels = generator.integers(0, 100, (32, 32, 3), dtype=np.uint8) + (150 if name == "light" else 0)
+            Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "data" / name / f"{number}.png")
+    run = snellen.train(tmp_path / "data", model="resnet18", folder=tmp_path / "run", **tiny)
+    assert "split-made" in run.report.read_text(encoding="utf-8")

@@ -3,10 +3,11 @@
 import json
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from snellen.data import DataDescription, DatasetIndex, ImageDataset, Problem
+from snellen.data import DataDescription, DatasetIndex, ImageDataset
 from snellen.evaluation import read_predictions
 from snellen.recipes.evaluating import PREDICTION_OF
 from snellen.recipes.runs import Run, read_skipped
@@ -27,7 +28,6 @@ __all__ = ["description_tables", "write_run_report"]
 
 IMAGES_PER_GROUP = 8
 _LARGEST_PX = 900  # long side of an image in the report; keeps the file small
-_SEVERITY: Mapping[str, Any] = {"note": "info", "warning": "warning", "error": "error"}
 
 
 def write_run_report(run: Run, index: DatasetIndex) -> Path:
@@ -49,7 +49,7 @@ def write_run_report(run: Run, index: DatasetIndex) -> Path:
         history=tuple(_history(run.folder / "log.jsonl")),
         settings=tuple(_settings(record)),
         environment=tuple((name, str(value)) for name, value in record["environment"].items()),
-        problems=tuple(_problem(problem) for problem in index.problems),
+        problems=tuple(DataProblem(**asdict(problem)) for problem in index.problems),
         skipped=tuple(SkippedImage(file=file, reason=reason) for file, reason in read_skipped(run.folder).items()),
         description=description_tables(index.describe()),
         distributions=_bars(index.describe()),
@@ -117,18 +117,6 @@ def _settings(record: Mapping[str, Any]) -> list[Setting]:
     from snellen.recipes.training import setting_rows  # noqa: PLC0415 - training imports this module
 
     return [Setting(name=name, value=value, reason=reason) for name, value, reason in setting_rows(record)]
-
-
-def _problem(problem: Problem) -> DataProblem:
-    return DataProblem(
-        code=problem.code,
-        message=problem.message,
-        file=problem.file,
-        line=problem.line,
-        fix=problem.fix,
-        count=problem.count,
-        severity=_SEVERITY[problem.severity],
-    )
 
 
 def description_tables(description: DataDescription) -> tuple[Table, ...]:
