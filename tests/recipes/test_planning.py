@@ -176,3 +176,9 @@ def test_wrong_device(name):
 def test_planning_leaves_the_cores_alone():
     made = plan()
     assert 0 <= made.workers <= (os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize(("epochs", "strength"), [(4, 0.0), (10, 0.0), (30, 0.125), (50, 0.25), (90, 0.25)])
+def test_few_epochs_get_little_augmentation(epochs, strength):
+    assert plan(epochs=epochs).augment == pytest.approx(strength)
+    assert plan(ClassTarget, epochs=epochs).augment == 0.5

@@ -66,7 +66,7 @@ class _Usual:
     lr_scratch: float
     lr_tuned: float
     augment: float
-    full_augment_epochs: int  # with fewer, augmentation costs more accuracy than it gives
+    augment_epochs: tuple[int, int]  # up to the first none, from the second on all; with fewer epochs it costs accuracy
     frozen_norm: bool
     clip_norm: float
 
@@ -84,7 +84,7 @@ _USUAL: Mapping[type[Target], _Usual] = {
         lr_scratch=5e-4,
         lr_tuned=0.01,
         augment=0.25,
-        full_augment_epochs=40,
+        augment_epochs=(10, 50),
         frozen_norm=True,
         clip_norm=10.0,
     ),
@@ -100,7 +100,7 @@ _USUAL: Mapping[type[Target], _Usual] = {
         lr_scratch=1e-3,
         lr_tuned=0.002,
         augment=0.5,
-        full_augment_epochs=1,
+        augment_epochs=(0, 1),
         frozen_norm=False,
         clip_norm=10.0,
     ),
@@ -116,7 +116,7 @@ _USUAL: Mapping[type[Target], _Usual] = {
         lr_scratch=1e-3,
         lr_tuned=0.02,
         augment=0.25,
-        full_augment_epochs=40,
+        augment_epochs=(10, 50),
         frozen_norm=False,
         clip_norm=10.0,
     ),
@@ -262,10 +262,11 @@ def _flip(classes: tuple[str, ...]) -> tuple[bool, str]:
 
 
 def _augment(usual: _Usual, epochs: int) -> tuple[float, str]:
-    if epochs >= usual.full_augment_epochs:
+    first, full = usual.augment_epochs
+    if epochs >= full:
         return usual.augment, "usual for this kind of annotation"
-    strength = round(usual.augment * epochs / usual.full_augment_epochs, 3)
-    return strength, f"few epochs ({epochs}): less than the usual {usual.augment:g}"
+    share = max(0.0, (epochs - first) / (full - first))
+    return round(usual.augment * share, 3), f"few epochs ({epochs}): less than the usual {usual.augment:g}"
 
 
 def _workers(*, on_cpu: bool) -> tuple[int, str]:
