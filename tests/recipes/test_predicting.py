@@ -11,7 +11,6 @@ from PIL import Image
 import snellen
 from snellen import recipes
 from snellen.errors import CheckpointError, ConfigError, InputError
-from snellen.recipes import predicting
 from snellen.structures import ClassScores, Detections, SegmentationMap
 
 OF_KIND = {"boxes": Detections, "classes": ClassScores, "masks": SegmentationMap}
@@ -243,10 +242,3 @@ def test_without_the_video_package(trained, tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "cv2", None)
     with pytest.raises(snellen.SnellenError, match=r'pip install "snellen\[video\]"'):
         snellen.predict(trained("classes"), video, folder=tmp_path / "out")
-
-
-def test_objects_are_counted(trained, charts, tmp_path):
-    summary = snellen.predict(trained("boxes"), charts["boxes"] / "test", folder=tmp_path / "out")
-    everything = sum(len(found.prediction.scores) for found in summary.predictions)
-    assert predicting.found_objects(summary.predictions, 0.0) == everything
-    assert predicting.found_objects(summary.predictions, 1.1) == 0

@@ -6,7 +6,7 @@ from snellen.recipes.describing import description_text
 from snellen.recipes.evaluating import evaluate, evaluate_run
 from snellen.recipes.options import TrainOptions
 from snellen.recipes.planning import Plan, make_plan
-from snellen.recipes.predicting import PredictSummary, found_objects, image_files, predict
+from snellen.recipes.predicting import PredictSummary, image_files, predict
 from snellen.recipes.progress import say
 from snellen.recipes.reporting import write_run_report
 from snellen.recipes.runs import Run
@@ -27,7 +27,6 @@ __all__ = [
     "description_text",
     "evaluate",
     "evaluate_run",
-    "found_objects",
     "image_files",
     "load",
     "make_plan",

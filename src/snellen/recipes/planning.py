@@ -51,8 +51,9 @@ class Plan:
 class _Usual:
     """What usually works for one type of target.
 
-    Rates are for ``batch_size_cpu`` images and grow with the square root (AdamW) or linearly (SGD) with the batch;
-    measured on the charts, BCCD, Hymenoptera and CamVid (benchmarks/accuracy.py).
+    Rates are for ``batch_size_cpu`` images and grow with the square root (AdamW) or linearly (SGD) with the batch.
+    AdamW's rates are starting points, tried on the built-in charts only; SGD's are those of the budgets in
+    ``benchmarks/accuracy_settings.py`` where that has a row with pretrained weights.
     """
 
     model: str

@@ -1,6 +1,6 @@
 """The verb predict: a run over images, folders, patterns or a video."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -329,10 +329,3 @@ class _Artist:
             name = f"{stem}-{number}{suffix}"
         self.used.add(name)
         return self.folder / name
-
-
-def found_objects(predictions: Iterable[ImagePrediction], min_score: float) -> int:
-    """Return how many detections score at least ``min_score``; 0 where predictions are no detections."""
-    return sum(
-        int((one.prediction.scores >= min_score).sum()) for one in predictions if isinstance(one.prediction, Detections)
-    )

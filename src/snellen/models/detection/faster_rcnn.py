@@ -30,8 +30,7 @@ __all__ = [
     "faster_rcnn_r50_fpn",
 ]
 
-# Regions per image in the loss of the small variants: Fast R-CNN took 64, Faster R-CNN 128 to 256, FPN 512.
-# With 128 a step on a CPU takes about half the time of one with 512.
+# Regions per image in the loss of the small variants: Fast R-CNN took 64, FPN 512; fewer make a step cheaper.
 FEW_REGIONS = 128
 _FEW_PROPOSALS = ProposalSettings(before_nms_train=1000, after_nms_train=1000)
 
