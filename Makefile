@@ -20,7 +20,7 @@ help:
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -e ".[dev,video]"
+	$(BIN)/python -m pip install --quiet -e ".[dev]"
 	@touch $@
 
 demo: $(READY)

@@ -9,6 +9,7 @@ from snellen.models.backbones import (
     BACKBONES,
     Bottleneck,
     ResNet,
+    darknet_tiny_v3,
     find_backbone,
     freeze_stages,
     mobilenet_v2,
@@ -17,6 +18,7 @@ from snellen.models.backbones import (
 )
 from snellen.nn import FrozenBatchNorm
 
+PUBLISHED = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "mobilenet_v2")
 RESNET_NODES = {"c1": "relu", "c2": "layer1", "c3": "layer2", "c4": "layer3", "c5": "layer4"}
 MOBILENET_NODES = {f"c{n}": f"features.{index}" for n, index in zip(range(1, 6), (1, 3, 6, 13, 18), strict=True)}
 
@@ -26,6 +28,23 @@ def without_head(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("name", BACKBONES)
+def test_maps_are_as_large_as_their_features_say(name):
+    """A map has ``ceil(size / stride)`` cells, whatever the size (SYS-068 to SYS-070, SYS-088)."""
+    torch.manual_seed(0)
+    backbone = find_backbone(name)().eval()
+    names = [spec.name for spec in backbone.features]
+    assert names == sorted(names)
+    with torch.no_grad():
+        for height, width in ((64, 71), (37, 98)):
+            maps = backbone(torch.randn(1, 3, height, width))
+            assert list(maps) == names
+            for spec in backbone.features:
+                wanted = (1, spec.channels, -(-height // spec.stride), -(-width // spec.stride))
+                assert maps[spec.name].shape == wanted, spec.name
+                assert spec.stride == 2 ** int(spec.name[1:])
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_equals_torchvision_feature_by_feature(name):
     torch.manual_seed(0)
     theirs = getattr(torchvision.models, name)(weights=None)
@@ -58,7 +77,7 @@ def test_keys_and_spread_of_initial_weights_equal_torchvision(name):
             assert ours[key].std().item() == pytest.approx(value.std().item(), rel=0.1), key
 
 
-@pytest.mark.parametrize("build", [resnet18, mobilenet_v2])
+@pytest.mark.parametrize("build", [resnet18, mobilenet_v2, darknet_tiny_v3])
 def test_frozen_norm(build):
     torch.manual_seed(0)
     free, frozen = build().eval(), build(norm=FrozenBatchNorm)
@@ -69,7 +88,15 @@ def test_frozen_norm(build):
     assert all(p.dim() == 4 for p in frozen.parameters())
 
 
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2"])
+@pytest.mark.parametrize("name", [name for name in BACKBONES if name not in PUBLISHED[1:5]])
+@torch.no_grad()
+def test_signals_neither_vanish_nor_explode_in_random_networks(name):
+    torch.manual_seed(0)
+    last = find_backbone(name)().train()(torch.randn(2, 3, 64, 64))
+    assert 1e-3 < list(last.values())[-1].std() < 1e3
+
+
+@pytest.mark.parametrize("name", [name for name in BACKBONES if name not in PUBLISHED[1:5]])
 def test_stage_modules_hold_every_parameter_once(name):
     backbone = find_backbone(name)()
     stages = backbone.stage_modules()

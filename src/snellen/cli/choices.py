@@ -1,10 +1,13 @@
 """Closed sets of words that options take."""
 
+import json
+from collections.abc import Sequence
 from enum import StrEnum
+from typing import Any
 
 from snellen.errors import ConfigError
 
-__all__ = ["Optimizer", "Padding", "Precision", "Schedule", "Which", "colour", "comma_list"]
+__all__ = ["Optimizer", "Padding", "Precision", "Schedule", "Which", "assignments", "colour", "comma_list"]
 
 
 class Optimizer(StrEnum):
@@ -67,3 +70,21 @@ def colour(text: str | None, option: str) -> tuple[float, float, float] | None:
             f"{option} must be one number or three with commas between, such as 0.5,0.5,0.5; got {text!r}."
         )
     return values[0], values[1], values[2]
+
+
+def assignments(texts: Sequence[str] | None) -> dict[str, Any]:
+    """Return names and values from ``NAME=VALUE``; values are read as JSON, and as text where they are none.
+
+    Raises:
+        ConfigError: If there is no name or no equals sign.
+    """
+    found: dict[str, Any] = {}
+    for text in texts or ():
+        name, sign, value = text.partition("=")
+        if not sign or not name.strip():
+            raise ConfigError(f"--set must be NAME=VALUE, such as gamma=1.5; got {text!r}.")
+        try:
+            found[name.strip()] = json.loads(value)
+        except json.JSONDecodeError:
+            found[name.strip()] = value.strip()
+    return found

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from snellen.cli.choices import Optimizer, Padding, Precision, Schedule, colour, comma_list
+from snellen.cli.choices import Optimizer, Padding, Precision, Schedule, assignments, colour, comma_list
 
 __all__ = ["train"]
 
@@ -41,6 +41,16 @@ def train(
     mosaic: Annotated[float, typer.Option(help="Share of images made a mosaic of four.", min=0, max=1)] = 0.0,
     mixup: Annotated[float, typer.Option(help="Share of images blended with another.", min=0, max=1)] = 0.0,
     copy_paste: Annotated[float, typer.Option(help="Share of images that get objects of another.", min=0, max=1)] = 0.0,
+    multi_scale: Annotated[
+        bool | None, typer.Option("--multi-scale/--no-multi-scale", help="Another image size every ten batches.")
+    ] = None,
+    proposals: Annotated[
+        str | None, typer.Option(help="single, fast, quality (selective search) or a file; R-CNN, SPPNet, Fast R-CNN.")
+    ] = None,
+    set_option: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="NAME=VALUE for the model, as in `snellen models NAME`; may be repeated."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 …")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that read images.")] = None,
@@ -65,6 +75,8 @@ def train(
     snellen train photos/                              a folder for each class
 
     snellen train coco/ --model faster_rcnn_r50_fpn --weights fasterrcnn.pth --epochs 12
+
+    snellen train photos/ --model retinanet_r18_fpn --set gamma=1.5
 
     snellen train --resume runs/faster_rcnn_r18_fpn
     """
@@ -103,6 +115,9 @@ def train(
             mosaic=mosaic,
             mixup=mixup,
             copy_paste=copy_paste,
+            multi_scale=multi_scale,
+            proposals=proposals,
+            model_options=assignments(set_option),
             seed=seed,
             device=device,
             workers=workers,

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from snellen.data.charts import ChartFaults, ChartSpec, default_chart_spec, draw_chart, write_charts
 from snellen.data.checking import verify
-from snellen.data.dataset import ImageDataset, draw_generator
+from snellen.data.dataset import ImageDataset, RegionSource, draw_generator
 from snellen.data.formats import FORMATS, Format, ReadOptions, load, recognised, write
 from snellen.data.images import decoded_image, image_size, is_image_name, read_image, read_mask
 from snellen.data.index import DataDescription, DatasetIndex
 from snellen.data.loading import BatchLoader
 from snellen.data.problems import Problem, ProblemLog
+from snellen.data.proposal_files import FileProposals, read_proposals
+from snellen.data.proposals import ProposalStore
+from snellen.data.rescaling import MultiScale
 from snellen.data.samplers import (
     RepeatFactorSampler,
     Sampler,
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
         Mosaic,
         Transform,
         evaluation_transform,
+        ssd_transform,
         training_transform,
     )
 
@@ -59,6 +63,7 @@ _TRANSFORMS = frozenset(
         "Mosaic",
         "Transform",
         "evaluation_transform",
+        "ssd_transform",
         "training_transform",
     )
 )
@@ -75,6 +80,7 @@ __all__ = [
     "CopyPaste",
     "DataDescription",
     "DatasetIndex",
+    "FileProposals",
     "Format",
     "ImageDataset",
     "MaskTable",
@@ -82,9 +88,12 @@ __all__ = [
     "MixUp",
     "Mixing",
     "Mosaic",
+    "MultiScale",
     "Problem",
     "ProblemLog",
+    "ProposalStore",
     "ReadOptions",
+    "RegionSource",
     "RepeatFactorSampler",
     "Sampler",
     "SequentialSampler",
@@ -107,8 +116,10 @@ __all__ = [
     "load",
     "read_image",
     "read_mask",
+    "read_proposals",
     "recognised",
     "repeat_factors",
+    "ssd_transform",
     "stratified",
     "train_dev_splits",
     "training_transform",

@@ -1,10 +1,13 @@
 """Samples from an index: the file decoded, its target, and the transform of this draw."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from snellen.data.images import image_size, read_image
 from snellen.data.index import DatasetIndex
@@ -14,7 +17,9 @@ from snellen.structures import Sample, Target
 if TYPE_CHECKING:  # torchvision takes seconds and 150 MB to import
     from snellen.data.transforms.transform import Transform
 
-__all__ = ["ImageDataset", "draw_generator"]
+__all__ = ["ImageDataset", "RegionSource", "draw_generator"]
+
+RegionSource = Callable[[Path, Tensor], Tensor]  # file and image [3, height, width] -> boxes in its pixels [n, 4]
 
 
 def draw_generator(seed: int, epoch: int, index: int) -> torch.Generator:
@@ -31,12 +36,21 @@ class ImageDataset:
         transform: Applied to every sample that is drawn; None leaves samples as they are in the files.
         masks: Whether outlines of objects become masks. Drawing and moving them costs more than reading the
             image, and a detector of boxes has no use for them.
+        regions: Where proposals from outside come from, for models that want them.
     """
 
-    def __init__(self, index: DatasetIndex, transform: "Transform | None" = None, *, masks: bool = False) -> None:
+    def __init__(
+        self,
+        index: DatasetIndex,
+        transform: "Transform | None" = None,
+        *,
+        masks: bool = False,
+        regions: RegionSource | None = None,
+    ) -> None:
         self.index = index if masks else _without_outlines(index)
         self.transform = transform
         self.masks = masks
+        self.regions = regions
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -77,6 +91,7 @@ class ImageDataset:
             index=index,
             source=str(path),
             original_size=size,
+            regions=None if self.regions is None else self.regions(path, image),
         )
 
     def truth(self, index: int) -> Target:

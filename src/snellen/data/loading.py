@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch.utils.data import DataLoader
 
+from snellen.data.rescaling import MultiScale, rescaled
 from snellen.data.samplers import Sampler, SequentialSampler, ShuffledSampler
 from snellen.errors import DatasetError, InputError
 from snellen.structures import Batch, Sample
@@ -103,6 +104,7 @@ class BatchLoader:
             which saves padding.
         drop_last: Whether to leave out a last batch that is not full (for batch norm, which cannot learn from
             one image).
+        multi_scale: Sizes to draw from, a new one every ten batches.
 
     Raises:
         InputError: If a number is out of range, or there is no row.
@@ -117,6 +119,7 @@ class BatchLoader:
     sampler: Sampler | None = None
     aspect_ratios: Float[np.ndarray, " rows"] | None = None
     drop_last: bool = False
+    multi_scale: MultiScale | None = None
     _skipped: dict[str, str] = field(default_factory=dict, init=False, repr=False)
     _num_seen: int = field(default=0, init=False, repr=False)
     _num_failed: int = field(default=0, init=False, repr=False)
@@ -172,9 +175,9 @@ class BatchLoader:
         rows = self._order.rows(epoch, self.seed)
         batches = batches_of(rows, self.batch_size, self.aspect_ratios)[first_batch : len(self)]
         plan = [[(epoch, int(row)) for row in batch] for batch in batches]
-        return self._batches(plan, first_batch)
+        return self._batches(plan, epoch, first_batch)
 
-    def _batches(self, plan: list[list[tuple[int, int]]], first_batch: int) -> Iterator[Batch]:
+    def _batches(self, plan: list[list[tuple[int, int]]], epoch: int, first_batch: int) -> Iterator[Batch]:
         self._plan.batches = plan
         self._next_batch = first_batch
         self._num_seen = self._num_failed = 0
@@ -186,9 +189,17 @@ class BatchLoader:
             self._next_batch += 1
             self._record(loaded)
             if loaded.batch is not None:
-                yield loaded.batch
+                yield self._at_drawn_size(loaded.batch, epoch)
         if first_batch == 0:
             self._judge(at_least=1)
+
+    def _at_drawn_size(self, batch: Batch, epoch: int) -> Batch:
+        if self.multi_scale is None:
+            return batch
+        usual = max(batch.images.pixels.shape[-2:])
+        number = self._next_batch - 1
+        side = self.multi_scale.size(usual, self.stride, seed=self.seed, epoch=epoch, batch=number)
+        return rescaled(batch, side, self.stride)
 
     def _record(self, loaded: _Loaded) -> None:
         self._num_seen += loaded.num_images

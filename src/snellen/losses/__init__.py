@@ -1,7 +1,28 @@
 """What is minimised: pure functions, unreduced where the normaliser is a choice."""
 
+from snellen.losses.balanced import class_balanced_weights
+from snellen.losses.box_overlap import ciou_loss, diou_loss, giou_loss, iou_loss
 from snellen.losses.cross_entropy import binary_cross_entropy, pixel_cross_entropy, soft_cross_entropy
 from snellen.losses.dice import dice_loss
-from snellen.losses.regression import smooth_l1
+from snellen.losses.focal import alpha_balanced_cross_entropy, focal_loss, softmax_focal_loss
+from snellen.losses.hard_examples import hard_negatives, hardest
+from snellen.losses.regression import balanced_l1, smooth_l1
 
-__all__ = ["binary_cross_entropy", "dice_loss", "pixel_cross_entropy", "smooth_l1", "soft_cross_entropy"]
+__all__ = [
+    "alpha_balanced_cross_entropy",
+    "balanced_l1",
+    "binary_cross_entropy",
+    "ciou_loss",
+    "class_balanced_weights",
+    "dice_loss",
+    "diou_loss",
+    "focal_loss",
+    "giou_loss",
+    "hard_negatives",
+    "hardest",
+    "iou_loss",
+    "pixel_cross_entropy",
+    "smooth_l1",
+    "soft_cross_entropy",
+    "softmax_focal_loss",
+]

@@ -1,7 +1,10 @@
 """Networks: backbones, and what stands on them for each task."""
 
-from snellen.models.catalog import MODELS, ModelEntry, find_model
+from snellen.models.catalog import MODELS, find_model
 from snellen.models.description import ModelDescription, count_parameters, describe_model
+from snellen.models.entry import ModelEntry, builder_options
+from snellen.models.pages import page, page_names
+from snellen.models.settings import change_settings, settings_of
 from snellen.models.weights import WeightsReport, load_weights, weights_settings
 
 __all__ = [
@@ -9,9 +12,14 @@ __all__ = [
     "ModelDescription",
     "ModelEntry",
     "WeightsReport",
+    "builder_options",
+    "change_settings",
     "count_parameters",
     "describe_model",
     "find_model",
     "load_weights",
+    "page",
+    "page_names",
+    "settings_of",
     "weights_settings",
 ]

@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from torch import nn
@@ -18,41 +17,13 @@ from snellen.models.backbones import (
     resnet152,
 )
 from snellen.models.classification import ImageClassifier
-from snellen.models.detection import (
-    faster_rcnn_mobilenet_v2_fpn,
-    faster_rcnn_r18_fpn,
-    faster_rcnn_r50_c4,
-    faster_rcnn_r50_fpn,
-)
+from snellen.models.detection.catalog import DETECTORS
+from snellen.models.entry import ModelEntry
 from snellen.models.segmentation import UNet
 from snellen.nn import IMAGENET_MEAN, IMAGENET_STD, Norm, Padding
-from snellen.structures import BoxTarget, ClassTarget, MaskTarget, Model, Target
+from snellen.structures import ClassTarget, MaskTarget
 
-__all__ = ["MODELS", "ModelEntry", "find_model"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelEntry:
-    """A model that can be built by name.
-
-    Attributes:
-        name: What the user types.
-        build: ``build(num_classes, **options) -> Model``, with random weights. Every builder takes ``norm``,
-            ``mean`` and ``std``.
-        target_type: What it learns from.
-        summary: One line.
-        paper: Address.
-        licence: SPDX identifier of the code here.
-        default_size: Height and width of the input at which the paper, or usual practice, runs it.
-    """
-
-    name: str
-    build: Callable[..., Model]
-    target_type: type[Target]
-    summary: str
-    paper: str
-    licence: str
-    default_size: tuple[int, int]
+__all__ = ["MODELS", "find_model"]
 
 
 def _backbone(build: Callable[..., Backbone], norm: Norm, padding: Padding) -> Backbone:
@@ -103,15 +74,11 @@ def _unet(
 _RESNET_PAPER = "https://arxiv.org/abs/1512.03385"
 _MOBILENET_V2_PAPER = "https://arxiv.org/abs/1801.04381"
 _UNET_PAPER = "https://arxiv.org/abs/1505.04597"
-_FASTER_RCNN_PAPER = "https://arxiv.org/abs/1506.01497"
-_FPN_PAPER = "https://arxiv.org/abs/1612.03144"
 _IMAGENET_SIZE = (224, 224)
 _CLASSIFIER = partial(ModelEntry, target_type=ClassTarget, licence="Apache-2.0", default_size=_IMAGENET_SIZE)
 _SEGMENTER = partial(
     ModelEntry, target_type=MaskTarget, licence="Apache-2.0", paper=_UNET_PAPER, default_size=(256, 256)
 )
-_DETECTOR = partial(ModelEntry, target_type=BoxTarget, licence="Apache-2.0")
-_COCO_SIZE = (800, 1344)  # shorter side 800, longer at most 1333, as in the papers; in multiples of 32
 
 MODELS: tuple[ModelEntry, ...] = (
     _CLASSIFIER(
@@ -170,34 +137,7 @@ MODELS: tuple[ModelEntry, ...] = (
         build=partial(_unet, mobilenet_v2),
         summary="U-Net with a MobileNetV2 encoder: small and quick on a CPU",
     ),
-    _DETECTOR(
-        name="faster_rcnn_r18_fpn",
-        build=faster_rcnn_r18_fpn,
-        summary="Faster R-CNN with ResNet-18 and a feature pyramid",
-        paper=_FPN_PAPER,
-        default_size=_COCO_SIZE,
-    ),
-    _DETECTOR(
-        name="faster_rcnn_r50_fpn",
-        build=faster_rcnn_r50_fpn,
-        summary="Faster R-CNN with ResNet-50 and a feature pyramid: the usual yardstick",
-        paper=_FPN_PAPER,
-        default_size=_COCO_SIZE,
-    ),
-    _DETECTOR(
-        name="faster_rcnn_r50_c4",
-        build=faster_rcnn_r50_c4,
-        summary="Faster R-CNN on one map of ResNet-50, with RoIPool: as in the first paper",
-        paper=_FASTER_RCNN_PAPER,
-        default_size=_COCO_SIZE,
-    ),
-    _DETECTOR(
-        name="faster_rcnn_mobilenet_v2_fpn",
-        build=faster_rcnn_mobilenet_v2_fpn,
-        summary="Faster R-CNN with MobileNetV2 and a feature pyramid: small and quick on a CPU",
-        paper=_FPN_PAPER,
-        default_size=(320, 320),  # of torchvision's mobile detectors
-    ),
+    *DETECTORS,
 )
 
 

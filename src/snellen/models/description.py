@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from snellen.models.backbones import Backbone
-from snellen.models.catalog import ModelEntry
+from snellen.models.entry import ModelEntry
 from snellen.structures import ImageBatch
 
 __all__ = ["FeatureDescription", "ModelDescription", "count_parameters", "describe_model", "receptive_fields"]

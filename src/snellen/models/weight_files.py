@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from snellen.errors import CheckpointError
+from snellen.models.darknet_files import is_darknet_file
 
 __all__ = ["WeightsFile", "read_weights", "weights_settings"]
 
@@ -71,8 +72,8 @@ def read_weights(file: Path | str) -> WeightsFile:
         found = _unwrapped(_read_torch(path))
     else:
         raise CheckpointError(
-            f"{path}: expected {' '.join((_SAFE_SUFFIX, *_TORCH_SUFFIXES))}; got {path.suffix!r}. "
-            "Save the state dict of the model with torch.save or safetensors."
+            f"{path}: expected {' '.join((_SAFE_SUFFIX, *_TORCH_SUFFIXES))} or darknet's .weights; "
+            f"got {path.suffix!r}. Save the state dict of the model with torch.save or safetensors."
         )
     if not found.tensors:
         raise CheckpointError(
@@ -83,17 +84,19 @@ def read_weights(file: Path | str) -> WeightsFile:
 
 
 def weights_settings(file: Path | str) -> dict[str, Any]:
-    """Return what a safetensors file says in its metadata about the input its weights were trained on.
+    """Return what a file says about the input its weights were trained on, a safetensors file in its metadata.
 
     Returns:
         Some of ``mean``, ``std`` (three numbers each where 1 is full scale) and ``padding`` (``"torch"`` or
         ``"same"``): options for the builder of a model. Empty for files that say nothing or are of another
-        kind.
+        kind. Darknet's networks read values of 0..1, so its files say a mean of 0 and a spread of 1.
 
     Raises:
         CheckpointError: If the file cannot be read or one of the entries cannot be understood.
     """
     path = Path(file)
+    if is_darknet_file(path):
+        return {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
     if path.suffix != _SAFE_SUFFIX:
         return {}
     metadata = _safe_metadata(path)

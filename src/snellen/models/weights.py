@@ -2,14 +2,16 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from snellen.errors import CheckpointError
-from snellen.models.weight_files import read_weights, weights_settings
+from snellen.models.backbones import Backbone
+from snellen.models.darknet_files import DarknetModel, is_darknet_file, read_darknet_weights
+from snellen.models.weight_files import WeightsFile, read_weights, weights_settings
 
 __all__ = ["Mismatch", "WeightsReport", "load_weights", "weights_settings"]
 
@@ -17,6 +19,7 @@ _WRAPPERS = re.compile(r"^(?:module\.|_orig_mod\.)+")  # DistributedDataParallel
 _ATTRIBUTE = re.compile(r"^(?:model|net|network)\.")  # of a trainer that holds the model, as Lightning's do
 _BATCH_COUNT = "num_batches_tracked"  # a counter of batch norm that no result depends on
 _BACKBONE = "backbone."
+_DARKNET_PARTS = ("backbone", "neck", "head")  # of a detector, in the order of darknet's files
 
 _MOST_NAMES = 5  # names to list of each kind in a summary
 _SMALL_SHARE = 0.5  # of a file's numbers; below it the file is more likely of another network than of this one
@@ -84,11 +87,13 @@ def load_weights(model: nn.Module, file: Path | str, *, skip: Sequence[str] = ()
 
     Understands our own state dicts, those of torchvision's classifiers and detectors, bare backbones, and
     whatever a model lists in ``foreign_names`` (pairs of a regular expression and its replacement; the first
-    that matches is used). Values are converted to the dtype and device of the model.
+    that matches is used). A model or backbone may change the tensors of a file before they are named, by a method
+    ``adapted_weights(tensors) -> tensors``. A ``DarknetModel``, or a model whose backbone, neck or head is one,
+    also reads darknet's ``.weights``. Values are converted to the dtype and device of the model.
 
     Args:
         model: Changed in place, and only if nothing is raised.
-        file: ``.safetensors``, or a state dict or checkpoint of torch.
+        file: ``.safetensors``, a state dict or checkpoint of torch, or darknet's ``.weights`` or ``.conv.74``.
         skip: Beginnings of keys of the model that shall keep their values.
 
     Raises:
@@ -96,7 +101,7 @@ def load_weights(model: nn.Module, file: Path | str, *, skip: Sequence[str] = ()
             that are not finite.
     """
     path = Path(file)
-    content = read_weights(path)
+    content = _darknet_content(model, path) if is_darknet_file(path) else _adapted(model, read_weights(path))
     slots = model.state_dict()
     matched, unexpected = _matched(model, slots, content.tensors)
     if not matched:
@@ -123,6 +128,33 @@ def load_weights(model: nn.Module, file: Path | str, *, skip: Sequence[str] = ()
         model_share=_num_values(fitting) / max(1, _num_values(slots)),
         file_share=_num_values(fitting) / max(1, _num_values(content.tensors)),
     )
+
+
+def _adapted(model: nn.Module, content: WeightsFile) -> WeightsFile:
+    for owner in (model, getattr(model, "backbone", None)):
+        adapt = getattr(owner, "adapted_weights", None)
+        if adapt is not None:
+            content = replace(content, tensors=adapt(content.tensors))
+    return content
+
+
+def _darknet_content(model: nn.Module, path: Path) -> WeightsFile:
+    if isinstance(model, DarknetModel):
+        layers, body = list(model.darknet_layers()), isinstance(model, Backbone)
+    else:
+        found_parts = [(name, getattr(model, name, None)) for name in _DARKNET_PARTS]
+        parts = {name: part for name, part in found_parts if isinstance(part, DarknetModel)}
+        layers = [layer.moved(f"{name}.") for name, part in parts.items() for layer in part.darknet_layers()]
+        layers = layers if _DARKNET_PARTS[0] in parts else []  # a file begins with the backbone
+        body = "head" not in parts
+    if not layers:
+        raise CheckpointError(
+            f"{path}: expected a model of darknet's layers for darknet's weights; {type(model).__name__} has none. "
+            "Choose yolo_v1, yolo_v2, yolo_v3 or a model on a darknet backbone."
+        )
+    found = read_darknet_weights(path, layers, body=body)
+    left = (f"{found.num_left} numbers behind the backbone's last layer",) if found.num_left else ()
+    return WeightsFile(tensors=found.tensors, others=left)
 
 
 def _reshaped(tensors: Mapping[str, Tensor], slots: Mapping[str, Tensor]) -> tuple[Mismatch, ...]:
@@ -158,6 +190,7 @@ def _candidates(key: str, model_rules: Rules, backbone_rules: Rules) -> Iterator
             yield name
             inner = name.removeprefix(_BACKBONE)
             yield inner  # the model is itself a backbone
+            yield _renamed(inner, model_rules)
             yield _BACKBONE + _renamed(inner, backbone_rules)
 
 

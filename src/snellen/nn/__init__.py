@@ -2,6 +2,7 @@
 
 from snellen.nn.blocks import ConvNormAct, Padding, SameConv2d
 from snellen.nn.fpn import FeaturePyramid
+from snellen.nn.l2norm import L2Norm
 from snellen.nn.norm import FrozenBatchNorm, Norm
 from snellen.nn.normalize import IMAGENET_MEAN, IMAGENET_STD, Normalize
 
@@ -11,6 +12,7 @@ __all__ = [
     "ConvNormAct",
     "FeaturePyramid",
     "FrozenBatchNorm",
+    "L2Norm",
     "Norm",
     "Normalize",
     "Padding",

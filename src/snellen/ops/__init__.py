@@ -12,31 +12,53 @@ from snellen.ops.boxes import (
     scale_boxes,
 )
 from snellen.ops.coding import decode_boxes, encode_boxes
+from snellen.ops.crops import warp_crops
 from snellen.ops.matching import Matches, match_by_iou
 from snellen.ops.nms import kept_by_nms
+from snellen.ops.overlap import ciou, diou, giou, paired_iou
+from snellen.ops.precise_pooling import prroi_pool, pyramid_prroi_pool
+from snellen.ops.priors import best_possible_recall, default_boxes, kmeans_anchors, mean_best_iou, sides_iou
 from snellen.ops.region_pooling import pyramid_level, pyramid_roi_align, roi_align, roi_pool
 from snellen.ops.sampling import Drawn, draw_balanced
+from snellen.ops.soft_nms import soft_nms
+from snellen.ops.spatial_pyramid import spatial_pyramid_pool
+from snellen.ops.voting import vote_boxes
 
 __all__ = [
     "Drawn",
     "Matches",
     "base_anchors",
+    "best_possible_recall",
     "box_area",
     "box_centers_sizes",
     "box_iou",
     "boxes_from_centers_sizes",
+    "ciou",
     "clip_boxes",
     "covered_share",
     "decode_boxes",
+    "default_boxes",
+    "diou",
     "draw_balanced",
     "encode_boxes",
+    "giou",
     "grid_anchors",
     "is_larger_than",
     "kept_by_nms",
+    "kmeans_anchors",
     "match_by_iou",
+    "mean_best_iou",
+    "paired_iou",
+    "prroi_pool",
     "pyramid_level",
+    "pyramid_prroi_pool",
     "pyramid_roi_align",
     "roi_align",
     "roi_pool",
     "scale_boxes",
+    "sides_iou",
+    "soft_nms",
+    "spatial_pyramid_pool",
+    "vote_boxes",
+    "warp_crops",
 ]

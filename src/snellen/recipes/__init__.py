@@ -11,7 +11,7 @@ from snellen.recipes.progress import say
 from snellen.recipes.reporting import write_run_report
 from snellen.recipes.runs import Run
 from snellen.recipes.training import resume, train
-from snellen.recipes.zoo import describe, description_lines, models
+from snellen.recipes.zoo import describe, description_lines, models, option_lines, system_page
 
 __all__ = [
     "CHARTS",
@@ -31,11 +31,13 @@ __all__ = [
     "load",
     "make_plan",
     "models",
+    "option_lines",
     "predict",
     "prepared",
     "resume",
     "sample_sheet",
     "say",
+    "system_page",
     "train",
     "write_run_report",
 ]

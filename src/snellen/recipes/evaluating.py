@@ -14,6 +14,7 @@ from snellen.evaluation import evaluate as measured
 from snellen.recipes.datasets import load, prepared
 from snellen.recipes.planning import chosen_device
 from snellen.recipes.progress import counted, say
+from snellen.recipes.proposing import region_source
 from snellen.recipes.runs import Run, add_skipped
 from snellen.report import results_text
 from snellen.structures import (
@@ -41,7 +42,8 @@ PREDICTION_OF: Mapping[type[Target], type[Prediction]] = {
 
 def evaluation_loader(index: DatasetIndex, record: Mapping[str, Any], stride: int) -> BatchLoader:
     """Return batches of an index as they are measured: resized, nothing random."""
-    dataset = ImageDataset(index, evaluation_transform(index.target_type, record["image_size"]))
+    change = evaluation_transform(index.target_type, record["image_size"], resize=record["resize"])
+    dataset = ImageDataset(index, change, masks=record["masks"], regions=region_source(record))
     return BatchLoader(
         dataset=dataset, batch_size=record["batch_size"], stride=stride, seed=0, workers=record["workers"]
     )
@@ -79,7 +81,7 @@ def evaluate_run(
     module: torch.nn.Module = model  # type: ignore[assignment]  # every model is a module
     module.to(memory_format=torch.channels_last)
     loader = evaluation_loader(part, run.record, model.stride)
-    dataset = ImageDataset(part)
+    dataset = ImageDataset(part, masks=run.record["masks"])
     folder = run.folder / "evaluation" / (name or split or "all")
     naming = Naming(classes=run.classes)
     with PredictionWriter(folder, PREDICTION_OF[part.target_type], naming) as writer:

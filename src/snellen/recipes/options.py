@@ -44,6 +44,11 @@ class TrainOptions:
         mosaic: Share of the training images that become a mosaic of four.
         mixup: Share of the training images that are blended with another.
         copy_paste: Share of the training images that get objects of another.
+        multi_scale: Whether the size of the images changes every ten batches.
+        proposals: For models that judge proposals from outside: ``single``, ``fast`` or ``quality`` (selective search),
+            or a file of proposals.
+        model_options: Further keywords of the model's builder, or settings inside the model by dotted path; see
+            ``snellen models NAME``.
         seed: Of everything random.
         device: ``cpu``, ``cuda`` or ``cuda:1``.
         workers: Processes that read images; 0 reads in the main process.
@@ -78,6 +83,9 @@ class TrainOptions:
     mosaic: float = 0.0
     mixup: float = 0.0
     copy_paste: float = 0.0
+    multi_scale: bool | None = None
+    proposals: str | None = None
+    model_options: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     device: str | None = None
     workers: int | None = None

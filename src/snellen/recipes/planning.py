@@ -12,6 +12,7 @@ from snellen.data import DataDescription
 from snellen.errors import ConfigError
 from snellen.models import ModelEntry, find_model
 from snellen.recipes.options import TrainOptions
+from snellen.recipes.proposing import check_proposals
 from snellen.structures import BoxTarget, ClassTarget, MaskTarget, Target
 from snellen.training import TrainSettings, best_precision
 
@@ -31,6 +32,8 @@ class Plan:
         workers: Processes that read images.
         device: Where to compute.
         frozen_norm: Whether batch norms keep the statistics of the weights.
+        multi_scale: Whether the size of the images changes every ten batches.
+        proposals: Where proposals come from; None for models that make their own.
         settings: Of the training loop.
         reasons: Why each setting has its value, by name.
     """
@@ -43,6 +46,8 @@ class Plan:
     workers: int
     device: str
     frozen_norm: bool
+    multi_scale: bool
+    proposals: str | None
     settings: TrainSettings
     reasons: Mapping[str, str]
 
@@ -129,6 +134,7 @@ _WARMUP_SHARE = 0.05  # of all steps, at most _MAX_WARMUP
 _MAX_WARMUP = 500
 _SMALL_OBJECT_PX = 16.0  # an object smaller than two cells of stride 8 leaves little to see
 _LEAST_BATCHES = 8  # per epoch; fewer give an epoch too few steps to mean anything
+_MULTI_SCALE_EPOCHS = 30  # about; with fewer a network meets each size too seldom
 _EMA_DECAY = 0.99  # about the last hundred steps
 _EMA_LEAST_STEPS = 200
 
@@ -186,7 +192,7 @@ def make_plan(description: DataDescription, target_type: type[Target], num_train
     on_cpu = torch.device(device).type == "cpu"
     tuned = options.weights is not None
     entry = _model(choices, usual, target_type, tuned=tuned)
-    size = choices.pick("image_size", lambda: _image_size(description, usual, target_type, on_cpu=on_cpu))
+    size = choices.pick("image_size", lambda: _image_size(description, usual, entry, on_cpu=on_cpu))
     batch_size = choices.pick("batch_size", lambda: _batch_size(usual, num_train, on_cpu=on_cpu))
     _at_least_one(image_size=size, batch_size=batch_size)
     batches = ceil(num_train / batch_size)
@@ -194,8 +200,9 @@ def make_plan(description: DataDescription, target_type: type[Target], num_train
     frozen_norm = tuned and usual.frozen_norm
     if frozen_norm:
         choices.reasons["frozen_norm"] = "batches are too small to estimate statistics better than those of the weights"
-    settings = _settings(choices, usual, batch_size, batches, num_train, device, tuned=tuned)
+    settings = _settings(choices, usual, entry, batch_size, batches, num_train, device, tuned=tuned)
     augment = choices.pick("augment", lambda: _augment(usual, settings.epochs))
+    _check_mixes(options, entry)
     return Plan(
         model=entry,
         image_size=size,
@@ -205,6 +212,9 @@ def make_plan(description: DataDescription, target_type: type[Target], num_train
         workers=choices.pick("workers", lambda: _workers(on_cpu=on_cpu)),
         device=device,
         frozen_norm=frozen_norm,
+        multi_scale=entry.multi_scale is not None
+        and choices.pick("multi_scale", lambda: _multi_scale(settings.epochs)),
+        proposals=_proposals(choices, entry),
         settings=settings,
         reasons=choices.reasons,
     )
@@ -228,9 +238,10 @@ def _model(choices: _Choices, usual: _Usual, target_type: type[Target], *, tuned
     return entry
 
 
-def _image_size(
-    description: DataDescription, usual: _Usual, target_type: type[Target], *, on_cpu: bool
-) -> tuple[int, str]:
+def _image_size(description: DataDescription, usual: _Usual, entry: ModelEntry, *, on_cpu: bool) -> tuple[int, str]:
+    target_type = entry.target_type
+    if entry.resize == "square":
+        return entry.default_size[0], "the size that the network is made for"
     size = usual.size_cpu if on_cpu else usual.size_gpu
     reason = f"usual on a {'CPU' if on_cpu else 'GPU'}"
     if not description.image_heights:
@@ -254,6 +265,31 @@ def _batch_size(usual: _Usual, num_train: int, *, on_cpu: bool) -> tuple[int, st
             1, min(size, num_train // _LEAST_BATCHES)
         ), f"few images ({num_train}): at least {_LEAST_BATCHES} steps an epoch"
     return size, f"usual on a {'CPU' if on_cpu else 'GPU'}"
+
+
+def _multi_scale(epochs: int) -> tuple[bool, str]:
+    if epochs < _MULTI_SCALE_EPOCHS:
+        return False, f"few epochs ({epochs}) to see every size in"
+    return True, "the paper's own"
+
+
+def _proposals(choices: _Choices, entry: ModelEntry) -> str | None:
+    if not entry.regions:
+        return None
+    return check_proposals(choices.pick("proposals", lambda: ("fast", "selective search, its fast strategy")))
+
+
+def _check_mixes(options: TrainOptions, entry: ModelEntry) -> None:
+    mixed = [name for name in ("mosaic", "mixup", "copy_paste") if getattr(options, name)]
+    if mixed and entry.regions:
+        raise ConfigError(
+            f"{mixed[0]} needs a model that makes its own proposals, for those from outside are of one image; got "
+            f"{entry.name!r}. Leave {mixed[0]} out, or take a Faster R-CNN."
+        )
+    if options.proposals is not None and not entry.regions:
+        raise ConfigError(f"the model {entry.name!r} makes its own proposals; got proposals={options.proposals!r}.")
+    if options.multi_scale and entry.multi_scale is None:
+        raise ConfigError(f"the model {entry.name!r} is not made for multi-scale training. Leave multi_scale out.")
 
 
 def _flip(classes: tuple[str, ...]) -> tuple[bool, str]:
@@ -280,6 +316,7 @@ def _workers(*, on_cpu: bool) -> tuple[int, str]:
 def _settings(
     choices: _Choices,
     usual: _Usual,
+    entry: ModelEntry,
     batch_size: int,
     batches: int,
     num_train: int,
@@ -300,7 +337,7 @@ def _settings(
     return TrainSettings(
         epochs=epochs,
         optimizer=optimizer,
-        lr=choices.pick("lr", lambda: _lr(usual, batch_size * options.accumulate, optimizer, tuned=tuned)),
+        lr=choices.pick("lr", lambda: _lr(usual, entry, batch_size * options.accumulate, optimizer, tuned=tuned)),
         weight_decay=choices.pick(
             "weight_decay",
             lambda: (0.05, "usual for AdamW") if optimizer == "adamw" else (1e-4, "usual for SGD"),
@@ -331,12 +368,12 @@ def _epochs(usual: _Usual, num_train: int, *, on_cpu: bool) -> tuple[int, str]:
     return epochs, f"shows about {epochs * num_train:,} images, as suits a {'CPU' if on_cpu else 'GPU'}"
 
 
-def _lr(usual: _Usual, batch: int, optimizer: str, *, tuned: bool) -> tuple[float, str]:
+def _lr(usual: _Usual, entry: ModelEntry, batch: int, optimizer: str, *, tuned: bool) -> tuple[float, str]:
     ratio = batch / usual.batch_size_cpu
     if optimizer == "sgd":
-        base = usual.lr_tuned
+        base = usual.lr_tuned * entry.lr_share
         return base * ratio, f"{base:g} for {usual.batch_size_cpu} images, in proportion to the batch"
-    base = usual.lr_scratch * (0.2 if tuned else 1.0)
+    base = usual.lr_scratch * entry.lr_share * (0.2 if tuned else 1.0)
     return base * ratio**0.5, f"{base:g} for {usual.batch_size_cpu} images, with the square root of the batch"
 
 

@@ -14,13 +14,14 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms import v2
 
-from snellen.data import evaluation_transform, is_image_name, read_image
+from snellen.data import RegionSource, evaluation_transform, is_image_name, read_image
 from snellen.errors import ConfigError, DatasetError, InputError, MissingExtraError
 from snellen.evaluation import ImagePrediction, Naming, PredictionWriter, predict_tiled, predicted_batches
 from snellen.ops import scale_boxes
 from snellen.recipes.evaluating import PREDICTION_OF
 from snellen.recipes.planning import chosen_device
 from snellen.recipes.progress import counted
+from snellen.recipes.proposing import region_source
 from snellen.recipes.runs import Run
 from snellen.report import draw
 from snellen.structures import (
@@ -128,7 +129,7 @@ def predict(
     module.to(memory_format=torch.channels_last)
     if tile is not None:
         _check_tile(used, tile, model.stride)
-    judge = _Judge(run=used, model=model, device=place, tile=tile)
+    judge = _Judge(run=used, model=model, device=place, tile=tile, regions=region_source(used.record))
     out = Path(folder) if folder is not None else used.folder / "predictions"
     out.mkdir(parents=True, exist_ok=True)
     skipped: dict[str, str] = {}
@@ -165,6 +166,13 @@ def _check_tile(run: Run, tile: int, stride: int) -> None:
             f"tile is for models that say where things are; {run.record['model']} judges an image as a whole. "
             "Leave it out."
         )
+    if run.record["resize"] == "square":
+        raise ConfigError(
+            f"tile is for models that take images of any size; {run.record['model']} takes squares of "
+            f"{run.record['image_size']} px. Leave it out."
+        )
+    if run.record["proposals"] is not None:
+        raise ConfigError(f"tile is for models that make their own proposals; {run.record['model']} does not.")
     if tile < stride:
         raise ConfigError(f"tile must be at least {stride} px for this model; got {tile}. Take larger tiles.")
 
@@ -212,6 +220,7 @@ class _Judge:
     model: Model
     device: torch.device
     tile: int | None
+    regions: RegionSource | None
 
     def predict(self, image: UInt8[Tensor, "3 height width"], index: int, source: str) -> Prediction:
         """Return the prediction for one image, in its pixels."""
@@ -220,8 +229,11 @@ class _Judge:
             return self._tiled(image, precision)
         size = (image.shape[-2], image.shape[-1])
         target = _EMPTY_TARGETS[self.run.target_type](size, len(self.run.classes))
-        sample = Sample(image=image, target=target, index=index, source=source, original_size=size)
-        change = evaluation_transform(self.run.target_type, self.run.record["image_size"])
+        regions = None if self.regions is None else self.regions(Path(source), image)
+        sample = Sample(image=image, target=target, index=index, source=source, original_size=size, regions=regions)
+        change = evaluation_transform(
+            self.run.target_type, self.run.record["image_size"], resize=self.run.record["resize"]
+        )
         batch = Batch.collate([change(sample, torch.Generator())], stride=self.model.stride)
         _, predictions = next(
             predicted_batches(

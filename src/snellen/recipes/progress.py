@@ -1,12 +1,13 @@
 """What a verb says while it works: lines, and a bar over anything long."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-__all__ = ["counted", "say"]
+__all__ = ["counted", "counting", "say"]
 
 Item = TypeVar("Item")
 
@@ -22,6 +23,16 @@ def counted(items: Iterable[Item], *, total: int, what: str, console: Console | 
         for item in items:
             yield item
             bar.advance(task)
+
+
+@contextmanager
+def counting(*, total: int, what: str, console: Console | None) -> Iterator[Callable[[int, int], None]]:
+    """Give a function that is told how many are done and how many there are; a bar shows it on a terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    is_shown = console is not None and console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=not is_shown) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done, of: bar.update(task, completed=done, total=of)
 
 
 def say(console: Console | None, text: str, *, style: str = "") -> None:

@@ -11,6 +11,7 @@ from snellen.data import DataDescription, DatasetIndex, ImageDataset
 from snellen.evaluation import read_predictions
 from snellen.recipes.evaluating import PREDICTION_OF
 from snellen.recipes.runs import Run, read_skipped
+from snellen.recipes.stages import fact_text, read_stages
 from snellen.report import (
     Bars,
     DataProblem,
@@ -47,6 +48,7 @@ def write_run_report(run: Run, index: DatasetIndex) -> Path:
         summary=_summary(results, split),
         results={name: results[name] for name in sorted(results, key=lambda name: name != split)},
         history=tuple(_history(run.folder / "log.jsonl")),
+        training=_stage_tables(run),
         settings=tuple(_settings(record)),
         environment=tuple((name, str(value)) for name, value in record["environment"].items()),
         problems=tuple(DataProblem(**asdict(problem)) for problem in index.problems),
@@ -111,6 +113,24 @@ def _history(log: Path) -> list[dict[str, object]]:
                 row["val/loss"] = sum(losses.values())
             rows.append({"step": entry["step"], **row})
     return rows
+
+
+def _stage_tables(run: Run) -> tuple[Table, ...]:
+    """Return what each stage of a training of several took and gave; nothing for other trainings."""
+    stages = read_stages(run.folder)
+    if not stages:
+        return ()
+    rows = tuple(
+        (
+            stage.name,
+            stage.kind,
+            round(stage.seconds, 1),
+            stage.score,
+            ", ".join(f"{name}: {fact_text(value)}" for name, value in stage.facts.items()),
+        )
+        for stage in stages
+    )
+    return (Table(title="Stages", columns=("stage", "kind", "seconds", "validation", "what it reports"), rows=rows),)
 
 
 def _settings(record: Mapping[str, Any]) -> list[Setting]:
@@ -216,7 +236,17 @@ def _model_words(record: Mapping[str, Any]) -> list[str]:
     for name in ("mean", "std"):
         if name in options:
             words += [f"--{name}", ",".join(map(str, options[name]))]
-    return [*words, "--padding", options["padding"]] if "padding" in options else words
+    if "padding" in options:
+        words += ["--padding", options["padding"]]
+    if record["proposals"] is not None:
+        words += ["--proposals", record["proposals"]]
+    if record["multi_scale"] is not None:
+        words += ["--multi-scale"]
+    others = {**options, **options.get("settings_by_path", {})}
+    for name, value in others.items():
+        if name not in ("mean", "std", "padding", "image_size", "frozen_norm", "settings_by_path"):
+            words += ["--set", f"{name}={json.dumps(value)}"]
+    return words
 
 
 def _reading_words(read: Mapping[str, Any]) -> list[str]:

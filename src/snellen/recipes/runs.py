@@ -25,7 +25,7 @@ import torch
 
 from snellen.errors import CheckpointError, ConfigError, did_you_mean
 from snellen.evaluation import from_json
-from snellen.models import find_model
+from snellen.models import change_settings, find_model
 from snellen.nn import FrozenBatchNorm
 from snellen.structures import Model, Results, Target
 from snellen.training import CheckpointStore, read_checkpoint
@@ -35,7 +35,10 @@ __all__ = ["Run", "add_skipped", "build_model", "environment", "new_folder", "re
 RUNS_FOLDER = Path("runs")
 RECORD = "run.json"
 _VERSION = 1
-_ENTRIES = ("model", "model_options", "classes", "data", "format", "read", "fingerprint", "image_size", "settings")
+_ENTRIES = (
+    "model", "model_options", "classes", "data", "format", "read", "fingerprint", "image_size", "resize", "masks",
+    "proposals", "augmentation", "multi_scale", "settings",
+)  # fmt: skip
 _SKIPPED = "skipped.json"
 
 
@@ -66,7 +69,10 @@ def build_model(record: Mapping[str, Any]) -> Model:
     options = dict(record["model_options"])
     if options.pop("frozen_norm", False):
         options["norm"] = FrozenBatchNorm
-    return find_model(record["model"]).build(len(record["classes"]), **options)
+    settings = options.pop("settings_by_path", {})
+    model = find_model(record["model"]).build(len(record["classes"]), **options)
+    change_settings(model, settings)  # type: ignore[arg-type]  # every model is a module
+    return model
 
 
 def add_skipped(folder: Path, skipped: Mapping[str, str]) -> None:

@@ -1,55 +1,32 @@
 """The verb train: from a data set to a run with a report."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
 
-from snellen.data import (
-    BatchLoader,
-    Compose,
-    CopyPaste,
-    DatasetIndex,
-    ImageDataset,
-    Mix,
-    Mixing,
-    MixUp,
-    Mosaic,
-    training_transform,
-)
-from snellen.errors import CheckpointError, ConfigError
-from snellen.evaluation import METRICS, evaluate
-from snellen.models import WeightsReport, load_weights, weights_settings
+from snellen.data import DatasetIndex
+from snellen.errors import CheckpointError, ConfigError, did_you_mean
+from snellen.models import ModelEntry, WeightsReport, builder_options, load_weights, weights_settings
+from snellen.recipes.anchoring import anchors_for
 from snellen.recipes.datasets import data_place, load, prepared
-from snellen.recipes.evaluating import evaluate_run, evaluation_loader, recorded_data
+from snellen.recipes.evaluating import evaluate_run, recorded_data
 from snellen.recipes.options import TrainOptions, options_from
-from snellen.recipes.planning import Plan, chosen_device, make_plan
+from snellen.recipes.planning import Plan, make_plan
 from snellen.recipes.progress import say
 from snellen.recipes.reporting import write_run_report
 from snellen.recipes.runs import RECORD, Run, add_skipped, build_model, environment, new_folder, write_json
-from snellen.structures import Model, Results
-from snellen.training import (
-    FitResult,
-    JsonlLog,
-    Observer,
-    ProgressBar,
-    TensorBoardLog,
-    TrainSettings,
-    autocast,
-    current_ranks,
-    fit,
-)
+from snellen.recipes.session import Outcome, Session
+from snellen.structures import Model
+from snellen.training import TrainSettings, current_ranks
 
 __all__ = ["resume", "train"]
 
-_LOG_EVERY = 10  # steps between two points of a curve in a long run
-_LEAST_POINTS = 50  # of a curve; short runs log every step
-
-_MIXUP_ALPHA = 0.2  # Zhang et al. 2018, section 3.1, for classes
+_OWN_OPTIONS = ("norm", "mean", "std", "padding", "image_size")  # of builders; the run has other ways to set them
 
 
 def train(data: DatasetIndex | Path | str = "charts", *, console: Console | None = None, **options: Any) -> Run:
@@ -75,14 +52,15 @@ def train(data: DatasetIndex | Path | str = "charts", *, console: Console | None
     plan = make_plan(index.describe(), index.target_type, num_train, chosen)
     _check_free(chosen.folder)
     place = index.root if isinstance(data, DatasetIndex) else data_place(data)
-    record = _record(place, index, plan, chosen, _model_options(plan, chosen))
+    builder, reasons = _model_options(plan, chosen, index)
+    record = _record(place, index, replace(plan, reasons={**plan.reasons, **reasons}), chosen, builder)
     model, report = _initial_model(record)
     folder = chosen.folder or new_folder(plan.model.name)  # only now: what fails before leaves no empty run behind
     run = Run.create(folder, record)
     write_json(folder / "problems.json", [asdict(problem) for problem in index.problems])
     if console is not None:
         _announce(console, run, index, report)
-    return _fit(run, model, index, plan.settings, console=console, go_on=False)
+    return _finish(run, index, Session(run, model, index, plan.settings, console).train(go_on=False), console)
 
 
 def resume(folder: Path | str, *, console: Console | None = None) -> Run:
@@ -104,7 +82,8 @@ def resume(folder: Path | str, *, console: Console | None = None) -> Run:
     # Without a checkpoint the run was broken off before its first one, and begins as it began then.
     started = run.store.last.exists() or run.store.previous.exists()
     model = run.build() if started else _initial_model(record)[0]
-    return _fit(run, model, index, TrainSettings(**saved), console=console, go_on=True)
+    session = Session(run, model, index, TrainSettings(**saved), console)
+    return _finish(run, index, session.train(go_on=True), console)
 
 
 def _check_free(folder: Path | None) -> None:
@@ -126,14 +105,42 @@ def _initial_model(record: Mapping[str, Any]) -> tuple[Model, WeightsReport | No
     return model, load_weights(model, record["weights"])  # type: ignore[arg-type]  # every model is a module
 
 
-def _model_options(plan: Plan, options: TrainOptions) -> dict[str, Any]:
-    """Return the options of the builder: what the user said, else what the file of weights says."""
+def _model_options(plan: Plan, options: TrainOptions, index: DatasetIndex) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the options of the builder (the user's, those of the file of weights, those of the data), and reasons."""
     told = {} if options.weights is None else weights_settings(options.weights)
     given = {"mean": options.mean, "std": options.std, "padding": options.padding}
     chosen = {**told, **{name: value for name, value in given.items() if value is not None}}
+    reasons: dict[str, str] = {}
+    if plan.model.sized:
+        chosen["image_size"] = plan.image_size
+    if plan.model.num_anchors:
+        chosen["anchors"], reasons["anchors"] = anchors_for(index, plan)
+    paths = {name: value for name, value in options.model_options.items() if "." in name}
+    chosen |= {name: value for name, value in options.model_options.items() if name not in paths}
+    if paths:
+        chosen["settings_by_path"] = paths
+    _check_builder_options(plan.model, options.model_options)
     if plan.frozen_norm:
         chosen["frozen_norm"] = True
-    return chosen
+    return chosen, reasons
+
+
+def _check_builder_options(entry: ModelEntry, given: Mapping[str, Any]) -> None:
+    known = {name: value for name, value in builder_options(entry).items() if name not in _OWN_OPTIONS}
+    for name, value in given.items():
+        if "." in name:
+            continue  # a setting inside the model, which checks it when it is built
+        if name not in known:
+            raise ConfigError(f"the model {entry.name!r} has no option {name!r}.{did_you_mean(name, sorted(known))}")
+        usual = known[name]
+        kinds = (int, float) if isinstance(usual, float) else type(usual)
+        is_number = isinstance(usual, int | float) and not isinstance(usual, bool)
+        if isinstance(usual, bool | int | float | str) and (
+            not isinstance(value, kinds) or (is_number and isinstance(value, bool))
+        ):
+            raise ConfigError(
+                f"the option {name!r} of {entry.name!r} must be like its default {usual!r}; got {value!r}."
+            )
 
 
 def _record(
@@ -156,6 +163,11 @@ def _record(
         "batch_size": plan.batch_size,
         "augment": plan.augment,
         "flip": plan.flip,
+        "resize": plan.model.resize,
+        "masks": plan.model.masks,
+        "proposals": plan.proposals,
+        "augmentation": plan.model.augmentation,
+        "multi_scale": list(plan.model.multi_scale) if plan.multi_scale and plan.model.multi_scale else None,
         "mosaic": options.mosaic,
         "mixup": options.mixup,
         "copy_paste": options.copy_paste,
@@ -195,94 +207,9 @@ def setting_rows(record: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
     return rows
 
 
-def _fit(
-    run: Run,
-    model: Model,
-    index: DatasetIndex,
-    settings: TrainSettings,
-    *,
-    console: Console | None,
-    go_on: bool,
-) -> Run:
-    record = run.record
-    device = torch.device(chosen_device(record["device"])[0])
-    module: torch.nn.Module = model  # type: ignore[assignment]  # every model is a module
-    module.to(device)
-    source = _training_loader(index, record, model.stride)
-    names = index.split_names
-    judged = "val" if "val" in names else "test"
-    validation = evaluation_loader(index.split(judged), record, model.stride)
-    truths = validation.dataset
-
-    def validate(candidate: torch.nn.Module, _epoch: int) -> Results:
-        return evaluate(
-            candidate,  # type: ignore[arg-type]  # the average of a model is a model
-            validation.epoch(0),
-            truths.truth,  # type: ignore[attr-defined]  # an ImageDataset
-            METRICS[index.target_type](index.classes, index.split(judged).attributes),
-            device=device,
-            precision_context=lambda: autocast(device, settings.precision),
-        )
-
-    result = fit(
-        module,
-        source,
-        settings,
-        store=run.store,
-        validate=validate,
-        validation=validation,
-        observers=_observers(run, console, len(source)) if current_ranks().rank == 0 else (),
-        resume=go_on,
-    )
-    return _finish(run, index, result, dict(source.skipped), console)
-
-
-def _training_loader(index: DatasetIndex, record: Mapping[str, Any], stride: int) -> BatchLoader:
-    part = index.split("train")
-    plain = training_transform(index.target_type, record["image_size"], strength=record["augment"], flip=record["flip"])
-    mixes = _mixes(record)
-    raw = ImageDataset(part, masks=bool(record["copy_paste"]))
-    steps = [Mixing(mix, raw.untransformed, len(part)) for mix in mixes]
-    dataset = ImageDataset(part, Compose(*steps, plain), masks=raw.masks)
-    return BatchLoader(
-        dataset=dataset,
-        batch_size=record["batch_size"],
-        stride=stride,
-        shuffle=True,
-        seed=record["settings"]["seed"],
-        workers=record["workers"],
-        drop_last=len(dataset) > record["batch_size"],  # a last batch of one image starves batch norm
-    )
-
-
-def _mixes(record: Mapping[str, Any]) -> list[Mix]:
-    mixes: list[Mix] = []
-    if record["copy_paste"]:
-        mixes.append(CopyPaste(probability=record["copy_paste"]))
-    if record["mosaic"]:
-        mixes.append(Mosaic(record["image_size"], probability=record["mosaic"]))
-    if record["mixup"]:
-        mixes.append(MixUp(_MIXUP_ALPHA, probability=record["mixup"]))
-    return mixes
-
-
-def _observers(run: Run, console: Console | None, batches: int) -> Sequence[Observer]:
-    settings = run.record["settings"]
-    steps = settings["epochs"] * batches // settings["accumulate"]
-    every = max(1, min(_LOG_EVERY, steps // _LEAST_POINTS))
-    observers: list[Observer] = [JsonlLog(run.folder / "log.jsonl", every=every)]
-    if run.record["tensorboard"]:
-        observers.append(TensorBoardLog(run.folder / "tensorboard", every=every))
-    if console is not None:
-        observers.append(ProgressBar(console))
-    return observers
-
-
-def _finish(
-    run: Run, index: DatasetIndex, result: FitResult, skipped: Mapping[str, str], console: Console | None
-) -> Run:
-    add_skipped(run.folder, skipped)
-    if result.stopped.reason == "interrupted":
+def _finish(run: Run, index: DatasetIndex, outcome: Outcome, console: Console | None) -> Run:
+    add_skipped(run.folder, outcome.skipped)
+    if outcome.interrupted:
         say(console, f"Go on with: snellen train --resume {run.folder}")
         return run
     if current_ranks().rank != 0:

@@ -1,8 +1,30 @@
 """The verb models: what can be trained."""
 
-from snellen.models import MODELS, ModelDescription, ModelEntry, describe_model, find_model
+import inspect
 
-__all__ = ["describe", "description_lines", "models"]
+from torch import nn
+
+from snellen.models import (
+    MODELS,
+    ModelDescription,
+    ModelEntry,
+    builder_options,
+    describe_model,
+    find_model,
+    page,
+    page_names,
+    settings_of,
+)
+
+__all__ = ["describe", "description_lines", "models", "option_lines", "system_page"]
+
+_SET_ELSEWHERE = (
+    "norm",
+    "mean",
+    "std",
+    "padding",
+    "image_size",
+)  # of builders; a run has options for them
 
 
 def models() -> tuple[ModelEntry, ...]:
@@ -39,3 +61,28 @@ def description_lines(described: ModelDescription) -> str:
         for feature in described.features
     ]
     return "\n".join(lines)
+
+
+def option_lines(name: str) -> str:
+    """Return what ``--set NAME=VALUE`` takes for a model: keywords of its builder, and settings inside it."""
+    entry = find_model(name)
+    options = {key: value for key, value in builder_options(entry).items() if key not in _SET_ELSEWHERE}
+    built: nn.Module = entry.build(2)  # type: ignore[assignment]  # every model is a module
+    options |= settings_of(built)
+    if not options:
+        return ""
+    lines = [f"  {key}={'…' if value is inspect.Parameter.empty else value}" for key, value in options.items()]
+    return "\n".join(["options (--set NAME=VALUE):", *lines])
+
+
+def system_page(name: str) -> str | None:
+    """Return the page about a system, by its own name or by that of one of its models; None if there is none.
+
+    The models of the system are listed at the end.
+    """
+    known = {entry.name: entry.page for entry in MODELS}
+    title = name if name in page_names() else known.get(name, "")
+    if not title:
+        return None
+    rows = [f"- `{entry.name}`: {entry.summary}" for entry in MODELS if entry.page == title]
+    return "\n".join([page(title).rstrip(), "", "## Models", "", *rows])

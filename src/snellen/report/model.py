@@ -113,6 +113,7 @@ class Report:
         history: Log rows in order. A row maps names to numbers, texts, lists or mappings of numbers.
             ``step`` or ``epoch`` is the horizontal axis; the lines of ``log.jsonl`` can be passed as they are.
             ``report.history`` says which names share a chart.
+        training: Tables about the training, such as its stages.
         settings: The configuration with reasons.
         environment: Names and values: versions, hardware, commit.
         problems: What was tolerated while reading the data.
@@ -130,6 +131,7 @@ class Report:
     summary: tuple[Figure, ...] = ()
     results: Mapping[str, Results] = field(default_factory=dict)
     history: tuple[Mapping[str, object], ...] = ()
+    training: tuple[Table, ...] = ()
     settings: tuple[Setting, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
     problems: tuple[DataProblem, ...] = ()

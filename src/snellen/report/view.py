@@ -116,6 +116,7 @@ def report_view(report: Report) -> dict[str, object]:
             )
         ),
         "training": tuple(_plot(curve) for curve in history_curves(report.history, first=headlines)),
+        "training_tables": tuple(_table_view(table) for table in report.training),
         "splits": tuple(_split(place, name, result) for place, (name, result) in enumerate(report.results.items())),
         "gallery": tuple(_group(title, cards) for title, cards in report.cards.items() if cards),
         "description": tuple(_table_view(table) for table in report.description),
@@ -139,7 +140,7 @@ def _sections(report: Report, view: Mapping[str, object]) -> tuple[tuple[str, st
         ("summary", "Summary"),
         *((("findings", "Findings"),) if report.findings else ()),
         ("problems", "Found and skipped"),
-        *((("training", "Training"),) if view["training"] else ()),
+        *((("training", "Training"),) if view["training"] or report.training else ()),
         *((f"results-{place}", f"Results: {name}") for place, name in enumerate(report.results)),
         *((("images", "Images"),) if view["gallery"] else ()),
         *((("data", "Data"),) if report.description or report.distributions else ()),

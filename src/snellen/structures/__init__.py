@@ -6,7 +6,9 @@ from snellen.structures.images import ImageBatch
 from snellen.structures.predictions import ClassScores, Detections, Prediction, SegmentationMap
 from snellen.structures.protocols import Dataset, Metric, Model
 from snellen.structures.record import TensorRecord
+from snellen.structures.regions import Regions
 from snellen.structures.results import Curve, ImageScore, Matrix, Results, Series, Table
+from snellen.structures.stages import Fact, FitData, Stage, Staged
 from snellen.structures.targets import IGNORE_LABEL, BoxTarget, ClassTarget, MaskTarget, Target
 
 __all__ = [
@@ -18,7 +20,9 @@ __all__ = [
     "Curve",
     "Dataset",
     "Detections",
+    "Fact",
     "FeatureSpec",
+    "FitData",
     "ImageBatch",
     "ImageScore",
     "MaskTarget",
@@ -26,10 +30,13 @@ __all__ = [
     "Metric",
     "Model",
     "Prediction",
+    "Regions",
     "Results",
     "Sample",
     "SegmentationMap",
     "Series",
+    "Stage",
+    "Staged",
     "Table",
     "Target",
     "TensorRecord",

@@ -6,12 +6,13 @@ from math import ceil
 from typing import Self
 
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 from torch.nn import functional
 
 from snellen.structures.images import ImageBatch
 from snellen.structures.record import TensorRecord
+from snellen.structures.regions import Regions
 from snellen.structures.targets import BoxTarget, ClassTarget, MaskTarget, Target
 
 __all__ = ["Batch", "Sample"]
@@ -27,6 +28,7 @@ class Sample:
         index: Row of the data set.
         source: Path of the image file, for messages.
         original_size: Height and width in the file (EXIF applied), before any transform.
+        regions: Proposals from outside, in the pixels of ``image``, the most promising first.
     """
 
     image: UInt8[Tensor, "3 height width"]
@@ -34,6 +36,7 @@ class Sample:
     index: int
     source: str
     original_size: tuple[int, int]
+    regions: Float[Tensor, "num_regions 4"] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -66,11 +69,13 @@ class Batch(TensorRecord):
                 for sample, (h, w) in zip(samples, sizes, strict=True)
             ]
         )
+        regions = [sample.regions for sample in samples if sample.regions is not None]
         return cls(
             images=ImageBatch(
                 pixels=pixels,
                 sizes=torch.tensor(sizes),
                 original_sizes=torch.tensor([sample.original_size for sample in samples]),
+                regions=Regions.stack(regions) if len(regions) == len(samples) else None,
             ),
             targets=_stack([sample.target for sample in samples], (height, width)),
             indices=torch.tensor([sample.index for sample in samples]),

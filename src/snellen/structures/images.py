@@ -6,6 +6,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from snellen.structures.record import TensorRecord
+from snellen.structures.regions import Regions
 
 __all__ = ["ImageBatch"]
 
@@ -18,11 +19,13 @@ class ImageBatch(TensorRecord):
         pixels: RGB, 0..255. Models normalise; nothing before them does.
         sizes: Height and width of the content of each image within the canvas.
         original_sizes: Height and width of each image as it lies in its file (EXIF applied).
+        regions: Proposals from outside, for models that do not make their own.
     """
 
     pixels: UInt8[Tensor, "batch 3 height width"]
     sizes: Int64[Tensor, "batch 2"]
     original_sizes: Int64[Tensor, "batch 2"]
+    regions: Regions | None = None
 
     def __len__(self) -> int:
         """Return the number of images."""

@@ -9,14 +9,14 @@ from torchvision.ops import box_iou
 from snellen.models.detection import (
     ProposalOutput,
     ProposalSettings,
-    Regions,
     RegionSettings,
     TwoStageOutput,
     faster_rcnn_mobilenet_v2_fpn,
     faster_rcnn_r18_fpn,
     faster_rcnn_r50_c4,
 )
-from snellen.structures import Batch, Detections, Sample
+from snellen.models.detection.selection import SelectionSettings
+from snellen.structures import Batch, Detections, Regions, Sample
 
 NUM_CLASSES = 3
 LOSSES = {"objectness", "proposal_box", "class", "box"}
@@ -31,7 +31,7 @@ EVERY_ANCHOR = 10_000  # more slots than a small image has anchors
 def built(name):
     torch.manual_seed(0)
     model = BUILDERS[name](NUM_CLASSES)
-    model.settings = RegionSettings(slots=12, score_above=0.1, max_detections=20)
+    model.settings = RegionSettings(slots=12, selection=SelectionSettings(score_above=0.1, max_detections=20))
     model.proposals.settings = ProposalSettings(
         slots=EVERY_ANCHOR, before_nms_train=80, after_nms_train=40, before_nms_test=40, after_nms_test=12
     )
@@ -183,14 +183,14 @@ def test_detections_are_sorted_few_and_well_formed(kept, batch_of):
     batch = batch_of((1, 1))
     with torch.inference_mode():
         for one in kept.decode(kept(batch.images), batch.images.original_sizes):
-            assert 0 < len(one.scores) <= kept.settings.max_detections
+            assert 0 < len(one.scores) <= kept.settings.selection.max_detections
             assert (one.scores.diff() <= 0).all()
-            assert (one.scores > kept.settings.score_above).all()
+            assert (one.scores > kept.settings.selection.score_above).all()
             assert ((one.labels >= 0) & (one.labels < NUM_CLASSES)).all()
             assert (one.boxes[:, 2:] > one.boxes[:, :2]).all()
             for label in range(NUM_CLASSES):
                 iou = box_iou(*[one.boxes[one.labels == label]] * 2)
-                assert (iou.triu(diagonal=1) <= kept.settings.nms_iou + 1e-5).all()
+                assert (iou.triu(diagonal=1) <= kept.settings.selection.nms_iou + 1e-5).all()
 
 
 def test_state_dict_gives_the_same_network(kept, batch_of, request):
@@ -387,11 +387,13 @@ def test_one_bad_anchor_takes_no_other_down(batch_of):
         output = model(images).proposals
         best = output.objectness[0].argmax()
         per_level = [24 * 24 * 3, 12 * 12 * 3, 6 * 6 * 3, 3 * 3 * 3, 2 * 2 * 3]
-        healthy = model.proposals.propose(output, per_level, images)
+        healthy, scores = model.proposals.propose(output, per_level, images)
         offsets = output.offsets.clone()
         offsets[0, best] = torch.nan
-        sick = model.proposals.propose(replace(output, offsets=offsets), per_level, images)
+        sick, _ = model.proposals.propose(replace(output, offsets=offsets), per_level, images)
     assert healthy.valid.sum() == sick.valid.sum() == model.proposals.settings.after_nms_test
+    assert torch.equal(output.scores, scores)
+    assert (scores.diff() <= 0).all()
     assert sick.boxes.isfinite().all()
     assert not torch.equal(healthy.boxes, sick.boxes)
 

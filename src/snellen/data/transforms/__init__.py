@@ -19,6 +19,7 @@ from snellen.data.transforms.geometry import (
 from snellen.data.transforms.mixing import CopyPaste, Mix, Mixing, MixUp, Mosaic
 from snellen.data.transforms.presets import (
     DEFAULT_STRENGTH,
+    Resize,
     evaluation_transform,
     max_side_of,
     training_transform,
@@ -39,6 +40,7 @@ __all__ = [
     "MixUp",
     "Mixing",
     "Mosaic",
+    "Resize",
     "ResizeExact",
     "ResizeShortSide",
     "TorchvisionTransform",

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Literal
 
 from snellen.data.transforms.colour import photometric_distort
 from snellen.data.transforms.geometry import (
+    ResizeExact,
     ResizeShortSide,
     ZoomToSize,
     center_crop,
@@ -16,8 +18,9 @@ from snellen.data.transforms.transform import Compose, Transform
 from snellen.errors import InputError
 from snellen.structures import BoxTarget, ClassTarget, MaskTarget, Target
 
-__all__ = ["DEFAULT_STRENGTH", "evaluation_transform", "max_side_of", "training_transform"]
+__all__ = ["DEFAULT_STRENGTH", "Resize", "evaluation_transform", "max_side_of", "training_transform"]
 
+Resize = Literal["short", "square", "letterbox"]
 DEFAULT_STRENGTH = 0.5  # halfway between no augmentation and the ranges of the cited papers
 _LONG_OVER_SHORT = 5 / 3  # Ren et al. 2015 resize to 600 x 1000, torchvision to 800 x 1333
 _CENTER_SHARE = 0.875  # of the resized short side; 224 of 256, He et al. 2016
@@ -30,7 +33,12 @@ def max_side_of(size: int) -> int:
 
 
 def training_transform(
-    target_type: type[Target], size: int, *, strength: float = DEFAULT_STRENGTH, flip: bool = True
+    target_type: type[Target],
+    size: int,
+    *,
+    strength: float = DEFAULT_STRENGTH,
+    flip: bool = True,
+    resize: Resize = "short",
 ) -> Transform:
     """Return augmentation and resizing for training.
 
@@ -39,6 +47,8 @@ def training_transform(
         size: Side of the image for classification, short side for the others; pixels.
         strength: 0 (resize only) to 1 (the ranges of the papers).
         flip: Whether mirror images are still right; they are not for letters.
+        resize: For boxes: ``short`` fits the short side to ``size``, ``letterbox`` the long side, ``square`` squeezes
+            the image into a square (SSD, YOLOv1).
 
     Raises:
         InputError: If the size or the strength is out of range.
@@ -46,7 +56,7 @@ def training_transform(
     if not 0 <= strength <= 1:
         raise InputError(f"strength of the augmentation must lie in 0..1; got {strength}.")
     _check_size(size)
-    steps = [*_TRAINING[target_type](size, strength)]
+    steps = [*_TRAINING[target_type](size, strength, resize)]
     if flip:
         steps.append(horizontal_flip())
     if strength:
@@ -54,18 +64,19 @@ def training_transform(
     return Compose(*steps)
 
 
-def evaluation_transform(target_type: type[Target], size: int) -> Transform:
+def evaluation_transform(target_type: type[Target], size: int, *, resize: Resize = "short") -> Transform:
     """Return the resizing for evaluation and prediction; nothing in it is random.
 
     Args:
         target_type: ``BoxTarget``, ``ClassTarget`` or ``MaskTarget``.
         size: As for ``training_transform``.
+        resize: As for ``training_transform``.
 
     Raises:
         InputError: If the size is out of range.
     """
     _check_size(size)
-    return _EVALUATION[target_type](size)
+    return _EVALUATION[target_type](size, resize)
 
 
 def _check_size(size: int) -> None:
@@ -78,39 +89,50 @@ def _scales(size: int, smallest: float, greatest: float) -> tuple[int, ...]:
     return tuple(max(round(size * (smallest + step * number)), 1) for number in range(_NUM_SCALES))
 
 
-def _for_boxes(size: int, strength: float) -> tuple[Transform, ...]:
+def _for_boxes(size: int, strength: float, resize: Resize) -> tuple[Transform, ...]:
     if not strength:
-        return (_resized(size),)
+        return (_fitted(size, resize),)
+    crop = iou_crop(0.5 * strength)
+    if resize == "square":
+        return crop, ResizeExact((size, size))
     # Scales go down only: detectron2 trains at 640-800 to test at 800.
     short_sides = _scales(size, 1 - 0.4 * strength, 1.0)
-    return iou_crop(0.5 * strength), ResizeShortSide(short_sides, max_side=max_side_of(size))
+    return crop, ResizeShortSide(short_sides, max_side=size if resize == "letterbox" else max_side_of(size))
 
 
-def _for_classes(size: int, strength: float) -> tuple[Transform, ...]:
+def _fitted(size: int, resize: Resize) -> Transform:
+    if resize == "square":
+        return ResizeExact((size, size))
+    return ResizeShortSide(size, max_side=size if resize == "letterbox" else max_side_of(size))
+
+
+def _for_classes(size: int, strength: float, resize: Resize) -> tuple[Transform, ...]:
     if not strength:
-        return (_centered(size),)
+        return (_centered(size, resize),)
     return (random_resized_crop(size, area_range=(1 - 0.92 * strength, 1.0)),)  # 0.08 at 1, Szegedy et al. 2015
 
 
-def _for_labels(size: int, strength: float) -> tuple[Transform, ...]:
+def _for_labels(size: int, strength: float, resize: Resize) -> tuple[Transform, ...]:
     if not strength:
-        return (_resized(size),)
+        return (_resized(size, resize),)
     short_sides = _scales(size, 1 - 0.5 * strength, 1 + strength)  # 0.5-2 at 1, Chen et al. 2017, section 4.1
     return (ZoomToSize(short_sides, short_side=size, max_side=max_side_of(size)),)
 
 
-def _resized(size: int) -> Transform:
+def _resized(size: int, resize: Resize) -> Transform:
+    del resize  # for boxes only
     return ResizeShortSide(size, max_side=max_side_of(size))
 
 
-def _centered(size: int) -> Transform:
+def _centered(size: int, resize: Resize) -> Transform:
+    del resize  # the cut is a square anyway
     short_side = round(size / _CENTER_SHARE)
     return Compose(ResizeShortSide(short_side, max_side=100 * short_side), center_crop(size))
 
 
-_TRAINING: Mapping[type[Target], Callable[[int, float], tuple[Transform, ...]]] = MappingProxyType(
+_TRAINING: Mapping[type[Target], Callable[[int, float, Resize], tuple[Transform, ...]]] = MappingProxyType(
     {BoxTarget: _for_boxes, ClassTarget: _for_classes, MaskTarget: _for_labels}
 )
-_EVALUATION: Mapping[type[Target], Callable[[int], Transform]] = MappingProxyType(
-    {BoxTarget: _resized, ClassTarget: _centered, MaskTarget: _resized}
+_EVALUATION: Mapping[type[Target], Callable[[int, Resize], Transform]] = MappingProxyType(
+    {BoxTarget: _fitted, ClassTarget: _centered, MaskTarget: _resized}
 )

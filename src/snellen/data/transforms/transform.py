@@ -59,8 +59,8 @@ class TorchvisionTransform:
     """A transform of ``torchvision.transforms.v2`` (or any callable on its dictionaries) acting on samples.
 
     Objects of which less than ``MIN_VISIBLE`` is left in the image are removed; the boxes of the others end
-    at its edge. Pixels that come in from outside are black in the image, 0 in instance masks and
-    ``IGNORE_LABEL`` in label maps, whatever fill value 0 means to torchvision.
+    at its edge, and so do regions, which move with the boxes. Pixels that come in from outside are black in the
+    image, 0 in instance masks and ``IGNORE_LABEL`` in label maps, whatever fill value 0 means to torchvision.
 
     Args:
         change: Takes and returns a dictionary of tv_tensors, such as ``v2.RandomHorizontalFlip()``.
@@ -74,11 +74,18 @@ class TorchvisionTransform:
         hand_over, take_back = _BORDERS[type(sample.target)]
         size = (sample.image.shape[-2], sample.image.shape[-1])
         entries = {"image": tv_tensors.Image(sample.image), **hand_over(sample.target, size)}
+        if sample.regions is not None:
+            entries["boxes"] = _joined(entries["boxes"], sample.regions)
         with _global_randomness(generator):
             entries = self.change(entries)
         image = entries["image"].as_subclass(Tensor)
-        target = take_back(sample.target, entries, (image.shape[-2], image.shape[-1]))
-        return replace(sample, image=image, target=target)
+        now = (image.shape[-2], image.shape[-1])
+        regions = None
+        if sample.regions is not None:
+            boxes = entries["boxes"].as_subclass(Tensor)
+            count = len(boxes) - len(sample.regions)
+            entries["boxes"], regions = boxes[:count], _seen(boxes[count:], now)
+        return replace(sample, image=image, target=take_back(sample.target, entries, now), regions=regions)
 
     def __repr__(self) -> str:
         """Return what torchvision calls it."""
@@ -95,6 +102,18 @@ def _global_randomness(generator: torch.Generator) -> Iterator[None]:
         yield
     finally:
         shared.set_state(before)
+
+
+def _joined(boxes: tv_tensors.BoundingBoxes, regions: Tensor) -> tv_tensors.BoundingBoxes:
+    """Return boxes with regions behind them, so that one draw moves both."""
+    joined: tv_tensors.BoundingBoxes = tv_tensors.wrap(torch.cat([boxes.as_subclass(Tensor), regions]), like=boxes)
+    return joined
+
+
+def _seen(regions: Float[Tensor, "n 4"], size: tuple[int, int]) -> Float[Tensor, "m 4"]:
+    """Return what is left of regions in an image of ``size`` (height, width), in their order."""
+    boxes, _ = _clipped(regions, size)
+    return boxes[((boxes[:, 2:] - boxes[:, :2]) >= MIN_SIDE).all(dim=-1)]
 
 
 def _hand_over_boxes(target: BoxTarget, size: tuple[int, int]) -> Entries:

@@ -3,9 +3,14 @@
 from collections.abc import Callable, Mapping
 
 from snellen.errors import ConfigError, did_you_mean
+from snellen.models.backbones.alexnet import alexnet, caffenet
 from snellen.models.backbones.backbone import Backbone
+from snellen.models.backbones.darknet import darknet19, darknet53, darknet_tiny_v2, darknet_tiny_v3
 from snellen.models.backbones.mobilenet_v2 import mobilenet_v2
 from snellen.models.backbones.resnet import resnet18, resnet34, resnet50, resnet101, resnet152
+from snellen.models.backbones.vgg import SsdVgg16, vgg11, vgg13, vgg16, vgg19
+from snellen.models.backbones.yolo_v1_net import fast_yolo_net, yolo_v1_net
+from snellen.models.backbones.zfnet import vgg_cnn_m, zfnet
 
 __all__ = ["BACKBONES", "find_backbone"]
 
@@ -16,6 +21,21 @@ BACKBONES: Mapping[str, Callable[..., Backbone]] = {
     "resnet101": resnet101,
     "resnet152": resnet152,
     "mobilenet_v2": mobilenet_v2,
+    "alexnet": alexnet,
+    "caffenet": caffenet,
+    "zfnet": zfnet,
+    "vgg_cnn_m": vgg_cnn_m,
+    "vgg11": vgg11,
+    "vgg13": vgg13,
+    "vgg16": vgg16,
+    "vgg19": vgg19,
+    "ssd_vgg16": SsdVgg16,
+    "darknet19": darknet19,
+    "darknet53": darknet53,
+    "darknet_tiny_v2": darknet_tiny_v2,
+    "darknet_tiny_v3": darknet_tiny_v3,
+    "yolo_v1_net": yolo_v1_net,
+    "fast_yolo_net": fast_yolo_net,
 }
 
 

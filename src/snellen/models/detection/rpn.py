@@ -4,10 +4,10 @@ Shapes: B images, A anchors over all levels, R proposals.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -25,9 +25,9 @@ from snellen.ops import (
     kept_by_nms,
     match_by_iou,
 )
-from snellen.structures import BoxTarget, FeatureSpec, ImageBatch, TensorRecord
+from snellen.structures import BoxTarget, FeatureSpec, ImageBatch, Regions, TensorRecord
 
-__all__ = ["ProposalOutput", "ProposalSettings", "RegionProposalNetwork", "Regions"]
+__all__ = ["ProposalOutput", "ProposalSettings", "RegionProposalNetwork"]
 
 # An anchor that lies in a crowd or a difficult object by more than this is not background.
 IGNORED_FROM = 0.5  # share of the anchor's area
@@ -48,6 +48,8 @@ class ProposalSettings:
         after_nms_train: Proposals per image, in training.
         after_nms_test: The same in evaluation.
         min_side_px: Smaller proposals are dropped.
+        inside_only: Whether anchors that cross the edge of their image are left out of the loss, as in Ren et al. 2015,
+            section 3.1.3; an image that no anchor lies within is used as it is.
     """
 
     positive_from: float = 0.7
@@ -60,19 +62,7 @@ class ProposalSettings:
     after_nms_train: int = 2000
     after_nms_test: int = 1000
     min_side_px: float = 1e-3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Regions(TensorRecord):
-    """Where to look, for each image.
-
-    Attributes:
-        boxes: In pixels of the canvas.
-        valid: False on padding rows.
-    """
-
-    boxes: Float[Tensor, "batch num_regions 4"]
-    valid: Bool[Tensor, "batch num_regions"]
+    inside_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -83,11 +73,15 @@ class ProposalOutput(TensorRecord):
         anchors: The same for every image of the batch.
         objectness: Logits.
         offsets: From the anchors.
+        sizes: Height and width of each image on the canvas; needed only where anchors that cross the edge are left out.
+        scores: Logits of the proposals that were chosen; −inf on padding.
     """
 
     anchors: Float[Tensor, "num_anchors 4"]
     objectness: Float[Tensor, "batch num_anchors"]
     offsets: Float[Tensor, "batch num_anchors 4"]
+    sizes: Int64[Tensor, "batch 2"] | None = None
+    scores: Float[Tensor, "batch num_regions"] | None = None
 
 
 class RegionProposalNetwork(nn.Module):
@@ -153,13 +147,17 @@ class RegionProposalNetwork(nn.Module):
             anchors=torch.cat(anchors),
             objectness=torch.cat(objectness, dim=1),
             offsets=torch.cat(offsets, dim=1),
+            sizes=images.sizes,
         )
         with torch.autocast(images.pixels.device.type, enabled=False):  # it only adds a dispatch to each small op
-            return output, self.propose(output, [len(level) for level in anchors], images)
+            regions, scores = self.propose(output, [len(level) for level in anchors], images)
+        return replace(output, scores=scores), regions
 
     @torch.no_grad()
-    def propose(self, output: ProposalOutput, per_level: Sequence[int], images: ImageBatch) -> Regions:
-        """Return the regions that survive suppression, best first, equally many slots for each image."""
+    def propose(
+        self, output: ProposalOutput, per_level: Sequence[int], images: ImageBatch
+    ) -> tuple[Regions, Float[Tensor, "batch num_regions"]]:
+        """Return the regions that survive suppression, best first, and their logits; as many slots for each image."""
         settings = self.settings
         before = settings.before_nms_train if self.training else settings.before_nms_test
         after = settings.after_nms_train if self.training else settings.after_nms_test
@@ -187,7 +185,7 @@ class RegionProposalNetwork(nn.Module):
         best, index = score.masked_fill(~kept, -torch.inf).topk(min(after, score.shape[1]), dim=1)
         valid = best > -torch.inf
         # Zeros on padding rows: whatever a network gone mad said there must not reach the second stage.
-        return Regions(boxes=pick(box, index).masked_fill(~valid[..., None], 0.0), valid=valid)
+        return Regions(boxes=pick(box, index).masked_fill(~valid[..., None], 0.0), valid=valid), best
 
     def loss(self, output: ProposalOutput, targets: BoxTarget) -> dict[str, Tensor]:
         """Return ``objectness`` (cross-entropy) and ``proposal_box`` (smooth L1) over a sample of anchors.
@@ -199,14 +197,16 @@ class RegionProposalNetwork(nn.Module):
         settings = self.settings
         with torch.no_grad():
             wanted = targets.valid & ~targets.ignored
+            counts = self._counts(output)
+            iou = box_iou(targets.boxes, output.anchors)
             matches = match_by_iou(
-                box_iou(targets.boxes, output.anchors),
+                iou.masked_fill(~counts[:, None], 0.0) if settings.inside_only else iou,
                 wanted,
                 positive_from=settings.positive_from,
                 negative_below=settings.negative_below,
                 keep_best=True,
             )
-            negative = matches.negative & ~lies_in_ignored(output.anchors, targets)
+            negative = matches.negative & ~lies_in_ignored(output.anchors, targets) & counts
             drawn = draw_balanced(
                 matches.positive,
                 negative,
@@ -226,6 +226,14 @@ class RegionProposalNetwork(nn.Module):
             "objectness": (objectness * drawn.valid).sum() / count,
             "proposal_box": (distance * drawn.positive).sum() / count,
         }
+
+    def _counts(self, output: ProposalOutput) -> Bool[Tensor, "#batch num_anchors"]:
+        """True for the anchors that may enter the loss."""
+        if not self.settings.inside_only or output.sizes is None:
+            return torch.ones_like(output.anchors[None, :, 0], dtype=torch.bool)
+        anchors = output.anchors.expand(len(output.sizes), -1, -1)
+        inside = (clip_boxes(anchors, output.sizes) == anchors).all(dim=-1)
+        return inside | ~inside.any(dim=1, keepdim=True)
 
 
 def at_least_float32(values: Tensor) -> Tensor:

@@ -1,0 +1,58 @@
+"""A row of the catalogue."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from snellen.structures import Model, Target
+
+__all__ = ["ModelEntry", "builder_options"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelEntry:
+    """A model that can be built by name.
+
+    Attributes:
+        name: What the user types.
+        build: ``build(num_classes, **options) -> Model``, with random weights. Every builder takes ``norm``,
+            ``mean`` and ``std``.
+        target_type: What it learns from.
+        summary: One line.
+        paper: Address.
+        licence: SPDX identifier of the code here.
+        default_size: Height and width of the input at which the paper, or usual practice, runs it.
+        page: Name of the page about the system (``snellen models PAGE``); empty where there is none.
+        resize: How images come to their size; see ``snellen.data.training_transform``.
+        sized: Whether the builder takes ``image_size``, the side of the square it is built for.
+        num_anchors: Anchors that the builder takes from the data (``anchors``: width and height in pixels); 0 for none.
+        regions: Whether it judges proposals from outside.
+        masks: Whether it learns from outlines.
+        augmentation: ``usual``, or ``ssd`` for that paper's own.
+        multi_scale: Smallest and greatest size in multi-scale training, as shares of the usual one; None for none.
+        lr_share: Learning rate, as a share of what is usual for its kind of target.
+    """
+
+    name: str
+    build: Callable[..., Model]
+    target_type: type[Target]
+    summary: str
+    paper: str
+    licence: str
+    default_size: tuple[int, int]
+    page: str = ""
+    resize: Literal["short", "square", "letterbox"] = "short"
+    sized: bool = False
+    num_anchors: int = 0
+    regions: bool = False
+    masks: bool = False
+    augmentation: Literal["usual", "ssd"] = "usual"
+    multi_scale: tuple[float, float] | None = None
+    lr_share: float = 1.0
+
+
+def builder_options(entry: ModelEntry) -> Mapping[str, Any]:
+    """Return the keywords of a model's builder with their defaults."""
+    parameters = inspect.signature(entry.build).parameters.values()
+    return {item.name: item.default for item in parameters if item.kind is inspect.Parameter.KEYWORD_ONLY}

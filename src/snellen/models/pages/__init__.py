@@ -1,0 +1,24 @@
+"""A page about each system: how data flow through it, what it changed, what was published, what was measured here."""
+
+from importlib import resources
+
+from snellen.errors import ConfigError, did_you_mean
+
+__all__ = ["page", "page_names"]
+
+
+def page_names() -> tuple[str, ...]:
+    """Return the systems that have a page."""
+    folder = resources.files(__package__)
+    return tuple(sorted(entry.name.removesuffix(".md") for entry in folder.iterdir() if entry.name.endswith(".md")))
+
+
+def page(name: str) -> str:
+    """Return a page as Markdown.
+
+    Raises:
+        ConfigError: If there is none of that name.
+    """
+    if name not in page_names():
+        raise ConfigError(f"there is no page about {name!r}.{did_you_mean(name, page_names())}")
+    return (resources.files(__package__) / f"{name}.md").read_text(encoding="utf-8")

@@ -1,0 +1,77 @@
+"""The settings inside a built model, by dotted path: to list them and to change them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+from torch import nn
+
+from snellen.errors import ConfigError, did_you_mean
+from snellen.structures import FeatureSpec, TensorRecord
+
+__all__ = ["change_settings", "settings_of"]
+
+
+def settings_of(model: nn.Module) -> dict[str, Any]:
+    """Return every setting that a model reads while it runs, such as ``settings.selection.nms_iou``.
+
+    Settings are the fields of frozen records that modules hold; what shaped the network when it was built is not among
+    them.
+    """
+    found: dict[str, Any] = {}
+    for name, module in model.named_modules():
+        for attribute, value in vars(module).items():
+            if _is_settings(value):
+                path = f"{name}.{attribute}" if name else attribute
+                found.update(_entries(path, value))
+    return found
+
+
+def change_settings(model: nn.Module, changes: Mapping[str, Any]) -> None:
+    """Change settings of a model in place.
+
+    Args:
+        model: Built.
+        changes: Values by path, see ``settings_of``.
+
+    Raises:
+        ConfigError: If there is no such setting, or the value is of another kind than the one it replaces.
+    """
+    known = settings_of(model)
+    for path, value in changes.items():
+        if path not in known:
+            raise ConfigError(f"the model has no setting {path!r}.{did_you_mean(path, known)}")
+        _check_kind(path, known[path], value)
+        _change(model, path.split("."), value)
+
+
+def _is_settings(value: Any) -> bool:
+    return is_dataclass(value) and not isinstance(value, type | TensorRecord | FeatureSpec)
+
+
+def _entries(path: str, record: Any) -> Iterator[tuple[str, Any]]:
+    for field in fields(record):
+        value = getattr(record, field.name)
+        if _is_settings(value):
+            yield from _entries(f"{path}.{field.name}", value)
+        else:
+            yield f"{path}.{field.name}", value
+
+
+def _check_kind(path: str, usual: Any, value: Any) -> None:
+    is_number = isinstance(usual, int | float) and not isinstance(usual, bool)
+    if is_number and isinstance(value, int | float) and not isinstance(value, bool):
+        return
+    if usual is None or value is None or type(value) is type(usual) or isinstance(usual, list | tuple):
+        return
+    raise ConfigError(f"the setting {path!r} must be like its value {usual!r}; got {value!r}.")
+
+
+def _change(owner: Any, path: list[str], value: Any) -> Any:
+    """Return ``owner`` with the value at the end of ``path`` changed; modules in place, records as new ones."""
+    first, *rest = path
+    new = _change(getattr(owner, first), rest, value) if rest else value
+    if _is_settings(owner):
+        return replace(owner, **{first: new})
+    setattr(owner, first, new)
+    return owner

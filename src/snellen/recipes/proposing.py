@@ -1,0 +1,59 @@
+"""Proposals from outside: where a run gets them from."""
+
+import os
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from snellen.data import DatasetIndex, FileProposals, ProposalStore, RegionSource
+from snellen.errors import ConfigError, did_you_mean
+from snellen.imaging import SEARCH_STRATEGIES, selective_search
+from snellen.recipes.progress import counting, say
+
+__all__ = ["check_proposals", "prepare_proposals", "region_source"]
+
+
+def check_proposals(given: str) -> str:
+    """Return a strategy as it is, or the path of a file of proposals made absolute.
+
+    Raises:
+        ConfigError: If it is neither.
+    """
+    if given in SEARCH_STRATEGIES:
+        return given
+    if not Path(given).is_file():
+        raise ConfigError(
+            f"proposals must be {', '.join(SEARCH_STRATEGIES)} or a file of proposals; got {given!r}, which is neither."
+            f"{did_you_mean(given, SEARCH_STRATEGIES)}"
+        )
+    return str(Path(given).resolve())
+
+
+def region_source(record: Mapping[str, Any]) -> RegionSource | None:
+    """Return where the proposals of a run come from; None for models that make their own."""
+    given = record["proposals"]
+    if given is None:
+        return None
+    if given in SEARCH_STRATEGIES:
+        return ProposalStore(partial(selective_search, strategy=given), key=f"selective-search-{given}")
+    return FileProposals(Path(given))
+
+
+def prepare_proposals(index: DatasetIndex, record: Mapping[str, Any], console: Console | None) -> None:
+    """Search all images of a data set before training, on every core; what was searched before is kept."""
+    source = region_source(record)
+    if not isinstance(source, ProposalStore):
+        return
+    paths = [index.path(row) for row in range(len(index))]
+    with counting(total=len(paths), what="searching for regions", console=console) as advance:
+        skipped = source.prepare(paths, workers=_workers(), on_progress=advance)
+    for path, reason in skipped.items():
+        say(console, f"no proposals for {path}: {reason}", style="yellow")
+
+
+def _workers() -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores if cores > 1 else 0
