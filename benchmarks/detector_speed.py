@@ -1,6 +1,6 @@
-"""Time a training step and an inference of Faster R-CNN against torchvision's: same weights, inputs and settings.
+"""Time a training step and an inference of Faster and Mask R-CNN against torchvision's: same weights, inputs, settings.
 
-    python benchmarks/detector_speed.py --models r50 mobilenet --batches 2 8
+    python benchmarks/detector_speed.py --models r50 mobilenet mask_r50 --batches 2 8
 
 The variants take turns (round robin), so that their ratios share the machine's mood; medians are printed, one JSON line
 for each row. "snellen fp32" computes in the peer's precision; "snellen default" is what a user gets on this machine.
@@ -13,27 +13,30 @@ import platform
 import re
 import statistics
 import time
+from dataclasses import replace
 
 import torch
 import torchvision
-from torchvision.models.detection import FasterRCNN, fasterrcnn_resnet50_fpn
+from torchvision.models.detection import FasterRCNN, fasterrcnn_resnet50_fpn, maskrcnn_resnet50_fpn
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.ops import MultiScaleRoIAlign
 
-from snellen.models.detection import RegionSettings, TwoStage, faster_rcnn_mobilenet_v2_fpn, faster_rcnn_r50_fpn
+from snellen.models.detection import RegionSettings, faster_rcnn_mobilenet_v2_fpn, faster_rcnn_r50_fpn
+from snellen.models.detection.mask_rcnn import mask_rcnn_r50_fpn
 from snellen.models.detection.rpn import ProposalSettings
+from snellen.models.detection.selection import SelectionSettings
 from snellen.structures import BoxTarget, ImageBatch
 from snellen.training.precision import best_precision
 
 NUM_CLASSES = 90
+MODELS = ("mobilenet", "r50", "mask_r50")
 
 
 def peer(name: str, size: int):
-    if name == "r50":
-        return fasterrcnn_resnet50_fpn(
-            weights=None, weights_backbone=None, num_classes=NUM_CLASSES + 1, min_size=size, max_size=size
-        )
+    if name in ("r50", "mask_r50"):
+        build = {"r50": fasterrcnn_resnet50_fpn, "mask_r50": maskrcnn_resnet50_fpn}[name]
+        return build(weights=None, weights_backbone=None, num_classes=NUM_CLASSES + 1, min_size=size, max_size=size)
     net = torchvision.models.mobilenet_v2(weights=None).features
     body = BackboneWithFPN(net, {"6": "0", "13": "1", "18": "2"}, [32, 96, 1280], 256)
     return FasterRCNN(
@@ -47,13 +50,18 @@ def peer(name: str, size: int):
 
 
 def ours(name: str, state):
-    model = {"r50": faster_rcnn_r50_fpn, "mobilenet": faster_rcnn_mobilenet_v2_fpn}[name](NUM_CLASSES)
+    build = {
+        "r50": faster_rcnn_r50_fpn,
+        "mobilenet": faster_rcnn_mobilenet_v2_fpn,
+        "mask_r50": mask_rcnn_r50_fpn,
+    }[name]
+    model = build(NUM_CLASSES)
     model.settings = RegionSettings()  # the peer's defaults in both
     model.proposals.settings = ProposalSettings()
     renamed = {}
     for theirs, value in state.items():
         key = theirs
-        for pattern, replacement in TwoStage.foreign_names:
+        for pattern, replacement in model.foreign_names:
             key = re.sub(pattern, replacement, key)
         renamed[re.sub(r"^backbone\.(\d+)\.", r"backbone.blocks.\1.", key)] = value
     model.load_state_dict(renamed)
@@ -71,7 +79,15 @@ def calibrate(model, images, count: int) -> float:
     return float(scores.topk(min(count * len(images), len(scores))).values[-1])
 
 
-def make_inputs(batch: int, size: int, boxes: int):
+def ellipses(boxes, size: int):
+    """Masks that fill their boxes."""
+    place = torch.stack(torch.meshgrid(torch.arange(size), torch.arange(size), indexing="xy"), dim=-1) + 0.5
+    center = (boxes[..., 2:] + boxes[..., :2])[..., None, None, :] / 2
+    half = (boxes[..., 2:] - boxes[..., :2])[..., None, None, :] / 2
+    return (((place - center) / half).square().sum(-1) <= 1).to(torch.uint8)
+
+
+def make_inputs(batch: int, size: int, boxes: int, *, masks: bool = False):
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (batch, 3, size, size), dtype=torch.uint8, generator=generator)
     sides = torch.rand(batch, boxes, 2, generator=generator) * size * 0.4 + 16
@@ -82,10 +98,14 @@ def make_inputs(batch: int, size: int, boxes: int):
         valid=torch.ones(batch, boxes, dtype=torch.bool),
         ignored=torch.zeros(batch, boxes, dtype=torch.bool),
     )
+    if masks:
+        target = replace(target, masks=ellipses(target.boxes, size))
     sizes = torch.full((batch, 2), size)
     images = ImageBatch(pixels=pixels, sizes=sizes, original_sizes=sizes)
     theirs = [image.float() / 255 for image in pixels]
     labels = [{"boxes": target.boxes[i], "labels": target.labels[i] + 1} for i in range(batch)]
+    if masks:
+        labels = [{**one, "masks": target.masks[i]} for i, one in enumerate(labels)]
     return images, target, theirs, labels
 
 
@@ -96,13 +116,13 @@ def autocast(precision: str):
 def variants(name: str, batch: int, size: int, boxes: int):
     torch.manual_seed(0)
     theirs = peer(name, size)
-    images, target, their_images, their_targets = make_inputs(batch, size, boxes)
+    images, target, their_images, their_targets = make_inputs(batch, size, boxes, masks=name == "mask_r50")
     theirs.train()
     theirs(their_images, their_targets)  # one step of statistics
     state = {k: v.clone() for k, v in theirs.state_dict().items()}
     theirs.eval()
     theirs.roi_heads.score_thresh = calibrate(theirs, their_images, 1000)
-    settings = RegionSettings(score_above=theirs.roi_heads.score_thresh)
+    settings = RegionSettings(selection=SelectionSettings(score_above=theirs.roi_heads.score_thresh))
     optimizer = torch.optim.SGD(theirs.parameters(), lr=1e-4, momentum=0.9)
 
     def their_step():
@@ -159,7 +179,7 @@ def measure(calls, repeats: int, clock):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=["mobilenet", "r50"], choices=["mobilenet", "r50"])
+    parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
     parser.add_argument("--batches", type=int, nargs="+", default=[2, 8])
     parser.add_argument("--size", type=int, default=320)
     parser.add_argument("--boxes", type=int, default=8)

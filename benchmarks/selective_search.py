@@ -1,6 +1,6 @@
 """Selective search against OpenCV's: time, and how much of the ground truth the boxes cover.
 
-For each image both run one after the other, on one thread, in fast mode with their own settings. Writes
+For each image both run one after the other, on one thread, each with its own settings of the strategy. Writes
 ``benchmarks/results/selective_search.md``: medians of the times and of their ratios, then recall (share of objects that
 a box meets with an IoU of 0.5) and mean best overlap against the number of boxes.
 """
@@ -80,9 +80,9 @@ def measure(index, rows, strategy: str, min_side_px: float) -> dict[str, Measure
         truth = index.target(row, tuple(pixels.shape[1:])).boxes
         image = np.ascontiguousarray(pixels.permute(1, 2, 0).numpy())
         for name in sorted(runs, reverse=bool(turn % 2)):  # neither always goes first
-            start = time.perf_counter()
+            start = time.process_time()
             boxes = runs[name](image)
-            seconds = time.perf_counter() - start
+            seconds = time.process_time() - start
             found[name].add(seconds, boxes, truth)
         print(f"{turn + 1}/{len(rows)}", end="\r", file=sys.stderr)
     return found
@@ -119,8 +119,8 @@ def report(results: dict[str, dict[str, Measured]], options: argparse.Namespace)
         f"`python benchmarks/selective_search.py --data DATA --images {options.images} --strategy {options.strategy} "
         f"--min-side {options.min_side:g}`,",
         f"{datetime.now(UTC):%Y-%m-%d}; {versions}; one thread each on {processor()}.",
-        "Times are medians over the images, in seconds; the ratio is the median of the ratios of single images "
-        "(above 1: Snellen is faster).",
+        "Times are medians over the images, in seconds of the processor (not of the clock, which would count what else",
+        "the machine does); the ratio is the median of the ratios of single images (above 1: Snellen is faster).",
         "",
         "| images | number | Snellen, s | OpenCV, s | ratio | boxes, Snellen | boxes, OpenCV |",
         "|---|---|---|---|---|---|---|",

@@ -17,7 +17,7 @@ def image():
 def test_hsv(image):
     expected = np.array([colorsys.rgb_to_hsv(*pixel) for pixel in (image / 255).reshape(-1, 3)]).T.reshape(3, 24, 30)
     difference = np.abs(hsv(image) - expected * 255)
-    assert np.minimum(difference, 255 - difference).max() <= 1.0  # hue is a circle; Pillow cuts instead of rounding
+    assert np.minimum(difference, 255 - difference).max() < 1.001  # hue is a circle; Pillow cuts instead of rounding
     assert np.array_equal(hue(image), hsv(image)[:1])
 
 

@@ -34,14 +34,14 @@ def test_maps_are_as_large_as_their_features_say(name):
     backbone = find_backbone(name)().eval()
     names = [spec.name for spec in backbone.features]
     assert names == sorted(names)
+    height, width = 37, 66
     with torch.no_grad():
-        for height, width in ((64, 71), (37, 98)):
-            maps = backbone(torch.randn(1, 3, height, width))
-            assert list(maps) == names
-            for spec in backbone.features:
-                wanted = (1, spec.channels, -(-height // spec.stride), -(-width // spec.stride))
-                assert maps[spec.name].shape == wanted, spec.name
-                assert spec.stride == 2 ** int(spec.name[1:])
+        maps = backbone(torch.randn(1, 3, height, width))
+    assert list(maps) == names
+    for spec in backbone.features:
+        wanted = (1, spec.channels, -(-height // spec.stride), -(-width // spec.stride))
+        assert maps[spec.name].shape == wanted, spec.name
+        assert spec.stride == 2 ** int(spec.name[1:])
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -92,7 +92,7 @@ def test_frozen_norm(build):
 @torch.no_grad()
 def test_signals_neither_vanish_nor_explode_in_random_networks(name):
     torch.manual_seed(0)
-    last = find_backbone(name)().train()(torch.randn(2, 3, 64, 64))
+    last = find_backbone(name)().train()(torch.randn(2, 3, 32, 32))
     assert 1e-3 < list(last.values())[-1].std() < 1e3
 
 

@@ -62,11 +62,21 @@ def test_published_operations(build, size, published):
 
 def test_published_numbers_of_layers():
     """19 convolutions with the classifier's, 53 with the connected layer; 24 of YOLO; 9 of Fast YOLO."""
-    counts = [
-        len(network.darknet_layers())
-        for network in (darknet19(), darknet53(), yolo_v1_net(), fast_yolo_net(as_paper=True), fast_yolo_net())
-    ]
+    with torch.device("meta"):
+        networks = (darknet19(), darknet53(), yolo_v1_net(), fast_yolo_net(as_paper=True), fast_yolo_net())
+    counts = [len(network.darknet_layers()) for network in networks]
     assert counts == [18, 52, 24, 9, 8]
+
+
+@pytest.mark.parametrize(
+    ("build", "num_bytes"),
+    [(darknet19, 79_327_120 - 16), (darknet53, 162_482_580 - 20)],
+    ids=["darknet19_448.conv.23", "darknet53.conv.74"],
+)
+def test_numbers_fill_the_published_files(build, num_bytes):
+    """The lengths of the files of https://pjreddie.com, less their headers of both kinds."""
+    with torch.device("meta"):
+        assert 4 * sum(layer.num_numbers for layer in build().darknet_layers()) == num_bytes
 
 
 @torch.no_grad()
@@ -85,7 +95,8 @@ def test_yolo_as_in_figure_3():
         [(256, 1, 1), (512, 3, 1)] * 4 + [(512, 1, 1), (1024, 3, 1)],
         [(512, 1, 1), (1024, 3, 1)] * 2 + [(1024, 3, 1), (1024, 3, 2), (1024, 3, 1), (1024, 3, 1)],
     ]
-    layers = yolo_v1_net(norm=None).darknet_layers()
+    with torch.device("meta"):
+        layers = yolo_v1_net(norm=None).darknet_layers()
     assert [(layer.outputs, layer.size, layer.stride) for layer in layers] == [row for group in groups for row in group]
     assert all(layer.norm is None for layer in layers)
 

@@ -11,6 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -162,7 +163,7 @@ class ProposalStore:
             )
         scale = np.array([width / small.shape[1], height / small.shape[0]] * 2, dtype=np.float32)
         limit = np.array([width, height] * 2, dtype=np.float32)
-        return np.clip(boxes * scale, 0, limit).astype(np.float32)
+        return np.asarray(np.clip(boxes * scale, 0, limit), dtype=np.float32)
 
 
 def default_proposal_folder() -> Path:
@@ -182,7 +183,8 @@ def _reduced(pixels: NDArray[np.uint8], max_side: int) -> NDArray[np.uint8]:
 def _stored(place: Path) -> NDArray[np.float32] | None:
     """Return what the cache holds, or None where it holds nothing or something broken."""
     try:
-        boxes: NDArray[np.float32] = np.load(place, allow_pickle=False)
+        with place.open("rb") as file:
+            boxes: Any = np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError, SyntaxError):
         return None
     is_sound = isinstance(boxes, np.ndarray) and boxes.dtype == np.float32 and boxes.ndim == 2 and boxes.shape[1] == 4

@@ -31,6 +31,7 @@ __all__ = [
     "hog_votes",
     "lies_within",
     "pyramid_scales",
+    "region_hierarchies",
     "rescaled",
     "score_windows",
     "selective_search",

@@ -47,7 +47,7 @@ def lab(image: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "3 heig
     xyz = (_LINEAR[image].reshape(-1, 3) @ TO_XYZ.T).T
     x, y, z = np.where(xyz > CIE_EPSILON, np.cbrt(xyz), xyz * CIE_SLOPE + CIE_OFFSET)
     channels = np.stack([(116 * y - 16) * 2.55, 500 * (x - y) + 128, 200 * (y - z) + 128])
-    return np.clip(np.rint(channels), 0, 255).astype(np.uint8).reshape(3, *image.shape[:2])
+    return np.asarray(np.clip(np.rint(channels), 0, 255), dtype=np.uint8).reshape(3, *image.shape[:2])
 
 
 def normalised_rg_intensity(image: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "3 height width"]:
@@ -60,7 +60,7 @@ def normalised_rg_intensity(image: UInt8[np.ndarray, "height width 3"]) -> UInt8
 
 def intensity(image: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "1 height width"]:
     """Grey value."""
-    return np.rint(image.astype(np.float32) @ LUMA).astype(np.uint8)[None]
+    return np.asarray(np.rint(image.astype(np.float32) @ LUMA), dtype=np.uint8)[None]
 
 
 def _channels_first(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -86,7 +86,8 @@ def _turns(counts: Sequence[int]) -> Iterable[tuple[int, int]]:
             yield start, row
             start, total = row, 0
         total += count
-    yield start, len(counts)
+    if counts:
+        yield start, len(counts)
 
 
 class _Forest:

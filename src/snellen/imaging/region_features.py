@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import pi, sqrt
 
 import numpy as np
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Float32, Int8, Int64, UInt8
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
@@ -53,7 +53,7 @@ class RegionFeatures:
 def region_features(
     labels: Int64[np.ndarray, "height width"],
     channels: UInt8[np.ndarray, "channels height width"],
-    codes: Int64[np.ndarray, "filters height*width"],
+    codes: Int8[np.ndarray, "filters height*width"],
 ) -> RegionFeatures:
     """Measure each region of a segmentation.
 
@@ -79,7 +79,7 @@ def region_features(
     )
 
 
-def texture_codes(channels: UInt8[np.ndarray, "channels height width"]) -> Int64[np.ndarray, "filters height*width"]:
+def texture_codes(channels: UInt8[np.ndarray, "channels height width"]) -> Int8[np.ndarray, "filters height*width"]:
     """Bin of the Gaussian derivative at each pixel, for each channel and four directions.
 
     A code from -9 to 9 is the bin of the response with the sign of the response; it holds both the derivative along
@@ -93,7 +93,7 @@ def texture_codes(channels: UInt8[np.ndarray, "channels height width"]) -> Int64
         rows += [across, (across + down) * np.float32(sqrt(0.5)), down, (down - across) * np.float32(sqrt(0.5))]
     limit = TEXTURE_BINS - 1
     # Casting cuts towards zero, and so puts (-1, 1) into the bin of zero.
-    return np.clip(np.stack(rows).reshape(len(rows), -1), -limit, limit).astype(np.int64)
+    return np.clip(np.stack(rows).reshape(len(rows), -1), -limit, limit).astype(np.int8)
 
 
 def neighbour_pairs(labels: Int64[np.ndarray, "height width"]) -> Int64[np.ndarray, "num_pairs 2"]:
@@ -145,7 +145,7 @@ def _colour_counts(flat: NDArray[np.int64], channels: NDArray[np.uint8], count: 
     )
 
 
-def _texture_counts(flat: NDArray[np.int64], codes: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+def _texture_counts(flat: NDArray[np.int64], codes: NDArray[np.int8], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
     start = flat * _SIGNED_BINS + (TEXTURE_BINS - 1)
     parts = []
     for code in codes:
@@ -156,4 +156,4 @@ def _texture_counts(flat: NDArray[np.int64], codes: NDArray[np.int64], sizes: ND
 
 
 def _normalised(counts: NDArray[np.int64]) -> NDArray[np.float32]:
-    return (counts / counts.sum(axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(counts / counts.sum(axis=1, keepdims=True), dtype=np.float32)

@@ -87,7 +87,7 @@ def selective_search(
     boxes = _ranked(region_hierarchies(image, strategy=strategy), np.random.default_rng(seed))
     sides = boxes[:, 2:] - boxes[:, :2]
     large = (sides >= min_side_px).all(axis=1) | (sides == (image.shape[1], image.shape[0])).all(axis=1)
-    return boxes[large][:max_proposals].astype(np.float32)
+    return np.asarray(boxes[large][:max_proposals], dtype=np.float32)
 
 
 def region_hierarchies(image: UInt8[np.ndarray, "height width 3"], *, strategy: str = "fast") -> list[Hierarchy]:

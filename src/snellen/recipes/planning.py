@@ -7,10 +7,11 @@ from math import ceil
 from typing import Any
 
 import torch
+from torch import nn
 
 from snellen.data import DataDescription
 from snellen.errors import ConfigError
-from snellen.models import ModelEntry, find_model
+from snellen.models import ModelEntry, builder_options, find_model
 from snellen.recipes.options import TrainOptions
 from snellen.recipes.proposing import check_proposals
 from snellen.structures import BoxTarget, ClassTarget, MaskTarget, Target
@@ -197,7 +198,8 @@ def make_plan(description: DataDescription, target_type: type[Target], num_train
     _at_least_one(image_size=size, batch_size=batch_size)
     batches = ceil(num_train / batch_size)
     flip = choices.pick("flip", lambda: _flip(description.classes))
-    frozen_norm = tuned and usual.frozen_norm
+    # A network that was published without batch norm has none to freeze.
+    frozen_norm = tuned and usual.frozen_norm and builder_options(entry).get("norm") is nn.BatchNorm2d
     if frozen_norm:
         choices.reasons["frozen_norm"] = "batches are too small to estimate statistics better than those of the weights"
     settings = _settings(choices, usual, entry, batch_size, batches, num_train, device, tuned=tuned)

@@ -208,9 +208,14 @@ def test_is_a_staged_model(name):
 
 def test_each_stage_raises_average_precision(name, train_batches, test_batches, tmp_path):
     """SYS-009 and SYS-012: fine-tuning, machines on ground truth and hard negatives, refined boxes."""
-    model = built(name)
+    mining = MiningSettings(svm=SvmSettings(cost=0.01, tolerance=1e-3))
+    model = built(name, mining=mining)
+    if name == "sppnet":  # its network is never trained: it needs one that was
+        other = built("rcnn")
+        fine_tune(other, train_batches, epochs=6)
+        model.backbone.network.load_state_dict(other.region_features.network.state_dict())
     figures = [average_precision(model, test_batches)["AP"]]
-    fine_tune(model, train_batches, epochs=3)
+    fine_tune(model, train_batches, epochs=2)
     figures.append(average_precision(model, test_batches)["AP"])
     data = fit_data(train_batches, tmp_path)
     for stage in FIT_STAGES:
@@ -218,11 +223,11 @@ def test_each_stage_raises_average_precision(name, train_batches, test_batches, 
         model.fit_stage(stage, data)
         figures.append(average_precision(model, test_batches)["AP"])
     before, tuned, described, machines, refined = figures
-    assert tuned > before + 0.01
+    assert tuned > before + 0.05
     assert described == tuned
-    assert machines > tuned + 0.01
-    assert refined > machines + 0.02
-    assert refined > {"rcnn": 0.4, "sppnet": 0.15}[name]
+    assert machines > tuned + 0.02
+    assert refined > machines + 0.01
+    assert refined > {"rcnn": 0.3, "sppnet": 0.17}[name]
     model.use_box_regression = False
     assert average_precision(model, test_batches)["AP"] == machines
     model.head = "softmax"
@@ -286,16 +291,23 @@ def test_new_features_make_the_machines_obsolete(name, train_batches, test_batch
     assert_same(decoded(model, test_batches[0]), softmax)
 
 
+@torch.no_grad()
 def test_batch_of_two_is_two_batches_of_one(name, train_batches, tmp_path):
     model = built(name)
     fit(model, fit_data(train_batches[:2], tmp_path))
     samples = [scene(row, seed=2, num_random=5 + 30 * row) for row in range(2)]
-    together = decoded(model, Batch.collate(samples, stride=8))
-    alone = [decoded(model, Batch.collate([sample], stride=8))[0] for sample in samples]
-    for left, right in zip(together, alone, strict=True):
-        torch.testing.assert_close(left.boxes, right.boxes, atol=1e-3, rtol=1e-4)
-        torch.testing.assert_close(left.scores, right.scores, atol=1e-5, rtol=1e-4)
-        assert torch.equal(left.labels, right.labels)
+    batch = Batch.collate(samples, stride=8)
+    together = model.eval()(batch.images)
+    for row, sample in enumerate(samples):
+        alone = model(Batch.collate([sample], stride=8).images)
+        count = len(sample.regions)
+        for part in ("class_logits", "margins", "box_offsets"):
+            torch.testing.assert_close(
+                getattr(together, part)[row, :count], getattr(alone, part)[0], atol=1e-4, rtol=1e-4
+            )
+        one = together.map(lambda tensor, row=row: tensor[row : row + 1])
+        sizes = batch.images.original_sizes
+        assert_same(model.decode(one, sizes[row : row + 1]), model.decode(together, sizes)[row : row + 1])
 
 
 def test_padding_rows_are_not_computed(name, train_batches):
@@ -324,7 +336,7 @@ def svm_by_hand(samples, features, label, cost):
             rows.append(vector)
             signs.append(1 if other == label else -1)
     rows, signs = torch.stack(rows).double().numpy(), np.array(signs)
-    svm = LinearSVC(C=cost, loss="hinge", class_weight={1: 2.0}, intercept_scaling=10, tol=1e-6, max_iter=200_000)
+    svm = LinearSVC(C=cost, loss="hinge", class_weight={1: 2.0}, intercept_scaling=10, tol=1e-4, max_iter=50_000)
     return svm.fit(rows, signs)
 
 
@@ -351,15 +363,19 @@ def vectors_of(model, samples, part):
 def test_machines_are_those_of_scikit_learn(name, tmp_path):
     """ERR-112: negatives lie under 0.3 and positives are ground truth only; a hard one is one that scores high."""
     samples = [scene(row) for row in range(10)]
-    mining = MiningSettings(svm=SvmSettings(cost=0.01, tolerance=1e-6, max_iterations=200_000), target_norm=None)
+    svm = SvmSettings(cost=0.01, tolerance=1e-4, max_iterations=50_000)
+    mining = MiningSettings(svm=svm, start_images=10, evict_below=None)
     model = built(name, mining=mining, feature_dtype=torch.float32, negatives_apart=None)
     fit(model, fit_data(collated(samples), tmp_path))
     features = vectors_of(model, samples, "deep")
     everything = torch.cat([part for pair in features for part in pair])
     margins = model.region_head.svms(everything)
+    scale = 20 / float(everything.norm(dim=1).mean())
+    features = [[part * scale for part in pair] for pair in features]
     for label in range(2):
         svm = svm_by_hand(samples, features, label, 0.01)
-        wanted = svm.decision_function(everything.double().numpy())
+        wanted = svm.decision_function(everything.double().numpy() * scale)
+        assert wanted.max() - wanted.min() > 0.5
         np.testing.assert_allclose(margins[:, label].numpy(), wanted, atol=0.02)
 
 
@@ -518,8 +534,9 @@ ODD = {
 }
 
 
-@pytest.mark.parametrize("case", ODD)
-@pytest.mark.parametrize("num_classes", [2, 500])
+@pytest.mark.parametrize(
+    ("case", "num_classes"), [*((case, 2) for case in ODD), ("an object that fills the image", 500)]
+)
 def test_odd_images(name, case, num_classes, tmp_path):
     model = built(name, num_classes=num_classes)
     sample = ODD[case]

@@ -42,7 +42,7 @@ def as_torchvision(batch):
     images, targets = [], []
     for row in range(len(batch)):
         height, width = batch.images.sizes[row].tolist()
-        images.append(batch.images.pixels[row, :, :height, :width].double() / 255)
+        images.append(batch.images.pixels[row, :, :height, :width].to(batch.targets.boxes.dtype) / 255)
         valid = batch.targets.valid[row]
         targets.append({"boxes": batch.targets.boxes[row][valid], "labels": batch.targets.labels[row][valid] + 1})
     return images, targets
@@ -75,8 +75,6 @@ def built_vgg():
     theirs.transform.resize = lambda image, target: (image, target)  # the images come at their final size
     sharpened(theirs)
     ours = ssd300(NUM_CLASSES)
-    theirs.double()
-    ours.double()
     ours.load_state_dict(our_names(theirs.state_dict(), ours))
     theirs.transform.image_mean = (ours.normalize.offset / 255).flatten().tolist()  # as rounded by float32
     theirs.transform.image_std = (1 / ours.normalize.factor / 255).flatten().tolist()
@@ -116,24 +114,34 @@ def peer_of(model, side):
 @pytest.fixture(scope="module")
 def built_mobilenet():
     torch.manual_seed(0)
-    ours = ssd_mobilenet_v2(NUM_CLASSES, image_size=96).double()
+    ours = ssd_mobilenet_v2(NUM_CLASSES, image_size=96)
     sharpened(ours)
-    return ours, peer_of(ours, 96).double()
+    for layer in ours.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.momentum = 1.0
+    with torch.no_grad():  # statistics that fit
+        ours.backbone(torch.randn(4, 3, 96, 96))
+    return ours, peer_of(ours, 96)
 
 
-@pytest.fixture(params=["vgg", "mobilenet"])
+@pytest.fixture(params=["vgg", pytest.param("vgg-float64", marks=pytest.mark.slow), "mobilenet-float64"])
 def pair(request, batch_of, in_float64):
-    ours, theirs = request.getfixturevalue(f"built_{request.param}")
-    side = 300 if request.param == "vgg" else 96
+    """Ours and theirs with one state dict, a batch, and how near they must be."""
+    exact = request.param.endswith("float64")
+    name = request.param.removesuffix("-float64")
+    ours, theirs = (model.double() if exact else model.float() for model in request.getfixturevalue(f"built_{name}"))
+    side = 300 if name == "vgg" else 96
     batch = batch_of((3, 4), sizes=[(side, side)] * 2, num_classes=NUM_CLASSES, stride=1)
-    yield ours, theirs, Batch(images=batch.images, targets=in_float64(batch.targets), indices=batch.indices)
+    if exact:
+        batch = Batch(images=batch.images, targets=in_float64(batch.targets), indices=batch.indices)
+    yield ours, theirs, batch, 1e-6 if exact else 1e-4
     ours.zero_grad()
     theirs.zero_grad()
 
 
 def test_losses_and_gradients_are_torchvisions(pair):
     """SYS-034, SYS-042: multi-box loss with hard negative mining, by torchvision's SSD."""
-    ours, theirs, batch = pair
+    ours, theirs, batch, near = pair
     ours.eval()  # batch norms may not move between the two, where there are any
     theirs.train()
     theirs.backbone.eval()
@@ -146,16 +154,16 @@ def test_losses_and_gradients_are_torchvisions(pair):
     got = ours.loss(ours(batch.images), batch.targets)
     sum(got.values()).backward()
     # Our table of default boxes is rounded to float32.
-    torch.testing.assert_close(got["class"], expected["classification"], rtol=1e-6, atol=0)
-    torch.testing.assert_close(got["box"], expected["bbox_regression"], rtol=1e-6, atol=0)
+    torch.testing.assert_close(got["class"], expected["classification"], rtol=near, atol=0)
+    torch.testing.assert_close(got["box"], expected["bbox_regression"], rtol=near, atol=0)
     for row, (name, value) in enumerate(ours.named_parameters()):
         other = kept[row] if shared else gradients[name]
-        assert (value.grad - other).norm() <= 1e-5 * other.norm() + 1e-12, name
+        assert (value.grad - other).norm() <= 10 * near * other.norm() + 1e-12, name
 
 
 @pytest.mark.parametrize("most_per_class", [400, 9])
 def test_detections_are_torchvisions(pair, monkeypatch, most_per_class):
-    ours, theirs, batch = pair
+    ours, theirs, batch, near = pair
     monkeypatch.setattr(theirs, "topk_candidates", most_per_class)
     monkeypatch.setattr(ours.head, "settings", SsdSettings(most_per_class=most_per_class))
     ours.eval()
@@ -165,11 +173,11 @@ def test_detections_are_torchvisions(pair, monkeypatch, most_per_class):
         got = ours.decode(ours(batch.images), batch.images.sizes)
     for mine, other in zip(got, expected, strict=True):
         assert ((other["boxes"][:, 2:] - other["boxes"][:, :2]) >= MIN_SIDE_PX).all()
-        assert len(other["scores"]) > 20
+        assert len(other["scores"]) > 10
         assert other["scores"].std() > 0.02
-        torch.testing.assert_close(mine.scores, other["scores"], rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(mine.scores, other["scores"], rtol=near, atol=near)
         assert torch.equal(mine.labels + 1, other["labels"])
-        torch.testing.assert_close(mine.boxes, other["boxes"], rtol=1e-6, atol=1e-4)
+        torch.testing.assert_close(mine.boxes, other["boxes"], rtol=near, atol=100 * near)
 
 
 def test_selection_is_torchvisions(built_vgg):
@@ -217,7 +225,7 @@ def test_maps_are_the_papers_and_end_in_one_cell(side, grids):
     found = neck(features)
     assert [value.shape[-1] for value in found.values()] == grids
     assert [value.shape[1] for value in found.values()] == [spec.channels for spec in neck.features]
-    assert found["c3"].norm(dim=1).mean() == pytest.approx(20, rel=1e-4)
+    assert found["c3"].detach().norm(dim=1).mean() == pytest.approx(20, rel=1e-4)
     assert torch.equal(found["c4"], features["c4"])
 
 
@@ -230,7 +238,7 @@ def test_ssd512_has_the_papers_default_boxes():
     assert model.head.boxes.scales[-1][1] == pytest.approx(scales[-1])
 
 
-@pytest.mark.parametrize("maps", [(0, 1, 2, 3), (1,), (0, 2)])
+@pytest.mark.parametrize("maps", [(0, 1, 2), (1,), (0, 2)])
 def test_maps_can_be_left_out(batch_of, maps):
     """Table 3: what no judged map needs is not there."""
     model = ssd_mobilenet_v2(NUM_CLASSES, image_size=96, maps=maps)
@@ -239,7 +247,7 @@ def test_maps_can_be_left_out(batch_of, maps):
     output = model(batch.images)
     sides = [6, 3, 1]
     per_cell = [2 + 2 * len(row) for row in whole.head.boxes.aspect_ratios]
-    assert len(output.default_boxes) == sum(sides[number] ** 2 * per_cell[number] for number in maps if number < 3)
+    assert len(output.default_boxes) == sum(sides[number] ** 2 * per_cell[number] for number in maps)
     sum(model.loss(output, batch.targets).values()).backward()
     assert all(value.grad is not None for value in model.parameters())
 
@@ -375,20 +383,26 @@ def with_targets(batch, targets):
     return Batch(images=batch.images, targets=BoxTarget.stack(targets, (96, 96)), indices=batch.indices)
 
 
-def test_every_parameter_learns(model, batch_of):
-    losses = losses_of(model, batch_of((6, 8)))
+ALL_SIZES = [0.06, 0.15, 0.33, 0.51, 0.69, 0.87, 1.0]  # as shares of the side: something for every map
+
+
+def of_all_sizes(target_of, side):
+    boxes = [[0.0, 0.0, share * side, share * side] for share in ALL_SIZES]
+    return BoxTarget.stack([target_of(boxes, [row % NUM_CLASSES for row in range(len(boxes))])] * 2, (side, side))
+
+
+def test_every_parameter_learns(model, batch_of, target_of):
+    losses = losses_of(model, replace(batch_of(), targets=of_all_sizes(target_of, 96)))
     assert set(losses) == {"class", "box"}
     sum(losses.values()).backward()
     assert [n for n, v in model.named_parameters() if v.grad is None or not v.grad.abs().sum() > 0] == []
 
 
 @pytest.mark.slow
-def test_every_parameter_of_vgg_learns(batch_of):
-    batch = batch_of((30, 30), sizes=[(300, 300)] * 2, stride=1)
-    batch = replace(batch, targets=replace(batch.targets, boxes=batch.targets.boxes.clone()))
-    batch.targets.boxes[:, 0] = torch.tensor([0.0, 0, 300, 300])
+def test_every_parameter_of_vgg_learns(batch_of, target_of):
+    batch = batch_of((1, 1), sizes=[(300, 300)] * 2, stride=1)
     model = ssd300(NUM_CLASSES).train()
-    sum(losses_of(model, batch).values()).backward()
+    sum(losses_of(model, replace(batch, targets=of_all_sizes(target_of, 300))).values()).backward()
     assert [n for n, v in model.named_parameters() if v.grad is None or not v.grad.abs().sum() > 0] == []
 
 

@@ -24,6 +24,7 @@ from snellen.data.transforms.presets import (
     max_side_of,
     training_transform,
 )
+from snellen.data.transforms.ssd import ssd_transform
 from snellen.data.transforms.transform import (
     MIN_VISIBLE,
     Compose,
@@ -59,6 +60,7 @@ __all__ = [
     "random_resized_crop",
     "scale_jitter",
     "short_side_size",
+    "ssd_transform",
     "training_transform",
     "vertical_flip",
     "zoom_out",

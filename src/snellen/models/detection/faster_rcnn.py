@@ -6,6 +6,7 @@ Source:
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from torch import nn
 
@@ -17,6 +18,8 @@ from snellen.models.backbones import (
     picked_features,
     resnet_stage,
 )
+from snellen.models.detection.fast_rcnn import FAST_RCNN_SETTINGS
+from snellen.models.detection.one_map import OneMap, mobilenet_v2_map, vgg16_map, zf_map
 from snellen.models.detection.regions import PyramidAlign, SingleMapPool, StageHead, TwoMlpHead
 from snellen.models.detection.rpn import ProposalSettings, RegionProposalNetwork
 from snellen.models.detection.two_stage import RegionSettings, TwoStage
@@ -24,15 +27,38 @@ from snellen.nn import IMAGENET_MEAN, IMAGENET_STD, FeaturePyramid, Norm, Normal
 
 __all__ = [
     "faster_rcnn_fpn",
+    "faster_rcnn_mobilenet_v2_c4",
     "faster_rcnn_mobilenet_v2_fpn",
+    "faster_rcnn_one_map",
     "faster_rcnn_r18_fpn",
     "faster_rcnn_r50_c4",
     "faster_rcnn_r50_fpn",
+    "faster_rcnn_vgg16",
+    "faster_rcnn_zf",
 ]
 
 # Regions per image in the loss of the small variants: Fast R-CNN took 64, FPN 512; fewer make a step cheaper.
 FEW_REGIONS = 128
 _FEW_PROPOSALS = ProposalSettings(before_nms_train=1000, after_nms_train=1000)
+
+# Ren et al. 2015, section 3.1.1 and 3.3: nine anchors; anchors across the edge teach nothing; 2000 proposals in
+# training and 300 in evaluation. Candidates before suppression and the smallest proposal: py-faster-rcnn's config.
+PAPER_ANCHORS = (128, 256, 512)
+PAPER_PROPOSALS = ProposalSettings(
+    inside_only=True,
+    before_nms_train=12_000,
+    before_nms_test=6000,
+    after_nms_train=2000,
+    after_nms_test=300,
+    min_side_px=16,
+)
+# Section 3.1.3's batch of one image; the rest is Fast R-CNN's, with all of the background, as py-faster-rcnn's
+# end-to-end training has it.
+PAPER_REGIONS = replace(FAST_RCNN_SETTINGS, negative_from=0.0, slots=128)
+# For small images: the smallest letters and cells are a cell of the map wide.
+SMALL_ANCHORS = (16, 32, 64, 128, 256)
+_SMALL_PROPOSALS = replace(_FEW_PROPOSALS, after_nms_test=300)
+SMALL_REGIONS = replace(PAPER_REGIONS, slots=64)
 
 
 def faster_rcnn_fpn(  # noqa: PLR0913 - the choices that the variants differ in
@@ -155,3 +181,83 @@ def faster_rcnn_r50_c4(
     # The last stage of a plain network's weights belongs to the head here.
     model.foreign_names = ((r"^(backbone\.body\.)?layer4\.", "region_head.stage."), *TwoStage.foreign_names)
     return model
+
+
+def faster_rcnn_one_map(
+    parts: OneMap,
+    num_classes: int,
+    *,
+    anchors: Sequence[float] = PAPER_ANCHORS,
+    mean: Sequence[float] = IMAGENET_MEAN,
+    std: Sequence[float] = IMAGENET_STD,
+    proposals: ProposalSettings = PAPER_PROPOSALS,
+    regions: RegionSettings = PAPER_REGIONS,
+) -> TwoStage:
+    """Return Faster R-CNN on a network that was cut in two: Fast R-CNN that makes its own proposals.
+
+    Args:
+        parts: The network.
+        num_classes: Without background.
+        anchors: Their sizes in pixels; each in three aspect ratios.
+        mean: Of R, G, B where 1 is full scale.
+        std: Spread of R, G, B where 1 is full scale.
+        proposals: Settings of the first stage.
+        regions: Settings of the second stage.
+
+    Source:
+        Ren et al. 2015, sections 3.1 to 3.3.
+    """
+    model = TwoStage(
+        parts.backbone,
+        None,
+        RegionProposalNetwork([parts.feature], sizes=[tuple(anchors)], settings=proposals),
+        SingleMapPool(parts.feature, output_size=parts.pooled_size),
+        parts.head(num_classes),
+        normalize=Normalize(mean, std),
+        stride=parts.feature.stride,
+        settings=regions,
+    )
+    model.foreign_names = (*parts.head_names, *TwoStage.foreign_names)
+    return model
+
+
+def faster_rcnn_zf(
+    num_classes: int,
+    *,
+    norm: Norm | None = None,
+    mean: Sequence[float] = IMAGENET_MEAN,
+    std: Sequence[float] = IMAGENET_STD,
+) -> TwoStage:
+    """Return Faster R-CNN with ZF, the paper's fast network."""
+    return faster_rcnn_one_map(zf_map(norm=norm), num_classes, mean=mean, std=std)
+
+
+def faster_rcnn_vgg16(
+    num_classes: int,
+    *,
+    norm: Norm | None = None,
+    mean: Sequence[float] = IMAGENET_MEAN,
+    std: Sequence[float] = IMAGENET_STD,
+) -> TwoStage:
+    """Return Faster R-CNN with VGG-16, the paper's best network; reads torchvision's ``vgg16``."""
+    return faster_rcnn_one_map(vgg16_map(norm=norm), num_classes, mean=mean, std=std)
+
+
+def faster_rcnn_mobilenet_v2_c4(
+    num_classes: int,
+    *,
+    norm: Norm = nn.BatchNorm2d,
+    padding: Padding = "torch",
+    mean: Sequence[float] = IMAGENET_MEAN,
+    std: Sequence[float] = IMAGENET_STD,
+) -> TwoStage:
+    """Return Faster R-CNN on the map of stride 16 of MobileNetV2: ``fast_rcnn_mobilenet_v2`` with its own proposals."""
+    return faster_rcnn_one_map(
+        mobilenet_v2_map(norm=norm, padding=padding),
+        num_classes,
+        anchors=SMALL_ANCHORS,
+        mean=mean,
+        std=std,
+        proposals=_SMALL_PROPOSALS,
+        regions=SMALL_REGIONS,
+    )

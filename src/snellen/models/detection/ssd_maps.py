@@ -89,7 +89,7 @@ class SsdMaps(nn.Module):
             specs.append(FeatureSpec(name=f"extra{len(extras)}", channels=width, stride=stride))
         self.count = len(specs)
         self.maps = tuple(range(len(specs))) if maps is None else tuple(maps)
-        if not self.maps or list(self.maps) != sorted(set(self.maps)) or not 0 <= self.maps[-1] < len(specs):
+        if not self.maps or [*self.maps] != sorted({*self.maps} & {*range(len(specs))}):
             raise ConfigError(
                 f"SSD at {image_size} px expects maps among 0..{len(specs) - 1}, rising; got {list(self.maps)}. "
                 "Leave some out, but keep the order."

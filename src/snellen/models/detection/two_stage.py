@@ -321,6 +321,13 @@ class TwoStage(nn.Module):
         Source:
             Ren et al. 2015, eq. 1; Girshick 2015 (Fast R-CNN), eq. 1-3.
         """
+        return {
+            **self.proposals.loss(output.proposals, targets),  # type: ignore[operator]  # see Proposals
+            **self.verdict_loss(output),
+        }
+
+    def verdict_loss(self, output: TwoStageOutput) -> dict[str, Tensor]:
+        """Return ``class`` and ``box``; see ``loss``."""
         goal = output.region_targets
         if goal is None:
             raise InputError(
@@ -330,7 +337,6 @@ class TwoStage(nn.Module):
         by_class, by_box = self.region_losses(output.class_logits, output.box_offsets, output.regions, goal)
         count = (goal.labels >= 0).sum().clamp(min=1)
         return {
-            **self.proposals.loss(output.proposals, targets),  # type: ignore[operator]  # see Proposals
             "class": by_class.sum() / count,
             "box": by_box.sum() / count,
         }

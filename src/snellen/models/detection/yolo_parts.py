@@ -237,7 +237,7 @@ def assign_by_shape(
         is_owner=wanted & (owner_of_object == number),
         is_wanted=wanted,
         responsible=owner >= 0,
-        goal=torch.cat([centers / step - cell, (sides.clamp(min=_MIN_SIDE_PX) / prior).log()], dim=-1),
+        goal=torch.cat([(centers / step - cell).clamp(0, 1), (sides.clamp(min=_MIN_SIDE_PX) / prior).log()], dim=-1),
         size_weight=2 - sides.prod(dim=-1) / canvas,
     )
 

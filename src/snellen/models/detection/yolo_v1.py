@@ -25,6 +25,7 @@ from snellen.models.detection.selection import SelectionSettings
 from snellen.models.detection.yolo_parts import (
     DARKNET_MEAN,
     DARKNET_STD,
+    START_STD,
     at_slots,
     is_excused,
     norm_of_head,
@@ -166,6 +167,7 @@ class YoloV1Head(nn.Module):
             if isinstance(layer, nn.Linear):
                 nn.init.kaiming_normal_(layer.weight, a=LEAKY_SLOPE)
                 nn.init.zeros_(layer.bias)
+        nn.init.normal_(self.layers[-1].weight, std=START_STD)  # type: ignore[arg-type]  # a linear layer
 
     def forward(self, features: Mapping[str, Tensor], images: ImageBatch) -> YoloV1Output:
         """Return what every cell says.
@@ -273,9 +275,12 @@ class YoloV1Head(nn.Module):
     def candidates(
         self, output: YoloV1Output
     ) -> tuple[Float[Tensor, "batch num_boxes 1 4"], Float[Tensor, "batch num_boxes num_classes"]]:
-        """Return boxes on the canvas and Pr(class | object) · confidence (eq. 1), cut to 0..1."""
-        scores = output.confidence[..., None] * output.classes[:, :, None]
-        return self.boxes(output).flatten(1, 2)[:, :, None], scores.flatten(1, 2).clamp(0, 1)
+        """Return boxes on the canvas and Pr(class | object) · confidence (eq. 1).
+
+        Both factors are cut to 0..1: they are linear, and two negative ones must not make a detection.
+        """
+        scores = output.confidence.clamp(0, 1)[..., None] * output.classes.clamp(0, 1)[:, :, None]
+        return self.boxes(output).flatten(1, 2)[:, :, None], scores.flatten(1, 2)
 
 
 def _leaky() -> nn.Module:

@@ -226,8 +226,8 @@ class YoloV3Head(nn.Module):
         Binary cross-entropy of the objectness (1 for the best anchor of each object), and of every class for the
         references that answer for an object. If several objects meet in one reference, all their classes are right, and
         the last one's box is learnt. The box: the gradient on tx, ty, tw, th is wanted minus said, as the paper has
-        it ("sum of squared error"), where darknet says σ(tx); that is cross-entropy of σ(tx), σ(ty) and half the
-        square of the error of tw, th, each times 2 − w·h. The gradients are darknet's "deltas".
+        it ("sum of squared error"), where darknet says σ(tx); that is cross-entropy of σ(tx), σ(ty), less its least
+        value, and half the square of the error of tw, th, each times 2 − w·h. The gradients are darknet's "deltas".
         """
         with torch.no_grad():
             boxes = self.boxes(output)
@@ -251,7 +251,10 @@ class YoloV3Head(nn.Module):
     def _box_loss(self, output: GridOutput, targets: BoxTarget, who: Assigned) -> Tensor:
         offsets = at_slots(output.offsets, who.slot)
         if self.settings.box_loss == "offsets":
-            place = functional.binary_cross_entropy_with_logits(offsets[..., :2], who.goal[..., :2], reduction="none")
+            goal = who.goal[..., :2]
+            place = functional.binary_cross_entropy_with_logits(offsets[..., :2], goal, reduction="none")
+            least: Tensor = torch.special.entr(goal) + torch.special.entr(1 - goal)
+            place = place - least
             shape = 0.5 * (offsets[..., 2:] - who.goal[..., 2:]).square()
             return (place + shape).sum(dim=-1) * who.size_weight
         compare = {"giou": giou_loss, "ciou": ciou_loss}[self.settings.box_loss]
