@@ -1,4 +1,4 @@
-# make demo | test | test-all | check | bench | docs — each makes and uses .venv; a second call is quick.
+# make demo | test | test-all | check | bench | bench-ladder | docs — each makes and uses .venv; a second call is quick.
 
 PYTHON ?= python3
 VENV := .venv
@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check format bench docs clean
+.PHONY: help demo test test-all check format bench bench-ladder docs clean
 
 help:
 	@echo "make demo      train on the built-in eye charts and print where the report is (minutes on two CPU cores)"
@@ -15,6 +15,7 @@ help:
 	@echo "make test-all  the same with the slow tests"
 	@echo "make check     lint, types and import rules only"
 	@echo "make bench     measure speed, memory and accuracy against the peers (hours; see benchmarks/README.md)"
+	@echo "make bench-ladder  train every detector on the same real data and put them side by side (hours; goes on where it stopped)"
 	@echo "make docs      write the generated pages of docs/"
 
 $(READY): pyproject.toml
@@ -48,6 +49,10 @@ bench: $(READY)
 	$(BIN)/python benchmarks/count_syncs.py
 	$(BIN)/python benchmarks/detector_speed.py
 	$(BIN)/python benchmarks/accuracy.py
+
+bench-ladder: $(READY)
+	$(BIN)/python benchmarks/ladder.py --out runs/ladder
+	$(BIN)/python benchmarks/ablations.py --out runs/ablations
 
 docs: $(READY)
 	$(BIN)/python docs/generate.py

@@ -16,7 +16,9 @@ def train(
         str, typer.Argument(help="A data set in any known format, or the name of built-in charts.")
     ] = "charts",
     model: Annotated[str | None, typer.Option("--model", "-m", help="Name from `snellen models`.")] = None,
-    weights: Annotated[Path | None, typer.Option(help="Start from these weights (.pth, .pt, .safetensors).")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Start from these weights (.pth, .pt, .safetensors, darknet's .weights).")
+    ] = None,
     mean: Annotated[str | None, typer.Option(help="R,G,B in 0..1 that the weights expect.")] = None,
     std: Annotated[str | None, typer.Option(help="Spread of R,G,B that the weights expect.")] = None,
     padding: Annotated[Padding | None, typer.Option(help="`same` for weights trained with TensorFlow.")] = None,

@@ -21,7 +21,7 @@ class TrainOptions:
 
     Attributes:
         model: Name from ``snellen models``.
-        weights: File to start from (.pth, .pt or .safetensors).
+        weights: File to start from (.pth, .pt, .safetensors, or .weights of darknet).
         mean: Of R, G, B in 0..1 that the weights expect; read from the file where it says so, else ImageNet's.
         std: Spread of R, G, B that the weights expect.
         padding: ``torch``, or ``same`` for weights trained with TensorFlow.
