@@ -191,7 +191,14 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--modes", nargs="+", default=["train", "infer"], choices=["train", "infer"])
     parser.add_argument("--floor", action="store_true", help="time the backbone alone too")
+    parser.add_argument(
+        "--cpu-time",
+        action="store_true",
+        help="processor time of all threads: steadier on a machine that others use; set OMP_WAIT_POLICY=passive, or "
+        "threads that wait for one another count as busy",
+    )
     arguments = parser.parse_args()
+    clock = time.process_time if arguments.cpu_time else time.perf_counter
     print(
         json.dumps(
             {
@@ -199,6 +206,7 @@ def main() -> None:
                 "torch": torch.__version__,
                 "torchvision": torchvision.__version__,
                 "threads": torch.get_num_threads(),
+                "clock": clock.__name__,
             }
         )
     )
@@ -209,7 +217,7 @@ def main() -> None:
                 if mode not in arguments.modes:
                     continue
                 calls = {label: pair[which] for label, pair in rows.items()}
-                times = measure(calls, arguments.repeats, time.perf_counter)
+                times = measure(calls, arguments.repeats, clock)
                 for label, row in times.items():
                     ratios = [theirs / own for theirs, own in zip(times["torchvision"], row, strict=True)]
                     line = {"model": name, "batch": batch, "mode": mode, "variant": label}

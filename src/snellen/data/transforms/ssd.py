@@ -40,9 +40,7 @@ def ssd_transform(size: int, *, flip: bool) -> Transform:
     """
     if size < 1:
         raise InputError(f"ssd_transform expects a size of 1 pixel or more; got {size}. Give the side of the square.")
-    zoom = v2.RandomZoomOut(
-        fill={tv_tensors.Image: _MEAN, "others": 0}, side_range=(1.0, _MOST_ZOOM), p=_ZOOMED_SHARE
-    )
+    zoom = v2.RandomZoomOut(fill={tv_tensors.Image: _MEAN, "others": 0}, side_range=(1.0, _MOST_ZOOM), p=_ZOOMED_SHARE)
     return Compose(
         photometric_distort(),
         TorchvisionTransform(zoom),

@@ -49,8 +49,8 @@ class MaskHead(nn.Module):
         """
         hidden = pooled
         for conv in self.convs:
-            hidden = functional.relu(conv(hidden))
-        hidden = functional.relu(self.deconv(hidden))
+            hidden = functional.relu_(conv(hidden))
+        hidden = functional.relu_(self.deconv(hidden))
         weight = self.logits.weight[:, :, 0, 0][labels]  # [N, width]
         bias = self.logits.bias[labels]  # type: ignore[index]  # it has a bias
         # Regions lie in channels-last memory: their vectors are rows already.
