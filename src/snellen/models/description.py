@@ -12,10 +12,11 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from snellen.models.backbones import Backbone
 from snellen.models.entry import ModelEntry
-from snellen.structures import ImageBatch
+from snellen.structures import ImageBatch, Regions
 
 __all__ = ["FeatureDescription", "ModelDescription", "count_parameters", "describe_model", "receptive_fields"]
 
+_NUM_REGIONS = 16  # judged where proposals come from outside; a run has up to 2000
 _OPS_PER_MULTIPLY_ADD = 2  # torch counts the multiplication and the addition
 
 
@@ -39,6 +40,7 @@ class ModelDescription:
         num_trainable: Those with a gradient.
         multiply_adds: Of one image of ``size``; convolutions and matrix products only.
         size: Height and width of the canvas that was counted, a multiple of the model's stride.
+        regions: Proposals from outside that were judged; 0 for models that make their own.
         features: Of the backbone.
     """
 
@@ -47,6 +49,7 @@ class ModelDescription:
     num_trainable: int
     multiply_adds: int
     size: tuple[int, int]
+    regions: int
     features: tuple[FeatureDescription, ...]
 
 
@@ -70,6 +73,7 @@ def describe_model(entry: ModelEntry, *, num_classes: int, size: tuple[int, int]
         pixels=torch.zeros(1, 3, height, width, dtype=torch.uint8),
         sizes=torch.tensor([[height, width]]),
         original_sizes=torch.tensor([[height, width]]),
+        regions=_some_regions(height, width) if entry.regions else None,
     )
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         network(blank)
@@ -80,8 +84,19 @@ def describe_model(entry: ModelEntry, *, num_classes: int, size: tuple[int, int]
         num_trainable=count_parameters(network, only_trainable=True),
         multiply_adds=counter.get_total_flops() // _OPS_PER_MULTIPLY_ADD,
         size=(height, width),
+        regions=_NUM_REGIONS if entry.regions else 0,
         features=_described(backbone) if isinstance(backbone, Backbone) else (),
     )
+
+
+def _some_regions(height: int, width: int) -> Regions:
+    """Return proposals for a blank image: the image in tiles."""
+    side = int(_NUM_REGIONS**0.5)
+    rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    corner = torch.stack([columns, rows], dim=-1).reshape(1, -1, 2) / side
+    scale = torch.tensor([width, height])
+    boxes = torch.cat([corner * scale, (corner + 1 / side) * scale], dim=-1)
+    return Regions(boxes=boxes, valid=torch.ones(boxes.shape[:2], dtype=torch.bool))
 
 
 def receptive_fields(backbone: Backbone) -> dict[str, int]:

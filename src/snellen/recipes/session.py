@@ -193,7 +193,7 @@ class Session:
         file = str(store.best.relative_to(self.run.folder / "checkpoints"))
         if stage.kind == "fit":
             with self._progress() as progress:
-                facts = model.fit_stage(stage.name, self._fit_data(stage, progress))
+                facts = model.fit_stage(stage.name, self._fit_data(progress))
             results = self.validate(self.module, 0)
             score = results.scalars[results.headline]
             store.save_best(self.module.state_dict(), score=score, epoch=0, step=0)
@@ -226,14 +226,14 @@ class Session:
             facts={},
         )
 
-    def _fit_data(self, stage: Stage, progress: "_FitProgress") -> FitData:
+    def _fit_data(self, progress: "_FitProgress") -> FitData:
         part = self.index.split("train")
         loader = evaluation_loader(part, self.run.record, self.model.stride)
 
         def batches() -> Iterator[Batch]:
             return loader.epoch(0)
 
-        folder = self.run.folder / "cache" / stage.name
+        folder = self.run.folder / "cache"
         folder.mkdir(parents=True, exist_ok=True)
         return FitData(
             batches=batches,

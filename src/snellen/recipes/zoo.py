@@ -53,7 +53,8 @@ def description_lines(described: ModelDescription) -> str:
     lines = [
         f"{described.name}: {described.num_parameters / 1e6:.2f} M parameters "
         f"({described.num_trainable / 1e6:.2f} M of them trained)",
-        f"{described.multiply_adds / 1e9:.2f} G multiply-adds for one image of {height} x {width}",
+        f"{described.multiply_adds / 1e9:.2f} G multiply-adds for one image of {height} x {width}"
+        + (f" with {described.regions} regions" if described.regions else ""),
     ]
     lines += [
         f"  {feature.name}: {feature.channels} channels, stride {feature.stride}, "

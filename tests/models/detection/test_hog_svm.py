@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from sklearn.svm import LinearSVC
 
 from snellen.errors import ConfigError, TrainingError
 from snellen.imaging import HogSpec, hog, hog_blocks
-from snellen.models.detection.hog_fitting import _Negatives
+from snellen.models.detection.fitting import fit_linear_svm
+from snellen.models.detection.hog_fitting import HogFit, _Negatives
 from snellen.models.detection.hog_svm import HogOutput, hog_svm
 from snellen.models.detection.hog_windows import (
     HogSettings,
@@ -201,27 +201,27 @@ class TestFit:
         for name, value in model.state_dict().items():
             assert torch.equal(value, again.state_dict()[name]), name
 
-    @pytest.mark.parametrize("drawn", [True, False])
-    def test_negatives_stay_away_from_objects(self, fitted, drawn):
+    @pytest.mark.parametrize("is_hard", [True, False])
+    def test_negatives_stay_away_from_objects(self, fitted, is_hard):
         model, _ = fitted
         sample = draw_scene(7)
         ignored = torch.tensor([True, False])
         batch = Batch.collate([dataclasses.replace(sample, target=dataclasses.replace(sample.target, ignored=ignored))])
         levels = list(window_levels(batch.images, model.layout(), model.weight, model.bias, SMALL))
-        settings = dataclasses.replace(SMALL, hard_above=-10.0)
-        generator = torch.Generator().manual_seed(0) if drawn else None
-        picked = _Negatives.of(levels, batch.targets, settings, limit=300, generator=generator)
+        settings = dataclasses.replace(SMALL, hard_above=-1.1)
+        generator = torch.Generator().manual_seed(0)
+        picked = _Negatives.of(levels, batch.targets, settings, limit=200, is_hard=is_hard, generator=generator)
+        hard = []
         for label in range(2):
             places = picked.places[label]
-            assert len(set(places)) == len(places) == 300
+            assert len(set(places)) == len(places) > 10
             boxes = torch.stack([levels[level].boxes[label, place] for level, place in places])
             assert all(levels[level].inside[0, label, place] for level, place in places)
             of_class = sample.target.boxes[sample.target.labels == label]
             assert (box_iou(boxes, of_class) < 0.3).all()
             assert (covered_share(boxes, sample.target.boxes[:1]) <= 0.5).all()
-        if not drawn:  # the hardest of the largest level come first
-            margins = [levels[level].margins[0, 0, place].item() for level, place in picked.places[0]]
-            assert margins == sorted(margins, reverse=True)
+            hard += [levels[level].margins[0, label, place] > -1.1 for level, place in places]
+        assert all(hard) is is_hard
 
     def test_mirrored_examples(self, tmp_path):
         """Learning from mirrored images too is what ``has_mirrored`` means."""
@@ -232,8 +232,6 @@ class TestFit:
             boxes = torch.stack([WIDTH - x2, y1, WIDTH - x1, y2], dim=1)
             target = dataclasses.replace(sample.target, boxes=boxes)
             mirrored.append(dataclasses.replace(sample, image=sample.image.flip(2), target=target))
-        from snellen.models.detection.hog_fitting import HogFit
-
         rows = []
         for has_mirrored, which in ((True, samples), (False, samples + mirrored)):
             fit = HogFit(2, dataclasses.replace(SMALL, has_mirrored=has_mirrored), fit_data(which, tmp_path))
@@ -355,16 +353,21 @@ def inria_windows(folder: Path) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
 
 @pytest.mark.slow
 def test_people_and_background(shared_data):
-    """INRIA windows, held out by photograph: overlapping blocks are worth several points (Dalal and Triggs: 4-5)."""
+    """INRIA windows, held out by photograph. Overlapping blocks miss fewer people at 1 false alarm in 100 windows.
+
+    Dalal and Triggs, section 6.4, report 4 to 5 points at 1 in 10,000, which 2000 windows cannot show.
+    """
     pixels, is_person, groups = inria_windows(shared_data / "inria_crops")
     held_out = np.random.default_rng(0).random(groups.max() + 1)[groups] < 0.2
-    accuracy = {}
+    accuracy, missed = {}, {}
     for step in (1, 2):
         spec = HogSpec(block_step=step)
         features = torch.cat([hog(part.float() / 255, spec) for part in pixels.split(64)]).numpy()
-        svm = LinearSVC(C=0.1, loss="hinge", max_iter=5000, tol=1e-2, random_state=0)
-        svm.fit(features[~held_out], is_person[~held_out])
-        accuracy[step] = (svm.predict(features[held_out]) == is_person[held_out]).mean()
+        svm = fit_linear_svm(features[~held_out], is_person[~held_out], HogSettings().svm)
+        margins = svm.margins(features[held_out])
+        accuracy[step] = ((margins > 0) == is_person[held_out]).mean()
+        threshold = np.quantile(margins[~is_person[held_out]], 0.99)
+        missed[step] = (margins[is_person[held_out]] <= threshold).mean()
     assert hog_blocks(pixels[:1].float()).shape[1:] == (36, 15, 7)  # 3780 features, as in the paper
     assert accuracy[1] > 0.93
-    assert accuracy[1] > accuracy[2] + 0.02
+    assert missed[1] < missed[2] - 0.04

@@ -1,6 +1,7 @@
 """The host waits for an accelerator a fixed number of times in a step, however many images there are."""
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,9 @@ from snellen.models.detection import (
     faster_rcnn_r18_fpn,
     faster_rcnn_r50_c4,
 )
+from snellen.models.detection.fast_rcnn import fast_rcnn_mobilenet_v2
+from snellen.models.detection.mask_rcnn import mask_rcnn_r18_fpn
+from snellen.structures import Regions
 
 SCRIPT = Path(__file__).resolve().parents[3] / "benchmarks" / "count_syncs.py"
 
@@ -66,3 +70,41 @@ def test_inference_waits_equally_often_whatever_the_batch(counting):
     waits = {batch: counting.inference_waits(model, batch) for batch in (2, 8)}
     assert waits[2] == waits[8]
     assert waits[8].total() <= 10
+
+
+def test_outlines_wait_for_nobody(counting, monkeypatch):
+    """The mask branch fills as many slots as there may be, and its targets are cut out of padded masks."""
+    monkeypatch.setattr("snellen.models.detection.mask_rcnn._is_on_the_host", lambda tensor: False)
+    torch.manual_seed(0)
+    model = mask_rcnn_r18_fpn(3).train()
+    model.settings = RegionSettings(slots=8)
+    model.proposals.settings = ProposalSettings(before_nms_train=50, after_nms_train=20)
+    for batch in (2, 8):
+        images, target = counting.inputs(batch)
+        target = replace(target, masks=torch.ones(batch, 3, 96, 96, dtype=torch.uint8))
+
+        def step(images=images, target=target):
+            output = model(images, target)
+            assert len(output.mask_rows) == 2 * len(images)
+            model.loss(output, target)
+
+        found = counting.waits_of(step)
+        assert [what.split(" at ")[0] for what in found.elements()] == ["torchvision::nms"]
+
+
+@pytest.mark.parametrize("mining", [None, "ohem", "ohem_two_pass"])
+def test_regions_from_outside_wait_for_nobody(counting, mining):
+    torch.manual_seed(0)
+    model = fast_rcnn_mobilenet_v2(3).train()
+    model.settings = replace(model.settings, slots=8, mining=mining)
+    waits = {}
+    for batch in (2, 8):
+        images, target = counting.inputs(batch)
+        boxes = target.boxes.repeat(1, 5, 1)
+        images = replace(images, regions=Regions(boxes=boxes, valid=torch.ones(boxes.shape[:2], dtype=torch.bool)))
+        waits[batch] = counting.waits_of(lambda images=images, target=target: model.loss(model(images, target), target))
+    assert waits[2] == waits[8]
+    if mining is None:
+        assert waits[8].total() == 0
+    else:  # suppression among the hardest
+        assert {what.split(" at ")[0] for what in waits[8]} <= {"torchvision::nms", "aten::_local_scalar_dense"}

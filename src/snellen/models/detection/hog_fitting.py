@@ -147,8 +147,8 @@ class HogFit:
                 for level in levels:
                     count = _count(level, target, labels)
                     counted, on_objects = counted + count[0], on_objects + count[1]
-            generator = torch.Generator().manual_seed(self.data.seed * 1_000_003 + done) if turn == 0 else None
-            picked = _Negatives.of(levels, target, settings, limit=limit, generator=generator)
+            generator = torch.Generator().manual_seed(hash((self.data.seed, turn, done)))
+            picked = _Negatives.of(levels, target, settings, limit=limit, is_hard=turn > 0, generator=generator)
             mistakes += int((picked.mistakes[labels]).sum())
             for label in labels:
                 self._take(levels, picked, label, key=(turn << 48) + (done << 24))
@@ -169,7 +169,7 @@ class HogFit:
 
     def _limit_per_image(self, turn: int) -> int:
         settings, num_images = self.settings, max(1, self.data.num_images)
-        row_bytes = 4 * sum(cache.positives.shape[1] for cache in self.caches)
+        row_bytes: int = 4 * sum(cache.positives.shape[1] for cache in self.caches)
         room = settings.memory_bytes // (row_bytes * (settings.mining_rounds + 1) * num_images)
         if turn == 0:
             return max(1, min(room, settings.random_per_image))
@@ -216,17 +216,19 @@ class _Negatives:
         settings: HogSettings,
         *,
         limit: int,
-        generator: torch.Generator | None,
+        is_hard: bool,
+        generator: torch.Generator,
     ) -> "_Negatives":
-        """Return up to ``limit`` windows of each class: drawn with ``generator``, or else the hardest."""
+        """Return up to ``limit`` windows of each class, drawn among all or among the hard ones.
+
+        Drawn, and not the very hardest: those are neighbours of one another, and an SVM that sees little else unlearns
+        its objects.
+        """
         scores, boxes, places, level_of = [], [], [], []
         for number, level in enumerate(levels):
             margins = level.margins[0]
-            if generator is not None:
-                margins = torch.rand(margins.shape, generator=generator).to(margins)
-            best, index = margins.masked_fill(~level.inside[0], -torch.inf).topk(
-                min(LOOKED_AT, margins.shape[1]), dim=1
-            )
+            score = margins if is_hard else torch.rand(margins.shape, generator=generator).to(margins)
+            best, index = score.masked_fill(~level.inside[0], -torch.inf).topk(min(LOOKED_AT, score.shape[1]), dim=1)
             scores.append(best)
             boxes.append(picked_boxes(level.boxes, index[None])[0])
             places.append(index)
@@ -236,12 +238,15 @@ class _Negatives:
         of_class = (target.labels == label) & target.valid
         near = (box_iou(box, target.boxes) >= settings.negative_below) & of_class[:, None]
         score = score.masked_fill(near.any(dim=2) | lies_in_ignored(box, target), -torch.inf)
-        best, index = score.topk(min(limit, score.shape[1]), dim=1)
-        is_wanted = best > (settings.hard_above if generator is None else -torch.inf)
+        is_wanted = score > (settings.hard_above if is_hard else -torch.inf)
+        drawn = torch.rand(score.shape, generator=generator).to(score).masked_fill(~is_wanted, -torch.inf)
+        best, index = drawn.topk(min(limit, drawn.shape[1]), dim=1)
         columns = [torch.cat(part, dim=1).gather(1, index) for part in (level_of, places)]
         pairs = torch.stack(columns, dim=2)
         return cls(
-            places=[[(a, b) for a, b in rows[keep].tolist()] for rows, keep in zip(pairs, is_wanted, strict=True)],
+            places=[
+                [(a, b) for a, b in rows[keep].tolist()] for rows, keep in zip(pairs, best > -torch.inf, strict=True)
+            ],
             mistakes=(score > 0).sum(dim=1),
         )
 

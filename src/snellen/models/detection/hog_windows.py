@@ -59,7 +59,7 @@ class HogSettings:
         negative_below: Windows that overlap each object of the class by less (IoU) are negatives.
         random_per_image: Negatives of each class drawn from each image; 10 in the paper.
         mining_rounds: Scans for hard negatives, each followed by a retraining; 1 in the paper.
-        hard_per_image: Most hard negatives of each class from each image and scan.
+        hard_per_image: Most hard negatives of each class from each image and scan, drawn among all of them.
         hard_per_class: Most hard negatives of each class from a whole scan; shared equally by the images.
         hard_above: A window is hard if its margin is above this. 0 in the paper: taken for an object.
         memory_bytes: Of the negatives of all classes; if there is not room for so many, fewer are taken per image.

@@ -128,7 +128,7 @@ class MaskRCNN(TwoStage):
         """
         shows = goal.labels.flatten() > 0
         count = min(len(goal.labels) * max(1, int(self.settings.slots * self.settings.positive_share)), len(shows))
-        if shows.device.type == "cpu":
+        if _is_on_the_host(shows):
             count = min(count, max(1, int(shows.sum())))
         return shows.to(torch.uint8).argsort(descending=True, stable=True)[:count]
 
@@ -190,6 +190,10 @@ class MaskRCNN(TwoStage):
                 part = slice(start, start + REGIONS_AT_ONCE)
                 parts.append(self.masks(maps, boxes[part], image[part], labels[part]).sigmoid())
         return torch.cat(parts)
+
+
+def _is_on_the_host(tensor: Tensor) -> bool:
+    return tensor.device.type == "cpu"
 
 
 def _with_masks(detector: TwoStage, num_classes: int, *, width: int) -> MaskRCNN:
