@@ -6,16 +6,14 @@
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from itertools import islice
-from multiprocessing import get_context
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -28,7 +26,6 @@ __all__ = ["MAX_SIDE_PX", "Progress", "ProposalFunction", "ProposalStore", "defa
 # Selective search's thresholds are in pixels; the R-CNN paper (Girshick et al. 2014, section 2.2) resizes every image
 # to a width of 500 before it.
 MAX_SIDE_PX = 500
-QUEUED_PER_WORKER = 4  # images; enough that no worker waits, few enough that a list of millions is not copied
 
 ProposalFunction = Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # RGB [height, width, 3] -> boxes [n, 4]
 Progress = Callable[[int, int], None]  # images done, images in all
@@ -85,6 +82,10 @@ class ProposalStore:
             _store(place, boxes)
         return torch.from_numpy(boxes)
 
+    def compute(self, image: UInt8[Tensor, "3 height width"]) -> Float[Tensor, "num_boxes 4"]:
+        """Return the boxes of an image that lies in no file, such as a frame of a video; nothing is kept."""
+        return torch.from_numpy(self._computed(image))
+
     def place(self, path: Path) -> Path:
         """Return the file of the cache that belongs to an image file.
 
@@ -125,20 +126,12 @@ class ProposalStore:
                 on_progress(done, len(unique))
         return {path: skipped[path] for path in unique if path in skipped}
 
-    def _in_processes(self, paths: list[Path], workers: int) -> Iterable[tuple[Path, str | None]]:
-        # Forking a process that has threads (torch's, an observer's) can lock up for ever.
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
-            waiting = iter(paths)
-            running = {pool.submit(self._prepare_one, path) for path in islice(waiting, workers * QUEUED_PER_WORKER)}
-            try:
-                while running:
-                    finished, running = wait(running, return_when=FIRST_COMPLETED)
-                    running |= {pool.submit(self._prepare_one, path) for path in islice(waiting, len(finished))}
-                    for future in finished:
-                        yield future.result()
-            finally:
-                for future in running:
-                    future.cancel()
+    def _in_processes(self, paths: list[Path], workers: int) -> Iterator[tuple[Path, str | None]]:
+        # joblib's processes neither fork one that has threads nor run the user's script again, as spawned ones would.
+        done: Iterator[tuple[Path, str | None]] = Parallel(workers, return_as="generator_unordered")(
+            delayed(self._prepare_one)(path) for path in paths
+        )
+        yield from done
 
     def _prepare_one(self, path: Path) -> tuple[Path, str | None]:
         try:
@@ -208,7 +201,3 @@ def _store(place: Path, boxes: NDArray[np.float32]) -> None:
             "can be written."
         )
         raise DatasetError(message, file=place) from error
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)  # there are as many processes as the user wants cores

@@ -1,7 +1,7 @@
 """Layers that two models share."""
 
 from snellen.nn.blocks import ConvNormAct, Padding, SameConv2d
-from snellen.nn.fpn import FeaturePyramid
+from snellen.nn.fpn import FeaturePyramid, coarser_map
 from snellen.nn.l2norm import L2Norm
 from snellen.nn.norm import FrozenBatchNorm, Norm
 from snellen.nn.normalize import IMAGENET_MEAN, IMAGENET_STD, Normalize
@@ -17,4 +17,5 @@ __all__ = [
     "Normalize",
     "Padding",
     "SameConv2d",
+    "coarser_map",
 ]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
@@ -10,7 +11,7 @@ from torch.nn import functional
 from snellen.errors import InputError
 from snellen.structures import FeatureSpec
 
-__all__ = ["FeaturePyramid"]
+__all__ = ["FeaturePyramid", "coarser_map"]
 
 
 class FeaturePyramid(nn.Module):
@@ -80,9 +81,21 @@ class FeaturePyramid(nn.Module):
         if self.extra == "pool":
             outputs.append(functional.max_pool2d(outputs[-1], kernel_size=1, stride=2))
         elif self.extra == "p6p7":
-            p6 = self.extra_blocks["p6"](maps[-1])
-            outputs += [p6, self.extra_blocks["p7"](functional.relu(p6))]
+            p6 = coarser_map(self.extra_blocks["p6"], maps[-1])
+            outputs += [p6, coarser_map(self.extra_blocks["p7"], functional.relu(p6))]
         return {spec.name: output for spec, output in zip(self.features, outputs, strict=True)}
+
+
+def coarser_map(layer: nn.Module, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch _ _ _"]:
+    """Return what a strided 3×3 convolution makes of a map, in float32 where the map is one cell wide.
+
+    On a CPU the gradient of the weights of such a convolution is not initialised in bf16 (oneDNN in torch 2.14),
+    and now and then is not a number; small images bring a pyramid there.
+    """
+    if x.shape[-1] > 1 or x.device.type != "cpu":
+        return layer(x)  # type: ignore[no-any-return]  # nn.Module's call is untyped
+    with torch.autocast("cpu", enabled=False):
+        return layer(x.to(torch.promote_types(x.dtype, torch.float32)))  # type: ignore[no-any-return]
 
 
 def _output_features(inputs: Sequence[FeatureSpec], channels: int, num_extra: int) -> tuple[FeatureSpec, ...]:

@@ -68,5 +68,5 @@ def _kept_at_once(
     shift = torch.stack([groups % side, groups // side], dim=1).to(boxes.dtype) * apart
     shifted = torch.where(alive[:, None], boxes + shift.repeat(1, 2), 0.0)
     keep = torch.zeros_like(alive)
-    keep[nms(shifted, scores, iou_above)] = True
+    keep.index_fill_(0, nms(shifted, scores, iou_above), value=True)
     return keep & alive

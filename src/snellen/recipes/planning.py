@@ -387,7 +387,7 @@ def _ema(steps: int) -> tuple[float, str]:
 
 def _precision(device: str) -> tuple[str, str]:
     best = best_precision(device)
-    return best, "this device computes it in hardware" if best == "bf16" else "this device has no fast bf16"
+    return best, "faster on this device" if best == "bf16" else "bf16 is not faster on this device"
 
 
 def _at_least_one(**values: int) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms import v2
 
-from snellen.data import RegionSource, evaluation_transform, is_image_name, read_image
+from snellen.data import ProposalStore, RegionSource, evaluation_transform, is_image_name, read_image
 from snellen.errors import ConfigError, DatasetError, InputError, MissingExtraError
 from snellen.evaluation import ImagePrediction, Naming, PredictionWriter, predict_tiled, predicted_batches
 from snellen.ops import scale_boxes
@@ -229,7 +229,7 @@ class _Judge:
             return self._tiled(image, precision)
         size = (image.shape[-2], image.shape[-1])
         target = _EMPTY_TARGETS[self.run.target_type](size, len(self.run.classes))
-        regions = None if self.regions is None else self.regions(Path(source), image)
+        regions = self._regions(image, Path(source))
         sample = Sample(image=image, target=target, index=index, source=source, original_size=size, regions=regions)
         change = evaluation_transform(
             self.run.target_type, self.run.record["image_size"], resize=self.run.record["resize"]
@@ -244,6 +244,11 @@ class _Judge:
             )
         )
         return predictions[0]
+
+    def _regions(self, image: UInt8[Tensor, "3 height width"], file: Path) -> Tensor | None:
+        if isinstance(self.regions, ProposalStore) and not file.is_file():  # a frame of a video
+            return self.regions.compute(image)
+        return None if self.regions is None else self.regions(file, image)
 
     def _tiled(self, image: UInt8[Tensor, "3 height width"], precision: Any) -> Prediction:
         tile = self.tile or 0

@@ -353,21 +353,23 @@ def inria_windows(folder: Path) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
 
 @pytest.mark.slow
 def test_people_and_background(shared_data):
-    """INRIA windows, held out by photograph. Overlapping blocks miss fewer people at 1 false alarm in 100 windows.
+    """INRIA windows, five folds by photograph. Overlapping blocks miss fewer people at 1 false alarm in 100 windows.
 
     Dalal and Triggs, section 6.4, report 4 to 5 points at 1 in 10,000, which 2000 windows cannot show.
     """
     pixels, is_person, groups = inria_windows(shared_data / "inria_crops")
-    held_out = np.random.default_rng(0).random(groups.max() + 1)[groups] < 0.2
+    fold = np.random.default_rng(0).integers(0, 5, groups.max() + 1)[groups]
     accuracy, missed = {}, {}
     for step in (1, 2):
         spec = HogSpec(block_step=step)
         features = torch.cat([hog(part.float() / 255, spec) for part in pixels.split(64)]).numpy()
-        svm = fit_linear_svm(features[~held_out], is_person[~held_out], HogSettings().svm)
-        margins = svm.margins(features[held_out])
-        accuracy[step] = ((margins > 0) == is_person[held_out]).mean()
-        threshold = np.quantile(margins[~is_person[held_out]], 0.99)
-        missed[step] = (margins[is_person[held_out]] <= threshold).mean()
+        margins = np.zeros(len(features))
+        for held_out in range(5):
+            svm = fit_linear_svm(features[fold != held_out], is_person[fold != held_out], HogSettings().svm)
+            margins[fold == held_out] = svm.margins(features[fold == held_out])
+        accuracy[step] = ((margins > 0) == is_person).mean()
+        missed[step] = (margins[is_person] <= np.quantile(margins[~is_person], 0.99)).mean()
     assert hog_blocks(pixels[:1].float()).shape[1:] == (36, 15, 7)  # 3780 features, as in the paper
-    assert accuracy[1] > 0.93
-    assert missed[1] < missed[2] - 0.04
+    assert accuracy[1] > 0.94
+    assert accuracy[1] > accuracy[2] + 0.01
+    assert missed[1] < missed[2] - 0.05

@@ -58,7 +58,8 @@ class HogSettings:
         fits_from: Objects whose best window overlaps them by less (IoU) are no examples: their shape is too different.
         negative_below: Windows that overlap each object of the class by less (IoU) are negatives.
         random_per_image: Negatives of each class drawn from each image; 10 in the paper.
-        mining_rounds: Scans for hard negatives, each followed by a retraining; 1 in the paper.
+        mining_rounds: Scans for hard negatives, each followed by a retraining; 1 in the paper. With 24 images of
+            BCCD 0, 1 and 2 rounds gave an AP50 of .371, .419 and .464 on 30 others.
         hard_per_image: Most hard negatives of each class from each image and scan, drawn among all of them.
         hard_per_class: Most hard negatives of each class from a whole scan; shared equally by the images.
         hard_above: A window is hard if its margin is above this. 0 in the paper: taken for an object.

@@ -25,7 +25,7 @@ from snellen.models.detection.focal_sum import focal_sum
 from snellen.models.detection.rpn import at_least_float32, lies_in_ignored, pick
 from snellen.models.detection.selection import SelectionSettings
 from snellen.models.detection.two_stage import pick_labels
-from snellen.nn import IMAGENET_MEAN, IMAGENET_STD, FeaturePyramid, Norm, Normalize, Padding
+from snellen.nn import IMAGENET_MEAN, IMAGENET_STD, FeaturePyramid, Norm, Normalize, Padding, coarser_map
 from snellen.ops import Matches, base_anchors, box_iou, decode_boxes, encode_boxes, grid_anchors, match_by_iou
 from snellen.structures import BoxTarget, FeatureSpec, ImageBatch, TensorRecord
 
@@ -138,7 +138,7 @@ class RetinaPyramid(nn.Module):
         outputs: dict[str, Tensor] = self.pyramid(features)
         x = outputs[self.pyramid.features[-1].name]
         for number, (name, layer) in enumerate(self.extra_blocks.items()):
-            x = layer(functional.relu(x) if number else x)
+            x = coarser_map(layer, functional.relu(x) if number else x)
             outputs[name] = x
         return outputs
 
