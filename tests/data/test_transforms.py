@@ -329,3 +329,52 @@ def test_classification_equals_torchvisions_recipe():
 def test_bad_settings_are_named(build, message):
     with pytest.raises(InputError, match=message):
         build()
+
+
+def test_regions_move_with_the_boxes():
+    """Proposals from outside see the same draw as the objects, and lose what lies outside the image."""
+    boxes = torch.tensor([[10.0, 10, 40, 50]])
+    sample = Sample(
+        image=torch.zeros(3, 60, 80, dtype=torch.uint8),
+        target=BoxTarget(
+            boxes=boxes, labels=torch.tensor([0]), valid=torch.tensor([True]), ignored=torch.tensor([False])
+        ),
+        index=0,
+        source="",
+        original_size=(60, 80),
+        regions=torch.cat([boxes, torch.tensor([[0.0, 0, 80, 60], [78.0, 0, 80, 2]])]),
+    )
+    for seed in range(8):
+        change = training_transform(BoxTarget, 30, strength=1.0)
+        moved = change(sample, torch.Generator().manual_seed(seed))
+        assert moved.regions is not None
+        height, width = moved.image.shape[-2:]
+        assert (moved.regions >= 0).all()
+        assert (moved.regions <= torch.tensor([width, height, width, height])).all()
+        if len(moved.target.boxes):
+            torch.testing.assert_close(moved.regions[0], moved.target.boxes[0])
+    plain = evaluation_transform(BoxTarget, 30)(sample, torch.Generator())
+    torch.testing.assert_close(plain.regions, sample.regions / 2)
+
+
+@pytest.mark.parametrize(("resize", "size"), [("short", (30, 40)), ("letterbox", (22, 30)), ("square", (30, 30))])
+def test_how_images_of_boxes_come_to_their_size(resize, size):
+    sample = Sample(
+        image=torch.zeros(3, 60, 80, dtype=torch.uint8),
+        target=BoxTarget(
+            boxes=torch.tensor([[0.0, 0, 80, 60]]),
+            labels=torch.tensor([0]),
+            valid=torch.tensor([True]),
+            ignored=torch.tensor([False]),
+        ),
+        index=0,
+        source="",
+        original_size=(60, 80),
+    )
+    for change in (
+        evaluation_transform(BoxTarget, 30, resize=resize),
+        training_transform(BoxTarget, 30, strength=0, resize=resize),
+    ):
+        found = change(sample, torch.Generator())
+        assert tuple(found.image.shape[-2:]) == size
+        assert found.target.boxes.tolist() == [[0, 0, size[1], size[0]]]

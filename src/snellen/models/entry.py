@@ -31,7 +31,8 @@ class ModelEntry:
         masks: Whether it learns from outlines.
         augmentation: ``usual``, or ``ssd`` for that paper's own.
         multi_scale: Smallest and greatest size in multi-scale training, as shares of the usual one; None for none.
-        lr_share: Learning rate, as a share of what is usual for its kind of target.
+        tuned: Optimizer and learning rate (for four images) that suit it when it starts from weights; None for what is
+            usual for its kind of target.
     """
 
     name: str
@@ -49,7 +50,7 @@ class ModelEntry:
     masks: bool = False
     augmentation: Literal["usual", "ssd"] = "usual"
     multi_scale: tuple[float, float] | None = None
-    lr_share: float = 1.0
+    tuned: tuple[Literal["sgd", "adamw"], float] | None = None
 
 
 def builder_options(entry: ModelEntry) -> Mapping[str, Any]:

@@ -333,7 +333,7 @@ def _settings(
     steps = epochs * ceil(batches / options.accumulate)
     optimizer = choices.pick(
         "optimizer",
-        lambda: ("sgd", "keeps what the weights know") if tuned else ("adamw", "learns fastest from random weights"),
+        lambda: _optimizer(entry, tuned=tuned),
     )
     choices.reasons["channels_last"] = "convolutions are faster in this layout"
     return TrainSettings(
@@ -370,12 +370,21 @@ def _epochs(usual: _Usual, num_train: int, *, on_cpu: bool) -> tuple[int, str]:
     return epochs, f"shows about {epochs * num_train:,} images, as suits a {'CPU' if on_cpu else 'GPU'}"
 
 
+def _optimizer(entry: ModelEntry, *, tuned: bool) -> tuple[str, str]:
+    if not tuned:
+        return "adamw", "learns fastest from random weights"
+    if entry.tuned is not None and entry.tuned[0] == "adamw":
+        return "adamw", "its heads on every map start from nothing"
+    return "sgd", "keeps what the weights know"
+
+
 def _lr(usual: _Usual, entry: ModelEntry, batch: int, optimizer: str, *, tuned: bool) -> tuple[float, str]:
     ratio = batch / usual.batch_size_cpu
+    own = entry.tuned[1] if tuned and entry.tuned is not None and entry.tuned[0] == optimizer else None
     if optimizer == "sgd":
-        base = usual.lr_tuned * entry.lr_share
+        base = usual.lr_tuned if own is None else own
         return base * ratio, f"{base:g} for {usual.batch_size_cpu} images, in proportion to the batch"
-    base = usual.lr_scratch * entry.lr_share * (0.2 if tuned else 1.0)
+    base = own if own is not None else usual.lr_scratch * (0.2 if tuned else 1.0)
     return base * ratio**0.5, f"{base:g} for {usual.batch_size_cpu} images, with the square root of the batch"
 
 

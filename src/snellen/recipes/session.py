@@ -194,9 +194,11 @@ class Session:
         if stage.kind == "fit":
             with self._progress() as progress:
                 facts = model.fit_stage(stage.name, self._fit_data(progress))
-            results = self.validate(self.module, 0)
-            score = results.scalars[results.headline]
-            store.save_best(self.module.state_dict(), score=score, epoch=0, step=0)
+            score = None
+            if not stage.prepares:
+                results = self.validate(self.module, 0)
+                score = results.scalars[results.headline]
+            store.save_best(self.module.state_dict(), score=score or 0.0, epoch=0, step=0)
             return StageDone(
                 name=stage.name, kind="fit", seconds=0, score=score, steps=0, epochs=0, weights=file, facts=facts
             )

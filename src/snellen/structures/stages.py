@@ -22,11 +22,13 @@ class Stage:
         name: As it is printed, and as the model is told.
         kind: ``"gradient"`` runs the training loop; ``"fit"`` lets the model solve for something itself.
         share: Of the epochs of the run; gradient stages only.
+        prepares: Whether a fitting stage only gets something ready for the next, so that measuring after it says nothing.
     """
 
     name: str
     kind: Literal["gradient", "fit"]
     share: float = 1.0
+    prepares: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,8 @@ __all__ = ["DETECTORS"]
 _SMALL = (320, 320)  # of torchvision's mobile detectors
 _VOC_SIZE = (608, 1008)  # shorter side 600, longer at most 1000 (Ren et al. 2015, section 3.3), in multiples of 16
 _COCO_SIZE = (800, 1344)  # shorter side 800, longer at most 1333, as in the papers; in multiples of 32
+# Tried on small data with MobileNetV2: after 100 steps YOLOv2 has an AP of 0.15, with SGD at 0.01 of 0.005.
+_ADAMW = ("adamw", 1e-3)
 _DETECTOR = partial(ModelEntry, target_type=BoxTarget, licence="Apache-2.0")
 _HOG_SVM = partial(
     _DETECTOR,
@@ -49,6 +51,7 @@ _YOLO_V1 = partial(
     paper="https://arxiv.org/abs/1506.02640",
     resize="square",
     sized=True,
+    tuned=_ADAMW,
     default_size=(448, 448),
 )
 _YOLO_V2 = partial(
@@ -58,6 +61,7 @@ _YOLO_V2 = partial(
     resize="letterbox",
     num_anchors=5,
     multi_scale=(320 / 416, 608 / 416),  # section 2
+    tuned=_ADAMW,
     default_size=(416, 416),
 )
 _YOLO_V3 = partial(
@@ -67,6 +71,7 @@ _YOLO_V3 = partial(
     resize="letterbox",
     num_anchors=9,
     multi_scale=(320 / 416, 608 / 416),
+    tuned=_ADAMW,
     default_size=(416, 416),
 )
 _SSD = partial(
@@ -76,8 +81,9 @@ _SSD = partial(
     resize="square",
     sized=True,
     augmentation="ssd",
+    tuned=_ADAMW,
 )
-_RETINANET = partial(_DETECTOR, page="retinanet", paper="https://arxiv.org/abs/1708.02002")
+_RETINANET = partial(_DETECTOR, page="retinanet", paper="https://arxiv.org/abs/1708.02002", tuned=_ADAMW)
 
 DETECTORS: tuple[ModelEntry, ...] = (
     _HOG_SVM(name="hog_svm", build=hog_svm, summary="gradient histograms and a linear SVM: before networks"),

@@ -122,7 +122,7 @@ class FittedTwoStage(TwoStage):
 
     stages: tuple[Stage, ...] = (
         Stage(name=FINE_TUNE, kind="gradient"),
-        Stage(name=FEATURES, kind="fit"),
+        Stage(name=FEATURES, kind="fit", prepares=True),
         Stage(name=SVM, kind="fit"),
         Stage(name=BOX_REGRESSION, kind="fit"),
     )
