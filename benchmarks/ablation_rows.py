@@ -38,4 +38,131 @@ class Question:
     variants: tuple[Variant, ...]
 
 
-QUESTIONS: tuple[Question, ...] = ()
+SEARCH = ("--proposals", "single")
+RETINANET = "retinanet_mobilenet_v2_fpn"
+SSD = "ssd_mobilenet_v2"
+FAST = "fast_rcnn_mobilenet_v2"
+FPN = "faster_rcnn_mobilenet_v2_fpn"
+SPPNET = "sppnet_mobilenet_v2"
+V1, V2 = "yolo_v1_mobilenet_v2", "yolo_v2_mobilenet_v2"
+NOT_TUNED = ("--lr", "1e-9")
+HAND_MADE = "anchors=[[32,32],[64,32],[32,64],[96,96],[160,160]]"
+SUPPRESSION = "settings.selection.suppression"
+
+QUESTIONS: tuple[Question, ...] = (
+    Question(
+        name="Box regression, SVM or softmax (SPPNet)",
+        published="R-CNN: box regression +4.3 (AlexNet), +3.8 (VGG16); softmax in place of the SVMs −3.3",
+        variants=(
+            Variant(name="SVM and box regression", model=SPPNET, options=SEARCH),
+            Variant(
+                name="SVM, no box regression", model=SPPNET, options=SEARCH, switches={"use_box_regression": False}
+            ),
+            Variant(name="softmax and box regression", model=SPPNET, options=SEARCH, switches={"head": "softmax"}),
+        ),
+    ),
+    Question(
+        name="Fine-tuning (SPPNet: the fully connected layers)",
+        published="R-CNN: +9.5 on fc7, +3.1 on pool5 (no fine-tuning is worth 8 points against the best features)",
+        variants=(
+            Variant(name="fine-tuned", model=SPPNET, options=SEARCH),
+            Variant(name="not fine-tuned", model=SPPNET, options=(*SEARCH, *NOT_TUNED)),
+        ),
+    ),
+    Question(
+        name="Hard negative mining (SPPNet's SVMs)",
+        published="no figure in R-CNN; one pass is enough",
+        variants=(
+            Variant(name="mined", model=SPPNET, options=SEARCH),
+            Variant(
+                name="2000 random negatives",
+                model=SPPNET,
+                options=(*SEARCH, "--set", "region_head.fitting.mining.is_mining=false"),
+            ),
+        ),
+    ),
+    Question(
+        name="RoIAlign over RoIPool, by stride (Fast R-CNN)",
+        published="Mask R-CNN: boxes +5.8 at stride 32; masks +3.4 at stride 16, +7.3 at stride 32; PrRoIPool about as RoIAlign",
+        variants=tuple(
+            Variant(
+                name=f"{pooling}, stride {stride}",
+                model=FAST,
+                options=(*SEARCH, "--set", f"feature={feature}", "--set", f"pooling={pooling}"),
+            )
+            for feature, stride in (("c4", 16), ("c5", 32))
+            for pooling in ("roi_pool", "roi_align", "prroi_pool")
+        ),
+    ),
+    Question(
+        name="From YOLOv1 to YOLOv2",
+        published="63.4 → anchors 69.2 (with batch norm and 448 px) → clusters and direct location +4.8 → passthrough +1.0 → "
+        "multi-scale +1.4",
+        variants=(
+            Variant(name="YOLOv1", model=V1),
+            Variant(
+                name="+ anchors by hand, offsets",
+                model=V2,
+                options=("--set", HAND_MADE, "--set", "location=offset", "--set", "passthrough=false"),
+            ),
+            Variant(
+                name="+ clusters, direct location",
+                model=V2,
+                options=("--set", "passthrough=false"),
+            ),
+            Variant(name="+ passthrough", model=V2),
+            Variant(name="+ multi-scale", model=V2, options=("--multi-scale",)),
+        ),
+    ),
+    Question(
+        name="SSD's augmentation, maps and mining",
+        published="augmentation +8.8; heads on all maps against one +11.9",
+        variants=(
+            Variant(name="all maps, no augmentation", model=SSD),
+            Variant(name="the paper's augmentation", model=SSD, options=("--augment", "0.5")),
+            Variant(name="one map (stride 32)", model=SSD, options=("--set", "maps=[1]")),
+            Variant(
+                name="all negatives, no mining",
+                model=SSD,
+                options=("--set", "head.settings.negative_ratio=null"),
+            ),
+        ),
+    ),
+    Question(
+        name="Focal loss, α-balanced cross-entropy, OHEM (RetinaNet)",
+        published="focal 34.0, best α-balanced cross-entropy 31.1 (−2.9); ResNet-101: focal 36.0, OHEM 32.8 (−3.2)",
+        variants=(
+            Variant(name="focal, γ = 2, α = 0.25", model=RETINANET),
+            Variant(
+                name="cross-entropy, α = 0.75",
+                model=RETINANET,
+                options=("--set", "head.settings.classification=alpha_ce", "--set", "head.settings.alpha=0.75"),
+            ),
+            Variant(name="OHEM, 128 hardest", model=RETINANET, options=("--set", "head.settings.classification=ohem")),
+        ),
+    ),
+    Question(
+        name="OHEM in a detector of two stages, on one map and on a pyramid",
+        published="Fast R-CNN, VGG16: +2.7; Faster R-CNN, FPN: +0.2",
+        variants=(
+            Variant(name="Fast R-CNN, one map, random sample", model=FAST, options=SEARCH),
+            Variant(
+                name="Fast R-CNN, one map, OHEM",
+                model=FAST,
+                options=(*SEARCH, "--set", "settings.mining=ohem", "--set", "settings.negative_from=0.0"),
+            ),
+            Variant(name="Faster R-CNN, FPN, random sample", model=FPN),
+            Variant(name="Faster R-CNN, FPN, OHEM", model=FPN, options=("--set", "settings.mining=ohem")),
+        ),
+    ),
+    Question(
+        name="Soft suppression on crowded images (Faster R-CNN, FPN)",
+        published="VOC +1.7, COCO +1.1 (AP)",
+        variants=(
+            Variant(name="hard, IoU 0.5", model=FPN),
+            Variant(name="soft, linear", model=FPN, switches={SUPPRESSION: "soft_linear"}),
+            Variant(name="soft, Gaussian", model=FPN, switches={SUPPRESSION: "soft_gaussian"}),
+            Variant(name="hard, with box voting", model=FPN, switches={"settings.selection.voting_iou": 0.5}),
+        ),
+    ),
+)

@@ -142,7 +142,9 @@ def write(questions: Sequence[object], arguments: argparse.Namespace) -> None:
     (HERE / "results" / "ablations.md").write_text(text, encoding="utf-8")
 
 
-def row(name: str, found: Mapping[int, Mapping[str, float]], base: Mapping[int, Mapping[str, float]], *, is_base: bool) -> str:
+def row(
+    name: str, found: Mapping[int, Mapping[str, float]], base: Mapping[int, Mapping[str, float]], *, is_base: bool
+) -> str:
     if not found:
         return f"| {name} | 0 | – | – | – | – | – |\n"
     means = [f"{statistics.mean(entry[key] for entry in found.values()):.3f}" for key in ("AP50", "AP", "AP75")]

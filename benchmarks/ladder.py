@@ -144,8 +144,13 @@ def jobs_of(name: str, arguments: argparse.Namespace) -> list[Job]:
         if model.startswith(SEARCHED):
             words += ["--proposals", "single"]
         found.append(
-            Job(name=f"{name}-{model}", model=model, data=arguments.data / name,
-                weights=None if model.startswith("hog") else weights, options=tuple(words))  # fmt: skip
+            Job(
+                name=f"{name}-{model}",
+                model=model,
+                data=arguments.data / name,
+                weights=None if model.startswith("hog") else weights,
+                options=tuple(words),
+            )  # fmt: skip
         )
     return found
 

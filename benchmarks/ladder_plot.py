@@ -43,7 +43,9 @@ def scatter(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
         parts.append(f'<text x="{x(ms)}" y="{y(0) + 18}" text-anchor="middle">{ms:g}</text>')
         ms *= 10
     parts.append(f'<text x="{WIDTH / 2}" y="{HEIGHT - 14}" text-anchor="middle">milliseconds per image</text>')
-    parts.append(f'<text x="16" y="{HEIGHT / 2}" text-anchor="middle" transform="rotate(-90 16 {HEIGHT / 2})">AP50</text>')
+    parts.append(
+        f'<text x="16" y="{HEIGHT / 2}" text-anchor="middle" transform="rotate(-90 16 {HEIGHT / 2})">AP50</text>'
+    )
     for place, name in enumerate(found):
         colour = COLOURS[place % len(COLOURS)]
         parts.append(f'<circle cx="{WIDTH - 150}" cy="{20 + 16 * place}" r="5" fill="{colour}"/>')

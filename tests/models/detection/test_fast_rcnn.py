@@ -21,7 +21,7 @@ from snellen.models.detection.faster_rcnn import (
     faster_rcnn_vgg16,
     faster_rcnn_zf,
 )
-from snellen.models.detection.one_map import OneMap, mobilenet_v2_c4
+from snellen.models.detection.one_map import OneMap, mobilenet_v2_until
 from snellen.models.detection.outside import OutsideProposals
 from snellen.models.detection.regions import ConvHead, FcHead, SingleMapPool, StageHead
 from snellen.models.detection.rpn import ProposalOutput, RegionProposalNetwork
@@ -239,7 +239,7 @@ def test_region_features_are_the_projected_maximum(batch_of):
 @pytest.mark.parametrize("pooling", ["roi_pool", "roi_align", "prroi_pool"])
 def test_every_head_learns_on_every_pooling(head, pooling, batch_of):
     torch.manual_seed(0)
-    parts = OneMap(backbone=mobilenet_v2_c4(), pooled_size=7, width=32)
+    parts = OneMap(backbone=mobilenet_v2_until(), pooled_size=7, width=32)
     model = fast_rcnn(parts, NUM_CLASSES).train()
     model.region_features = SingleMapPool(parts.feature, output_size=7, pooling=pooling)
     if head == "conv":
@@ -417,3 +417,17 @@ def test_box_losses_fall_with_the_distance(kind, batch_of):
         boxes = torch.cat([center - half, center + half], dim=1)
         expected = torchvision.ops.generalized_box_iou_loss(boxes, goal.boxes[shows], reduction="sum")
         torch.testing.assert_close(wild.detach(), 2 * expected / (goal.labels >= 0).sum())
+
+
+@pytest.mark.parametrize("pooling", ["roi_pool", "roi_align", "prroi_pool"])
+@pytest.mark.parametrize(("feature", "stride"), [("c3", 8), ("c4", 16), ("c5", 32)])
+def test_the_map_and_the_pooling_can_be_chosen(feature, stride, pooling):
+    """NUM-082: the stride decides how much RoIPool's rounding costs."""
+    model = fast_rcnn_mobilenet_v2(3, feature=feature, pooling=pooling)
+    assert model.stride == model.region_features.feature.stride == stride
+    assert model.region_features.pooling == pooling
+
+
+def test_a_map_that_is_not_there():
+    with pytest.raises(ConfigError, match="no feature 'c9'"):
+        fast_rcnn_mobilenet_v2(3, feature="c9")

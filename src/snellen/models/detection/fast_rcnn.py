@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from snellen.errors import ConfigError, InputError
-from snellen.models.detection.one_map import OneMap, caffenet_map, mobilenet_v2_map, vgg16_map
+from snellen.models.detection.one_map import OneMap, SmallMap, caffenet_map, mobilenet_v2_map, vgg16_map
 from snellen.models.detection.outside import OutsideProposals
-from snellen.models.detection.regions import FcHead, SingleMapPool
+from snellen.models.detection.regions import FcHead, Pooling
 from snellen.models.detection.selection import SelectionSettings
 from snellen.models.detection.two_stage import RegionSettings, TwoStage
 from snellen.nn import IMAGENET_MEAN, IMAGENET_STD, Norm, Normalize, Padding
@@ -59,7 +59,7 @@ def fast_rcnn(
         parts.backbone,
         None,
         OutsideProposals(),
-        SingleMapPool(parts.feature, output_size=parts.pooled_size),
+        parts.region_features(),
         parts.head(num_classes),
         normalize=Normalize(mean, std),
         stride=parts.feature.stride,
@@ -98,9 +98,22 @@ def fast_rcnn_mobilenet_v2(
     padding: Padding = "torch",
     mean: Sequence[float] = IMAGENET_MEAN,
     std: Sequence[float] = IMAGENET_STD,
+    feature: SmallMap = "c4",
+    pooling: Pooling = "roi_pool",
 ) -> TwoStage:
-    """Return Fast R-CNN on the map of stride 16 of MobileNetV2: it trains on two cores."""
-    return fast_rcnn(mobilenet_v2_map(norm=norm, padding=padding), num_classes, mean=mean, std=std)
+    """Return Fast R-CNN on a map of MobileNetV2, by default that of stride 16: it trains on two cores.
+
+    Args:
+        num_classes: Without background.
+        norm: Makes a norm layer from the number of channels.
+        padding: See ``mobilenet_v2``.
+        mean: Of R, G, B where 1 is full scale.
+        std: Spread of R, G, B where 1 is full scale.
+        feature: The map that regions are pooled from.
+        pooling: How; see ``SingleMapPool``.
+    """
+    parts = mobilenet_v2_map(norm=norm, padding=padding, feature=feature, pooling=pooling)
+    return fast_rcnn(parts, num_classes, mean=mean, std=std)
 
 
 def truncated_svd(model: TwoStage, *, rank_fc6: int, rank_fc7: int) -> TwoStage:

@@ -20,7 +20,7 @@ from snellen.models.backbones import (
 )
 from snellen.models.detection.fast_rcnn import FAST_RCNN_SETTINGS
 from snellen.models.detection.one_map import OneMap, mobilenet_v2_map, vgg16_map, zf_map
-from snellen.models.detection.regions import PyramidAlign, SingleMapPool, StageHead, TwoMlpHead
+from snellen.models.detection.regions import Pooling, PyramidAlign, SingleMapPool, StageHead, TwoMlpHead
 from snellen.models.detection.rpn import ProposalSettings, RegionProposalNetwork
 from snellen.models.detection.two_stage import RegionSettings, TwoStage
 from snellen.nn import IMAGENET_MEAN, IMAGENET_STD, FeaturePyramid, Norm, Normalize, Padding
@@ -211,7 +211,7 @@ def faster_rcnn_one_map(
         parts.backbone,
         None,
         RegionProposalNetwork([parts.feature], sizes=[tuple(anchors)], settings=proposals),
-        SingleMapPool(parts.feature, output_size=parts.pooled_size),
+        parts.region_features(),
         parts.head(num_classes),
         normalize=Normalize(mean, std),
         stride=parts.feature.stride,
@@ -250,10 +250,11 @@ def faster_rcnn_mobilenet_v2_c4(
     padding: Padding = "torch",
     mean: Sequence[float] = IMAGENET_MEAN,
     std: Sequence[float] = IMAGENET_STD,
+    pooling: Pooling = "roi_pool",
 ) -> TwoStage:
     """Return Faster R-CNN on the map of stride 16 of MobileNetV2: ``fast_rcnn_mobilenet_v2`` with its own proposals."""
     return faster_rcnn_one_map(
-        mobilenet_v2_map(norm=norm, padding=padding),
+        mobilenet_v2_map(norm=norm, padding=padding, pooling=pooling),
         num_classes,
         anchors=SMALL_ANCHORS,
         mean=mean,

@@ -1,6 +1,7 @@
 """Networks cut in two, as detectors on one map use them: convolutions for the image, full connections for regions."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import nn
 
@@ -17,13 +18,21 @@ from snellen.models.backbones import (
     vgg16,
     zfnet,
 )
-from snellen.models.detection.regions import FcHead
+from snellen.models.detection.regions import FcHead, Pooling, SingleMapPool
 from snellen.nn import Norm, Padding
 from snellen.structures import FeatureSpec
 
-__all__ = ["OneMap", "caffenet_map", "mobilenet_v2_c4", "mobilenet_v2_map", "vgg16_map", "zf_map"]
+__all__ = [
+    "OneMap",
+    "SmallMap",
+    "caffenet_map",
+    "mobilenet_v2_map",
+    "mobilenet_v2_until",
+    "vgg16_map",
+    "zf_map",
+]
 
-_MAP = "c4"  # the last convolution at stride 16: conv5_3 of VGG-16, conv5 of AlexNet and ZF
+SmallMap = Literal["c3", "c4", "c5"]
 _HEAD = "region_head.fc."
 _FC_WIDTH = 4096  # of fc6 and fc7 in AlexNet, ZF and VGG-16
 _SMALL_WIDTH = 1024  # of fc6 and fc7 behind MobileNetV2; those of SPPNet's
@@ -38,17 +47,25 @@ class OneMap:
         pooled_size: Bins per side of a region, as the full connections expect them.
         width: Of the two fully connected layers.
         head_names: Where the fully connected layers lie in published weights.
+        map_name: The map: by default the last convolution at stride 16, conv5_3 of VGG-16, conv5 of AlexNet and ZF.
+        pooling: How regions are pooled; see ``SingleMapPool``.
     """
 
     backbone: Backbone
     pooled_size: int
     width: int
     head_names: tuple[tuple[str, str], ...] = ()
+    map_name: str = "c4"
+    pooling: Pooling = "roi_pool"
 
     @property
     def feature(self) -> FeatureSpec:
         """The map."""
-        return picked_features(self.backbone, [_MAP])[0]
+        return picked_features(self.backbone, [self.map_name])[0]
+
+    def region_features(self) -> SingleMapPool:
+        """Return what pools regions from the map."""
+        return SingleMapPool(self.feature, output_size=self.pooled_size, pooling=self.pooling)
 
     def head(self, num_classes: int) -> FcHead:
         """Return the second half, with new last layers."""
@@ -75,16 +92,37 @@ def vgg16_map(*, norm: Norm | None = None) -> OneMap:
     )
 
 
-def mobilenet_v2_map(*, norm: Norm = nn.BatchNorm2d, padding: Padding = "torch") -> OneMap:
-    """Return MobileNetV2 up to its last map at stride 16, and two narrow fully connected layers."""
-    return OneMap(backbone=mobilenet_v2_c4(norm=norm, padding=padding), pooled_size=VGG_POOLED, width=_SMALL_WIDTH)
+def mobilenet_v2_map(
+    *,
+    norm: Norm = nn.BatchNorm2d,
+    padding: Padding = "torch",
+    feature: SmallMap = "c4",
+    pooling: Pooling = "roi_pool",
+) -> OneMap:
+    """Return MobileNetV2 up to a map, and two narrow fully connected layers.
+
+    Args:
+        norm: Makes a norm layer from the number of channels.
+        padding: See ``mobilenet_v2``.
+        feature: The map: ``c3``, ``c4`` or ``c5``, at stride 8, 16 or 32.
+        pooling: How regions are pooled; see ``SingleMapPool``.
+    """
+    backbone = mobilenet_v2_until(feature, norm=norm, padding=padding)
+    return OneMap(backbone=backbone, pooled_size=VGG_POOLED, width=_SMALL_WIDTH, map_name=feature, pooling=pooling)
 
 
-def mobilenet_v2_c4(*, norm: Norm = nn.BatchNorm2d, padding: Padding = "torch") -> MobileNetV2:
-    """Return MobileNetV2 without what comes after its last map at stride 16."""
+def mobilenet_v2_until(
+    feature: SmallMap = "c4", *, norm: Norm = nn.BatchNorm2d, padding: Padding = "torch"
+) -> MobileNetV2:
+    """Return MobileNetV2 without what comes after a map.
+
+    Raises:
+        ConfigError: If there is no such map.
+    """
     backbone = mobilenet_v2(norm=norm, padding=padding)
+    picked_features(backbone, [feature])
     stages = backbone.stage_modules()
-    kept = [name for name in stages if name <= _MAP]
+    kept = [name for name in stages if name <= feature]
     backbone.blocks = backbone.blocks[: sum(len(stages[name]) for name in kept)]
     backbone.features = picked_features(backbone, kept)
     return backbone
