@@ -83,7 +83,7 @@ QUESTIONS: tuple[Question, ...] = (
     ),
     Question(
         name="RoIAlign over RoIPool, by stride (Fast R-CNN)",
-        published="Mask R-CNN: boxes +5.8 at stride 32; masks +3.4 at stride 16, +7.3 at stride 32; PrRoIPool about as RoIAlign",
+        published="Mask R-CNN: boxes +5.8 at stride 32; masks +3.4 at stride 16, +7.3 at stride 32",
         variants=tuple(
             Variant(
                 name=f"{pooling}, stride {stride}",
@@ -96,8 +96,8 @@ QUESTIONS: tuple[Question, ...] = (
     ),
     Question(
         name="From YOLOv1 to YOLOv2",
-        published="63.4 → anchors 69.2 (with batch norm and 448 px) → clusters and direct location +4.8 → passthrough +1.0 → "
-        "multi-scale +1.4",
+        published="63.4 → anchors 69.2 (with batch norm and 448 px) → clusters and direct location +4.8 → "
+        "passthrough +1.0 → multi-scale +1.4",
         variants=(
             Variant(name="YOLOv1", model=V1),
             Variant(

@@ -2,9 +2,9 @@
 
     python benchmarks/ablations.py --data ../shared/data --out ablation-runs --seeds 0 1 2
 
-The comparisons stand in ``ablation_rows.py``. Each training is a call of ``snellen train`` that is kept in ``--out``, so that a
-second call goes on; variants that differ only in how the trained model is used share it. Differences are taken seed by seed;
-their interval is Student's t at 95 %. Writes ``results/ablations.md``.
+The comparisons stand in ``ablation_rows.py``. Each training is a call of ``snellen train`` that is kept in ``--out``,
+so that a second call goes on; variants that differ only in how the trained model is used share it. Differences are
+taken seed by seed; their interval is Student's t at 95 %. Writes ``results/ablations.md``.
 """
 
 import argparse
@@ -31,6 +31,7 @@ from snellen.recipes.evaluating import evaluation_loader
 from snellen.training import autocast
 
 HERE = Path(__file__).resolve().parent
+BySeed = Mapping[int, Mapping[str, float]]
 MEASURES = ("AP50", "AP", "AP75", "recall")
 
 
@@ -40,10 +41,14 @@ def job_of(variant: Variant, seed: int, arguments: argparse.Namespace) -> Job:
         if name not in words:
             words += [name, str(value)]
     words += ["--seed", str(seed)]
-    name = re.sub(r"[^\w.=-]+", "_", "_".join([arguments.set, variant.model, *words]))
+    name = file_name("_".join([arguments.set, variant.model, *words]))
     weights = arguments.data / "weights" / "mobilenet_v2_imagenet.safetensors"
     return Job(name=name, model=variant.model, data=arguments.data / arguments.set, weights=weights,
                options=tuple(words))  # fmt: skip
+
+
+def file_name(text: str) -> str:
+    return re.sub(r"[^\w.=-]+", "_", text)
 
 
 def switched(model: torch.nn.Module, switches: Mapping[str, object]) -> None:
@@ -69,7 +74,7 @@ def measured(folder: Path, variant: Variant) -> dict[str, float]:
     if not variant.switches:
         scalars = json.loads((folder / "evaluation" / "test" / "results.json").read_text())["scalars"]
         return {name: scalars[name] for name in MEASURES}
-    kept = folder / f"switched-{re.sub(r'[^\w.=-]+', '_', json.dumps(dict(variant.switches)))}.json"
+    kept = folder / f"switched-{file_name(json.dumps(dict(variant.switches)))}.json"
     if not kept.is_file():
         run = Run.open(folder)
         index = prepared(load(run.record["data"], format=run.record["format"]), run.record["settings"]["seed"])

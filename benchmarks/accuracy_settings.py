@@ -22,6 +22,7 @@ class Budget:
     warmup: int  # steps
     weight_decay: float = 1e-4
     clip: float = 0.0
+    optimizer: str = "sgd"
     flip: bool = True
 
 

@@ -25,7 +25,7 @@ import torchvision
 import snellen
 from ladder_plot import scatter
 from ladder_runs import DATA_SETS, LADDER, Job, run_all, scores_of
-from snellen.data import ImageDataset, evaluation_transform, read_image
+from snellen.data import ImageDataset, evaluation_transform
 from snellen.evaluation import METRICS, evaluate
 from snellen.imaging import selective_search
 from snellen.recipes import load, prepared
@@ -143,15 +143,9 @@ def jobs_of(name: str, arguments: argparse.Namespace) -> list[Job]:
             words += ["--image-size", str(DATA_SETS[name])]
         if model.startswith(SEARCHED):
             words += ["--proposals", "single"]
-        found.append(
-            Job(
-                name=f"{name}-{model}",
-                model=model,
-                data=arguments.data / name,
-                weights=None if model.startswith("hog") else weights,
-                options=tuple(words),
-            )  # fmt: skip
-        )
+        start = None if model.startswith("hog") else weights
+        place = arguments.data / name
+        found.append(Job(name=f"{name}-{model}", model=model, data=place, weights=start, options=tuple(words)))
     return found
 
 
@@ -189,8 +183,8 @@ def ratios(rows: Mapping[str, Mapping[str, float]]) -> str:
     for name, published, upper, lower in pairs:
         lines.append(f"| {name} | {published} | {'–' if not upper or not lower else f'{upper / lower:.1f}×'} |")
     train = [rows.get(f"{model}_mobilenet_v2", {}).get("cpu_seconds") for model in ("rcnn", "sppnet", "fast_rcnn")]
-    for (name, published), value in zip((("R-CNN : Fast R-CNN, training", "8.8×"), ("SPPNet : Fast R-CNN, training", "2.7×")),
-                                        train[:2], strict=True):  # fmt: skip
+    kinds = (("R-CNN : Fast R-CNN, training", "8.8×"), ("SPPNet : Fast R-CNN, training", "2.7×"))
+    for (name, published), value in zip(kinds, train[:2], strict=True):
         lines.append(f"| {name} | {published} | {'–' if not value or not train[2] else f'{value / train[2]:.1f}×'} |")
     return "\n".join(lines)
 

@@ -30,7 +30,8 @@ def scatter(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
         return HEIGHT - MARGIN - (HEIGHT - 2 * MARGIN) * score
 
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="11">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}"',
+        ' font-family="sans-serif" font-size="11">',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>',
     ]
     for step in range(6):

@@ -54,7 +54,11 @@ def mobilenet(data: Path, norm=None):
 
 
 def train(model, loss_of, batches, budget: Budget, seed: int, steps_per_epoch: int) -> None:
-    optimizer = torch.optim.SGD(parameter_groups(model, budget.weight_decay), lr=budget.lr, momentum=0.9)
+    groups = parameter_groups(model, budget.weight_decay)
+    if budget.optimizer == "adamw":
+        optimizer = torch.optim.AdamW(groups, lr=budget.lr)
+    else:
+        optimizer = torch.optim.SGD(groups, lr=budget.lr, momentum=0.9)
     rate = schedule(optimizer, budget, steps_per_epoch)
     model.train()
     for epoch in range(budget.epochs):

@@ -1,12 +1,12 @@
-"""Train torchvision's RetinaNet, SSD and Mask R-CNN on real data with Snellen's networks and budget; print the test score.
+"""Train torchvision's RetinaNet, SSD and Mask R-CNN with Snellen's networks and budget; print the score on test images.
 
     python benchmarks/peer_detectors.py retinanet ssd --set bccd --seeds 0 1 2
     python benchmarks/peer_detectors.py mask_rcnn --set pennfudan
 
-Backbone (MobileNetV2 with the same ImageNet weights, frozen batch norms), pyramid, anchors, heads, image size, batch, epochs,
-rate, schedule, weight decay and clipping are those of ``retinanet_mobilenet_v2_fpn``, ``ssd_mobilenet_v2`` and
-``mask_rcnn_mobilenet_v2_fpn``; the detectors around them are torchvision's own. One JSON line per seed. Snellen's side is
-``snellen train`` with the same numbers, see ``results/detectors.md``.
+Backbone (MobileNetV2 with the same ImageNet weights, frozen batch norms), pyramid, anchors, heads, image size, batch,
+epochs, optimizer, rate, schedule, weight decay and clipping are those of ``retinanet_mobilenet_v2_fpn``,
+``ssd_mobilenet_v2`` and ``mask_rcnn_mobilenet_v2_fpn``; the detectors around them are torchvision's own. One JSON line
+per seed. Snellen's side is ``snellen train`` with the same numbers, see ``results/detectors.md``.
 """
 
 import argparse
@@ -40,7 +40,7 @@ HALF = [0.5] * 3
 
 
 class SsdMaps(nn.Module):
-    """MobileNetV2's maps of stride 16 and 32 with Snellen's extra layers behind them, as torchvision's SSD wants them."""
+    """MobileNetV2's maps of stride 16 and 32 with Snellen's extra layers behind them, for torchvision's SSD."""
 
     def __init__(self, data: Path, size: int) -> None:
         super().__init__()
@@ -61,8 +61,10 @@ class SsdMaps(nn.Module):
 
 
 def retinanet(data: Path, budget: Budget, num_classes: int) -> nn.Module:
-    body = BackboneWithFPN(mobilenet(data, FrozenBatchNorm2d).features, {"6": "0", "13": "1", "18": "2"}, [32, 96, 1280],
-                           128, extra_blocks=LastLevelP6P7(128, 128))  # fmt: skip
+    net = mobilenet(data, FrozenBatchNorm2d).features
+    body = BackboneWithFPN(
+        net, {"6": "0", "13": "1", "18": "2"}, [32, 96, 1280], 128, extra_blocks=LastLevelP6P7(128, 128)
+    )
     sizes = tuple(tuple(int(3 * stride * 2 ** (part / 3)) for part in range(3)) for stride in (8, 16, 32, 64, 128))
     anchors = AnchorGenerator(sizes, ((0.5, 1.0, 2.0),) * 5)
     # torchvision counts no background for RetinaNet, but its labels begin at 0 as ours do.
@@ -166,9 +168,20 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--lr", type=float, default=0.01)
+    parser.add_argument("--optimizer", choices=("sgd", "adamw"), default="sgd")
     arguments = parser.parse_args()
-    budget = Budget(kind="detection", network="", size=arguments.size, batch=arguments.batch, epochs=arguments.epochs,
-                    lr=arguments.lr, warmup=50, clip=10.0)  # fmt: skip
+    budget = Budget(
+        kind="detection",
+        network="",
+        size=arguments.size,
+        batch=arguments.batch,
+        epochs=arguments.epochs,
+        lr=arguments.lr,
+        warmup=50,
+        weight_decay=0.05 if arguments.optimizer == "adamw" else 1e-4,
+        clip=10.0,
+        optimizer=arguments.optimizer,
+    )
     for system in arguments.systems:
         for seed in arguments.seeds:
             start = time.perf_counter()

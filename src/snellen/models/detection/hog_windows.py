@@ -84,7 +84,7 @@ class HogSettings:
     hard_per_class: int = 6000
     hard_above: float = -1.0
     memory_bytes: int = 2 * 2**30
-    svm: SvmSettings = field(default_factory=lambda: SvmSettings(cost=0.1, positive_weight=1.0))
+    svm: SvmSettings = field(default_factory=lambda: SvmSettings(cost=0.1, positive_weight=1.0, tolerance=1e-2))
     has_mirrored: bool = False
     candidates: int = 1000
     selection: SelectionSettings = field(default_factory=lambda: SelectionSettings(score_above=0.25, nms_iou=0.3))

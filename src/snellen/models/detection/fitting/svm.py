@@ -35,7 +35,7 @@ class SvmSettings:
     positive_weight: float = 2.0
     bias_multiplier: float = 10.0
     loss: Literal["hinge", "squared_hinge"] = "hinge"
-    tolerance: float = 1e-2
+    tolerance: float = 1e-3
     max_iterations: int = 5000
 
 
