@@ -11,6 +11,7 @@ import torch
 from snellen.models.detection.yolo_parts import GridOutput, grid_output, is_excused, shape_iou, winners
 from snellen.models.detection.yolo_v2 import (
     HAND_MADE_ANCHORS,
+    START_OBJECTNESS,
     YOLO_V2_ANCHORS,
     Reorg,
     YoloV2Head,
@@ -266,6 +267,15 @@ def test_batch_of_two_is_the_mean_of_two_batches_of_one(target_of):
     alone = [head.loss(output_of(head, x[i : i + 1]), batched(targets[i])) for i in range(2)]
     for name, value in together.items():
         assert value.item() == pytest.approx((alone[0][name] + alone[1][name]).item() / 2)
+
+
+def test_objectness_starts_low_and_boxes_on_their_anchors(batch_of):
+    torch.manual_seed(0)
+    model, batch = yolo_v2_mobilenet_v2(3), batch_of()
+    output = model(batch.images)
+    assert output.objectness.sigmoid().mean().item() == pytest.approx(START_OBJECTNESS, rel=0.2)
+    boxes = model.head.boxes(output)
+    assert ((boxes[0, :, 2:] - boxes[0, :, :2]) / output.priors).log().abs().median() < 0.2
 
 
 def test_layers_fill_darknets_files_to_the_last_number():

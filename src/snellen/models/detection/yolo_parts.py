@@ -3,6 +3,7 @@
 Shapes: B images, N objects of each image, R references (an anchor in a cell), K classes.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -34,6 +35,7 @@ __all__ = [
     "is_excused",
     "norm_of_head",
     "shape_iou",
+    "start_verdicts",
     "verdict_layer",
     "winners",
 ]
@@ -265,6 +267,21 @@ def at_slots(
 ) -> Float[Tensor, "batch num_boxes _"]:
     """Return the row of ``values`` at each object's slot."""
     return values.gather(1, slot[..., None].expand(-1, -1, values.shape[-1]))
+
+
+def start_verdicts(conv: nn.Conv2d, per_level: int, *, objectness: float) -> None:
+    """Set the last convolution of a level so that boxes start on their anchors and objectness at a given value.
+
+    Args:
+        conv: Its channels are, for each anchor, tx, ty, tw, th, objectness, classes.
+        per_level: Anchors of each cell.
+        objectness: 0..1.
+    """
+    nn.init.normal_(conv.weight, std=START_STD)
+    bias = torch.zeros(per_level, conv.out_channels // per_level)
+    bias[:, 4] = math.log(objectness / (1 - objectness))
+    with torch.no_grad():
+        conv.bias.copy_(bias.flatten())  # type: ignore[union-attr]  # it has a bias
 
 
 def verdict_layer(name: str, conv: nn.Conv2d, anchors: Float[Tensor, "levels per_level 2"]) -> DarknetLayer:

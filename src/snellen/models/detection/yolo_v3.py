@@ -7,7 +7,6 @@ Source:
     ``yolo_layer.c``.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -26,7 +25,6 @@ from snellen.models.detection.dense import Dense
 from snellen.models.detection.yolo_parts import (
     DARKNET_MEAN,
     DARKNET_STD,
-    START_STD,
     YOLO_SELECTION,
     Assigned,
     GridOutput,
@@ -37,6 +35,7 @@ from snellen.models.detection.yolo_parts import (
     grid_output,
     is_excused,
     norm_of_head,
+    start_verdicts,
     verdict_layer,
 )
 from snellen.nn import IMAGENET_MEAN, IMAGENET_STD, Norm, Normalize, Padding
@@ -206,10 +205,7 @@ class YoloV3Head(nn.Module):
         per_level = dealt.shape[1]
         self.verdicts = nn.ModuleList(nn.Conv2d(spec.channels, per_level * (5 + num_classes), 1) for spec in features)
         for conv in self.verdicts:
-            nn.init.normal_(conv.weight, std=START_STD)  # type: ignore[arg-type]  # a convolution's
-            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
-            start = -math.log(1 / PRIOR_OBJECTNESS - 1)
-            conv.bias.data.view(per_level, -1)[:, 4] = start  # type: ignore[operator]
+            start_verdicts(conv, per_level, objectness=PRIOR_OBJECTNESS)  # type: ignore[arg-type]  # a convolution
 
     def forward(self, features: Mapping[str, Tensor], images: ImageBatch) -> GridOutput:
         """Return what every anchor in every cell of every level says, the finest level first."""
