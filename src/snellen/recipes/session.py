@@ -41,6 +41,7 @@ __all__ = ["Outcome", "Session"]
 
 _LOG_EVERY = 10  # steps between two points of a curve in a long run
 _LEAST_POINTS = 50  # of a curve; short runs log every step
+_LINE_S = 30.0  # between two lines about a fit where there is no terminal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,7 +252,7 @@ class Session:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         is_shown = self.console is not None and self.console.is_terminal
         with Progress(*columns, console=self.console, transient=True, disable=not is_shown) as bar:
-            yield _FitProgress(bar)
+            yield _FitProgress(bar, self.console)
 
     def _load(self, file: Path) -> None:
         try:
@@ -269,11 +270,13 @@ class Session:
 
 
 class _FitProgress:
-    """Bars for what a fitting stage says it is doing, one after another."""
+    """What a fitting stage says it is doing: a bar on a terminal, a line now and then elsewhere."""
 
-    def __init__(self, bar: Progress) -> None:
+    def __init__(self, bar: Progress, console: Console | None) -> None:
         self.bar = bar
+        self.console = console
         self.tasks: dict[str, TaskID] = {}
+        self.told_at = perf_counter()
 
     def tell(self, what: str, done: int, total: int) -> None:
         if what not in self.tasks:
@@ -281,3 +284,6 @@ class _FitProgress:
                 self.bar.update(task, visible=False)
             self.tasks[what] = self.bar.add_task(what, total=total)
         self.bar.update(self.tasks[what], completed=done, total=total)
+        if self.bar.disable and perf_counter() - self.told_at >= _LINE_S:
+            self.told_at = perf_counter()
+            say(self.console, f"{what}: {done} of {total}")
