@@ -27,6 +27,8 @@ __all__ = ["MAX_SIDE_PX", "Progress", "ProposalFunction", "ProposalStore", "defa
 # to a width of 500 before it.
 MAX_SIDE_PX = 500
 
+_WORTH_PROCESSES = 8  # images; fewer are done before processes have started
+
 ProposalFunction = Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # RGB [height, width, 3] -> boxes [n, 4]
 Progress = Callable[[int, int], None]  # images done, images in all
 
@@ -108,7 +110,7 @@ class ProposalStore:
 
         Args:
             paths: Image files.
-            workers: Processes to do it in; 0 does it in this one.
+            workers: Processes to do it in; 0 does it in this one, as happens for a few images anyway.
             on_progress: Called after each image.
 
         Returns:
@@ -116,15 +118,26 @@ class ProposalStore:
         """
         if workers < 0:
             raise InputError(f"workers must be 0 or more processes, but is {workers}.")
-        skipped: dict[Path, str] = {}
         unique = list(dict.fromkeys(map(Path, paths)))
-        results = map(self._prepare_one, unique) if workers == 0 else self._in_processes(unique, workers)
-        for done, (path, reason) in enumerate(results, start=1):
+        missing = [path for path in unique if not self._has(path)]  # looked up here: starting processes takes seconds
+        done = len(unique) - len(missing)
+        if on_progress is not None and done:
+            on_progress(done, len(unique))
+        skipped: dict[Path, str] = {}
+        alone = workers == 0 or len(missing) < _WORTH_PROCESSES
+        results = map(self._prepare_one, missing) if alone else self._in_processes(missing, workers)
+        for number, (path, reason) in enumerate(results, start=done + 1):
             if reason is not None:
                 skipped[path] = reason
             if on_progress is not None:
-                on_progress(done, len(unique))
+                on_progress(number, len(unique))
         return {path: skipped[path] for path in unique if path in skipped}
+
+    def _has(self, path: Path) -> bool:
+        try:
+            return _stored(self.place(path)) is not None
+        except DatasetError:
+            return False  # told with the reason when it is its turn
 
     def _in_processes(self, paths: list[Path], workers: int) -> Iterator[tuple[Path, str | None]]:
         # joblib's processes neither fork one that has threads nor run the user's script again, as spawned ones would.
