@@ -22,7 +22,7 @@ class Stage:
         name: As it is printed, and as the model is told.
         kind: ``"gradient"`` runs the training loop; ``"fit"`` lets the model solve for something itself.
         share: Of the epochs of the run; gradient stages only.
-        prepares: Whether a fitting stage only gets something ready for the next, so that measuring after it says nothing.
+        prepares: Whether a fitting stage only gets something ready for the next; measuring after it would say nothing.
     """
 
     name: str
