@@ -226,7 +226,11 @@ def main() -> None:
 def write(found: Mapping[str, Mapping[str, Mapping[str, float]]], arguments: argparse.Namespace) -> None:
     """Write table, figures and plot."""
     results = HERE / "results"
-    (results / "ladder.json").write_text(json.dumps(found, indent=1) + "\n")
+    how = (
+        f"Trained by `snellen train` for {arguments.epochs} epochs from the same weights of MobileNetV2 (but for HOG + SVM) at "
+        f"{', '.join(f'{size} px ({name})' for name, size in DATA_SETS.items())}; see `benchmarks/results/ladder.md`."
+    )
+    (results / "ladder.json").write_text(json.dumps({"how": how, "sets": found}, indent=1) + "\n")
     (results / "ladder.svg").write_text(scatter(found), encoding="utf-8")
     versions = f"Python {platform.python_version()}, torch {torch.__version__}, torchvision {torchvision.__version__}"
     text = (HERE / "ladder_head.md").read_text(encoding="utf-8").format(

@@ -3,7 +3,7 @@
 from snellen.models.catalog import MODELS, find_model
 from snellen.models.description import ModelDescription, count_parameters, describe_model
 from snellen.models.entry import ModelEntry, builder_options
-from snellen.models.pages import page, page_names
+from snellen.models.pages import measured, page, page_names
 from snellen.models.settings import change_settings, settings_of
 from snellen.models.weights import WeightsReport, load_weights, weights_settings
 
@@ -18,6 +18,7 @@ __all__ = [
     "describe_model",
     "find_model",
     "load_weights",
+    "measured",
     "page",
     "page_names",
     "settings_of",

@@ -11,6 +11,7 @@ from snellen.models import (
     builder_options,
     describe_model,
     find_model,
+    measured,
     page,
     page_names,
     settings_of,
@@ -79,11 +80,28 @@ def option_lines(name: str) -> str:
 def system_page(name: str) -> str | None:
     """Return the page about a system, by its own name or by that of one of its models; None if there is none.
 
-    The models of the system are listed at the end.
+    What was measured, and the models of the system, stand at the end.
     """
     known = {entry.name: entry.page for entry in MODELS}
     title = name if name in page_names() else known.get(name, "")
     if not title:
         return None
     rows = [f"- `{entry.name}`: {entry.summary}" for entry in MODELS if entry.page == title]
-    return "\n".join([page(title).rstrip(), "", "## Models", "", *rows])
+    return "\n".join([page(title).rstrip(), "", *_measured_lines(title), "## Models", "", *rows])
+
+
+def _measured_lines(title: str) -> list[str]:
+    """Return a section with the figures of a system's models in the ladder's benchmark; nothing if there are none."""
+    found = measured()
+    names = [entry.name for entry in MODELS if entry.page == title]
+    rows = [
+        f"| `{name}` | {data} | {figures['AP50']:.3f} | {figures['AP']:.3f} | {figures['untrained']:.3f} "
+        f"| {1000 * figures['total']:.0f} ms |"
+        for data, models in found["sets"].items()
+        for name, figures in models.items()
+        if name in names
+    ]
+    if not rows:
+        return []
+    head = ["| model | data | AP50 | AP | AP50 before training | per image |", "|---|---|---|---|---|---|"]
+    return ["## Measured here", "", found["how"], "", *head, *rows, ""]

@@ -1,10 +1,13 @@
 """A page about each system: how data flow through it, what it changed, what was published, what was measured here."""
 
+import json
+from collections.abc import Mapping
 from importlib import resources
+from typing import Any
 
 from snellen.errors import ConfigError, did_you_mean
 
-__all__ = ["page", "page_names"]
+__all__ = ["measured", "page", "page_names"]
 
 
 def page_names() -> tuple[str, ...]:
@@ -22,3 +25,10 @@ def page(name: str) -> str:
     if name not in page_names():
         raise ConfigError(f"there is no page about {name!r}.{did_you_mean(name, page_names())}")
     return (resources.files(__package__) / f"{name}.md").read_text(encoding="utf-8")
+
+
+def measured() -> Mapping[str, Any]:
+    """Return what the ladder's benchmark measured: by data set, the figures of each model, and how it was run."""
+    text = (resources.files(__package__) / "measured.json").read_text(encoding="utf-8")
+    figures: Mapping[str, Any] = json.loads(text)
+    return figures
