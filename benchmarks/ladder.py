@@ -226,9 +226,10 @@ def main() -> None:
 def write(found: Mapping[str, Mapping[str, Mapping[str, float]]], arguments: argparse.Namespace) -> None:
     """Write table, figures and plot."""
     results = HERE / "results"
+    sizes = ", ".join(f"{size} px ({name})" for name, size in DATA_SETS.items() if name in found)
     how = (
-        f"Trained by `snellen train` for {arguments.epochs} epochs from the same weights of MobileNetV2 (but for HOG + SVM) at "
-        f"{', '.join(f'{size} px ({name})' for name, size in DATA_SETS.items())}; see `benchmarks/results/ladder.md`."
+        f"Trained by `snellen train` for {arguments.epochs} epochs at {sizes}, all but HOG + SVM from the same ImageNet "
+        "weights of MobileNetV2; see `benchmarks/results/ladder.md`."
     )
     (results / "ladder.json").write_text(json.dumps({"how": how, "sets": found}, indent=1) + "\n")
     (results / "ladder.svg").write_text(scatter(found), encoding="utf-8")
