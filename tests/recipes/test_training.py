@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 import snellen
 from snellen.errors import CheckpointError, ConfigError, DatasetError, InputError
 from snellen.models import find_model
-from snellen.recipes import training
+from snellen.recipes.session import Session
 from snellen.training import StepDone
 
 SMALL = {"model": "mobilenet_v2", "tensorboard": False}  # the smallest files
@@ -140,12 +140,12 @@ class CtrlC:
 def test_broken_off_and_resumed(charts, tmp_path, tiny, monkeypatch, step):
     options = {**tiny, **SMALL, "ema": 0.9}
     whole = snellen.train(charts["classes"], folder=tmp_path / "whole", **options)
-    usual = training._observers
-    monkeypatch.setattr(training, "_observers", lambda *arguments: [*usual(*arguments), CtrlC(step)])
+    usual = Session._observers
+    monkeypatch.setattr(Session, "_observers", lambda *arguments: [*usual(*arguments), CtrlC(step)])
     run, text = told(
         lambda screen: snellen.train(charts["classes"], folder=tmp_path / "run", console=screen, **options)
     )
-    monkeypatch.setattr(training, "_observers", usual)
+    monkeypatch.setattr(Session, "_observers", usual)
     assert not run.report.exists()
     assert f"snellen train --resume {run.folder}" in text
     assert steps_of(run)[-1][0] == step
@@ -169,7 +169,7 @@ def test_broken_off_before_the_first_checkpoint(charts, tmp_path, tiny, monkeypa
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "_fit", broken_off)
+        patch.setattr(Session, "train", broken_off)
         with pytest.raises(KeyboardInterrupt):
             snellen.train(charts["classes"], folder=tmp_path / "run", **options)
     assert_equal(last_of(snellen.resume(tmp_path / "run"))["model"], last_of(whole)["model"])

@@ -125,7 +125,7 @@ def mine_by_loops(images, label, settings, scale):
                 loss="hinge",
                 class_weight={True: 2, False: 1},
                 intercept_scaling=10,
-                tol=1e-2,
+                tol=1e-3,
                 max_iter=5000,
                 random_state=0,
             ).fit(x, y)
@@ -151,7 +151,7 @@ class TestMining:
             np.testing.assert_allclose(fit.svms.bias[label], bias, atol=1e-4)
             pages = [page for page in fit.rounds if page.label == label]
             assert len(pages) > 3  # the first image, the last, and some between
-            np.testing.assert_allclose([page.negative_loss for page in pages], losses, rtol=1e-2)
+            np.testing.assert_allclose([page.negative_loss for page in pages], losses, rtol=1e-3)
 
     def test_margins_are_those_of_the_last_set(self):
         """One image and no eviction: the layer is scikit-learn's LinearSVC on features of norm 20."""
@@ -160,7 +160,7 @@ class TestMining:
         scale = 20 / np.linalg.norm(image.features, axis=1).mean()
         used = (image.overlaps[:, 0] < 0.3) | (image.labels == 0)
         solver = LinearSVC(
-            C=1e-3, loss="hinge", class_weight={True: 2, False: 1}, intercept_scaling=10, max_iter=5000, tol=1e-2
+            C=1e-3, loss="hinge", class_weight={True: 2, False: 1}, intercept_scaling=10, max_iter=5000, tol=1e-3
         )
         solver.fit(image.features[used] * scale, (image.labels == 0)[used].numpy())
         wanted = solver.decision_function(image.features.numpy() * scale)
