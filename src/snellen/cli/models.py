@@ -24,15 +24,17 @@ def models(
     """
     from rich.console import Console
     from rich.markdown import Markdown
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from snellen import recipes
 
     console = Console()
     if name is None:
-        table = Table("name", "learns from", "what it is", box=None)
+        width = max(len(entry.name) for entry in recipes.models())  # a name that is cut short is of no use
+        table = Table(Column("name", min_width=width, no_wrap=True), "learns from", "what it is", box=None)
         for entry in recipes.models():
-            table.add_row(entry.name, entry.target_type.__name__.removesuffix("Target").lower(), entry.summary)
+            kind = entry.target_type.__name__.removesuffix("Target").lower()
+            table.add_row(entry.name, f"{kind}, outline" if entry.masks else kind, entry.summary)
         console.print(table)
         return
     if any(entry.name == name for entry in recipes.models()):
