@@ -82,9 +82,15 @@ def measured(folder: Path, variant: Variant) -> dict[str, float]:
         model = run.load()
         model.to(memory_format=torch.channels_last)
         switched(model, variant.switches)
-        results = evaluate(model, evaluation_loader(part, run.record, model.stride).epoch(0), ImageDataset(part).truth,
-                           METRICS[part.target_type](part.classes, part.attributes), device="cpu",
-                           precision_context=lambda: autocast("cpu", run.record["settings"]["precision"]))  # fmt: skip
+        cpu, precision = torch.device("cpu"), run.record["settings"]["precision"]
+        results = evaluate(
+            model,
+            evaluation_loader(part, run.record, model.stride).epoch(0),
+            ImageDataset(part).truth,
+            METRICS[part.target_type](part.classes, part.attributes),
+            device=cpu,
+            precision_context=lambda: autocast(cpu, precision),
+        )
         kept.write_text(json.dumps({name: results.scalars[name] for name in MEASURES}))
     return json.loads(kept.read_text())
 

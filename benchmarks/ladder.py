@@ -95,7 +95,7 @@ def timed(run: Run, count: int) -> dict[str, float]:
         batch = Batch.collate([change(sample, torch.Generator())], stride=model.stride)
         watch.seconds.clear()
         began = time.perf_counter()
-        with torch.inference_mode(), autocast("cpu", run.record["settings"]["precision"]):
+        with torch.inference_mode(), autocast(torch.device("cpu"), run.record["settings"]["precision"]):
             output = model(batch.images)
         model.decode(output, batch.images.original_sizes)
         total = time.perf_counter() - began
@@ -125,8 +125,11 @@ def untrained(run: Run) -> float:
     model = build_model(run.record).eval()
     loader = evaluation_loader(part, run.record, model.stride)
     metric = METRICS[part.target_type](part.classes, part.attributes)
-    results = evaluate(model, loader.epoch(0), ImageDataset(part).truth, metric, device="cpu",
-                       precision_context=lambda: autocast("cpu", run.record["settings"]["precision"]))  # fmt: skip
+    cpu, precision = torch.device("cpu"), run.record["settings"]["precision"]
+    truth_of = ImageDataset(part).truth
+    results = evaluate(
+        model, loader.epoch(0), truth_of, metric, device=cpu, precision_context=lambda: autocast(cpu, precision)
+    )
     return results.scalars["AP50"]
 
 

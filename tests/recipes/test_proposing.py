@@ -1,5 +1,7 @@
 """Proposals from outside in a run: SYS-007, SYS-015."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -12,13 +14,13 @@ from snellen.recipes.proposing import check_proposals, region_source
 @pytest.mark.parametrize("given", ["single", "fast", "quality"])
 def test_strategies_are_taken_as_they_are(given):
     assert check_proposals(given) == given
-    source = region_source({"proposals": given})
+    source = region_source({"proposals": given}, Path())
     assert isinstance(source, ProposalStore)
     assert given in source.key
 
 
 def test_models_that_make_their_own_have_no_source():
-    assert region_source({"proposals": None}) is None
+    assert region_source({"proposals": None}, Path()) is None
 
 
 def test_a_word_that_is_neither_strategy_nor_file():
@@ -39,7 +41,7 @@ def proposals(charts, tmp_path):
 def test_a_run_on_proposals_from_a_file(charts, tiny, tmp_path, proposals):
     options = tiny | {"model": "fast_rcnn_mobilenet_v2", "proposals": str(proposals), "epochs": 1}
     run = snellen.train(charts["boxes"], folder=tmp_path / "run", **options)
-    assert isinstance(region_source(run.record), FileProposals)
+    assert isinstance(region_source(run.record, charts["boxes"]), FileProposals)
     assert "test" in run.results
     image = snellen.load(charts["boxes"]).path(0)
     found = snellen.predict(run, image)

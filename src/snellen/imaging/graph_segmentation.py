@@ -15,7 +15,7 @@ COLOUR_CHANNELS = 3  # the authors' code takes RGB; selective search gives it a 
 def graph_regions(
     channels: UInt8[np.ndarray, "channels height width"], thresholds: Sequence[int], *, sigma_px: float
 ) -> list[Int64[np.ndarray, "height width"]]:
-    """Cut an image into regions within which neighbouring pixels differ less than across their borders (SYS-006).
+    """Cut an image into regions within which neighbouring pixels differ less than across their borders.
 
     Args:
         channels: One or three; a single one counts three times.

@@ -43,7 +43,7 @@ PREDICTION_OF: Mapping[type[Target], type[Prediction]] = {
 def evaluation_loader(index: DatasetIndex, record: Mapping[str, Any], stride: int) -> BatchLoader:
     """Return batches of an index as they are measured: resized, nothing random."""
     change = evaluation_transform(index.target_type, record["image_size"], resize=record["resize"])
-    dataset = ImageDataset(index, change, masks=record["masks"], regions=region_source(record))
+    dataset = ImageDataset(index, change, masks=record["masks"], regions=region_source(record, index.root))
     return BatchLoader(
         dataset=dataset, batch_size=record["batch_size"], stride=stride, seed=0, workers=record["workers"]
     )

@@ -18,6 +18,7 @@ from snellen.data import (
     ssd_transform,
     training_transform,
 )
+from snellen.data.transforms import photometric_distort
 from snellen.recipes.proposing import region_source
 
 __all__ = ["training_loader"]
@@ -28,7 +29,9 @@ _MIXUP_ALPHA = 0.2  # Zhang et al. 2018, section 3.1, for classes
 def training_loader(index: DatasetIndex, record: Mapping[str, Any], stride: int) -> BatchLoader:
     """Return the augmented batches of the training split."""
     part = index.split("train")
-    raw = ImageDataset(part, masks=record["masks"] or bool(record["copy_paste"]), regions=region_source(record))
+    raw = ImageDataset(
+        part, masks=record["masks"] or bool(record["copy_paste"]), regions=region_source(record, index.root)
+    )
     steps = [Mixing(mix, raw.untransformed, len(part)) for mix in _mixes(record)]
     change = Compose(*steps, _training_transform(index, record))
     dataset = ImageDataset(part, change, masks=raw.masks, regions=raw.regions)
@@ -48,6 +51,12 @@ def training_loader(index: DatasetIndex, record: Mapping[str, Any], stride: int)
 def _training_transform(index: DatasetIndex, record: Mapping[str, Any]) -> Transform:
     if record["augmentation"] == "ssd" and record["augment"]:
         return ssd_transform(record["image_size"], flip=record["flip"])
+    if record["proposals"] is not None:
+        # A crop around objects would take any proposal for one: images are mirrored, and changed in colour.
+        plain = training_transform(
+            index.target_type, record["image_size"], strength=0, flip=record["flip"], resize=record["resize"]
+        )
+        return Compose(plain, photometric_distort(record["augment"])) if record["augment"] else plain
     return training_transform(
         index.target_type,
         record["image_size"],

@@ -215,7 +215,7 @@ def make_plan(description: DataDescription, target_type: type[Target], num_train
         device=device,
         frozen_norm=frozen_norm,
         multi_scale=entry.multi_scale is not None
-        and choices.pick("multi_scale", lambda: _multi_scale(settings.epochs)),
+        and choices.pick("multi_scale", lambda: _multi_scale(settings.epochs, options)),
         proposals=_proposals(choices, entry),
         settings=settings,
         reasons=choices.reasons,
@@ -269,7 +269,9 @@ def _batch_size(usual: _Usual, num_train: int, *, on_cpu: bool) -> tuple[int, st
     return size, f"usual on a {'CPU' if on_cpu else 'GPU'}"
 
 
-def _multi_scale(epochs: int) -> tuple[bool, str]:
+def _multi_scale(epochs: int, options: TrainOptions) -> tuple[bool, str]:
+    if options.copy_paste:
+        return False, "objects are pasted with their outlines, which have one size"
     if epochs < _MULTI_SCALE_EPOCHS:
         return False, f"few epochs ({epochs}) to see every size in"
     return True, "the paper's own"
@@ -290,6 +292,8 @@ def _check_mixes(options: TrainOptions, entry: ModelEntry) -> None:
         )
     if options.proposals is not None and not entry.regions:
         raise ConfigError(f"the model {entry.name!r} makes its own proposals; got proposals={options.proposals!r}.")
+    if options.multi_scale and options.copy_paste:
+        raise ConfigError("multi_scale and copy_paste do not go together, for outlines have one size. Leave one out.")
     if options.multi_scale and entry.multi_scale is None:
         raise ConfigError(f"the model {entry.name!r} is not made for multi-scale training. Leave multi_scale out.")
 

@@ -129,7 +129,9 @@ def predict(
     module.to(memory_format=torch.channels_last)
     if tile is not None:
         _check_tile(used, tile, model.stride)
-    judge = _Judge(run=used, model=model, device=place, tile=tile, regions=region_source(used.record))
+    judge = _Judge(
+        run=used, model=model, device=place, tile=tile, regions=region_source(used.record, Path(used.record["data"]))
+    )
     out = Path(folder) if folder is not None else used.folder / "predictions"
     out.mkdir(parents=True, exist_ok=True)
     skipped: dict[str, str] = {}
@@ -283,7 +285,10 @@ _EMPTY_TARGETS: Mapping[type[Target], Callable[[tuple[int, int], int], Target]] 
 
 def _rescaled_boxes(found: Detections, before: tuple[int, int], after: tuple[int, int]) -> Detections:
     boxes = scale_boxes(found.boxes, torch.tensor(before), torch.tensor(after))
-    return Detections(boxes=boxes, scores=found.scores, labels=found.labels)
+    masks = found.masks
+    if masks is not None:
+        masks = functional.interpolate(masks[:, None].float(), after, mode="nearest-exact")[:, 0].to(torch.uint8)
+    return Detections(boxes=boxes, scores=found.scores, labels=found.labels, masks=masks)
 
 
 def _rescaled_map(found: SegmentationMap, before: tuple[int, int], after: tuple[int, int]) -> SegmentationMap:

@@ -32,19 +32,19 @@ def check_proposals(given: str) -> str:
     return str(Path(given).resolve())
 
 
-def region_source(record: Mapping[str, Any]) -> RegionSource | None:
-    """Return where the proposals of a run come from; None for models that make their own."""
+def region_source(record: Mapping[str, Any], root: Path) -> RegionSource | None:
+    """Return where the proposals of a run on the data in ``root`` come from; None for models that make their own."""
     given = record["proposals"]
     if given is None:
         return None
     if given in SEARCH_STRATEGIES:
-        return ProposalStore(partial(selective_search, strategy=given), key=f"selective-search-{given}")
-    return FileProposals(Path(given))
+        return ProposalStore(partial(selective_search, strategy=given), key=f"selective-search-{given}-v1")
+    return FileProposals(Path(given), root=root if root.is_dir() else root.parent)
 
 
 def prepare_proposals(index: DatasetIndex, record: Mapping[str, Any], console: Console | None) -> None:
     """Search all images of a data set before training, on every core; what was searched before is kept."""
-    source = region_source(record)
+    source = region_source(record, index.root)
     if not isinstance(source, ProposalStore):
         return
     paths = [index.path(row) for row in range(len(index))]

@@ -9,6 +9,7 @@ from typing import Any
 
 from snellen.data import DataDescription, DatasetIndex, ImageDataset
 from snellen.evaluation import read_predictions
+from snellen.models import find_model
 from snellen.recipes.evaluating import PREDICTION_OF
 from snellen.recipes.runs import Run, read_skipped
 from snellen.recipes.stages import fact_text, read_stages
@@ -240,8 +241,8 @@ def _model_words(record: Mapping[str, Any]) -> list[str]:
         words += ["--padding", options["padding"]]
     if record["proposals"] is not None:
         words += ["--proposals", record["proposals"]]
-    if record["multi_scale"] is not None:
-        words += ["--multi-scale"]
+    if find_model(record["model"]).multi_scale is not None:
+        words += ["--no-multi-scale" if record["multi_scale"] is None else "--multi-scale"]
     others = {**options, **options.get("settings_by_path", {})}
     for name, value in others.items():
         if name not in ("mean", "std", "padding", "image_size", "frozen_norm", "settings_by_path"):

@@ -5,7 +5,9 @@ problems.json         what is wrong with the data set
 skipped.json          files that could not be read, with reasons; not there if all could
 log.jsonl             what happened, line by line
 tensorboard/          the same as curves
-checkpoints/          last.pt (to go on), best.pt (to use)
+stages.json           what each stage took and gave; for trainings of several stages
+checkpoints/          last.pt (to go on), best.pt (to use); a folder for each stage
+cache/                features of regions; for trainings of several stages
 evaluation/SPLIT/     results.json and predictions
 report.html
 """
@@ -194,7 +196,9 @@ class Run:
         if which not in ("best", "last"):
             raise ConfigError(f"which must be 'best' or 'last'; got {which!r}.{did_you_mean(which, ['best', 'last'])}")
         store = self.store
-        candidates = [store.best, store.last] if which == "best" else [store.last]
+        # The stages of a training keep their last weights for themselves; what the last stage left is the best.
+        staged = [store.best] if (self.folder / "stages.json").is_file() else []
+        candidates = [store.best, store.last] if which == "best" else [store.last, *staged]
         file = next((path for path in candidates if path.exists()), None)
         if file is None:
             raise CheckpointError(

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import ceil
+from math import ceil, isfinite
 from pathlib import Path
 from time import perf_counter
 
@@ -199,6 +199,7 @@ class Session:
             if not stage.prepares:
                 results = self.validate(self.module, 0)
                 score = results.scalars[results.headline]
+                score = score if isfinite(score) else None  # there may be nothing to measure on
             store.save_best(self.module.state_dict(), score=score or 0.0, epoch=0, step=0)
             return StageDone(
                 name=stage.name, kind="fit", seconds=0, score=score, steps=0, epochs=0, weights=file, facts=facts
@@ -210,6 +211,7 @@ class Session:
             epochs=epochs,
             warmup_steps=min(self.settings.warmup_steps, steps // 2),
             validate_every=min(self.settings.validate_every, epochs),
+            milestones=tuple(sorted({max(1, round(place * stage.share)) for place in self.settings.milestones})),
         )
         before = (sum(item.steps for item in done), sum(item.epochs for item in done))
         interrupted, steps, score = self._descend(store, settings, go_on=True, steps=before[0], epochs=before[1])

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from snellen.data import DatasetIndex
+from snellen.data import BoxTable, DatasetIndex
 from snellen.errors import CheckpointError, ConfigError, did_you_mean
 from snellen.models import ModelEntry, WeightsReport, builder_options, load_weights, weights_settings
 from snellen.recipes.anchoring import anchors_for
@@ -21,6 +21,7 @@ from snellen.recipes.progress import say
 from snellen.recipes.reporting import write_run_report
 from snellen.recipes.runs import RECORD, Run, add_skipped, build_model, environment, new_folder, write_json
 from snellen.recipes.session import Outcome, Session
+from snellen.recipes.stages import read_stages
 from snellen.structures import Model
 from snellen.training import TrainSettings, current_ranks
 
@@ -52,6 +53,7 @@ def train(data: DatasetIndex | Path | str = "charts", *, console: Console | None
     plan = make_plan(index.describe(), index.target_type, num_train, chosen)
     _check_free(chosen.folder)
     place = index.root if isinstance(data, DatasetIndex) else data_place(data)
+    _check_outlines(index, plan.model)
     builder, reasons = _model_options(plan, chosen, index)
     record = _record(place, index, replace(plan, reasons={**plan.reasons, **reasons}), chosen, builder)
     model, report = _initial_model(record)
@@ -80,10 +82,19 @@ def resume(folder: Path | str, *, console: Console | None = None) -> Run:
     saved = dict(record["settings"])
     saved["milestones"] = tuple(saved["milestones"])
     # Without a checkpoint the run was broken off before its first one, and begins as it began then.
-    started = run.store.last.exists() or run.store.previous.exists()
+    started = run.store.last.exists() or run.store.previous.exists() or bool(read_stages(run.folder))
     model = run.build() if started else _initial_model(record)[0]
     session = Session(run, model, index, TrainSettings(**saved), console)
     return _finish(run, index, session.train(go_on=True), console)
+
+
+def _check_outlines(index: DatasetIndex, entry: ModelEntry) -> None:
+    table = index.annotations
+    if entry.masks and isinstance(table, BoxTable) and table.segments is None:
+        raise ConfigError(
+            f"the model {entry.name!r} learns from the outlines of objects; {index.root} has boxes alone. Use data "
+            "with polygons or masks (COCO, YOLO), or a model that learns from boxes."
+        )
 
 
 def _check_free(folder: Path | None) -> None:
@@ -113,7 +124,9 @@ def _model_options(plan: Plan, options: TrainOptions, index: DatasetIndex) -> tu
     reasons: dict[str, str] = {}
     if plan.model.sized:
         chosen["image_size"] = plan.image_size
-    if plan.model.num_anchors:
+    if plan.model.num_anchors and "anchors" in options.model_options:
+        reasons["anchors"] = "given"
+    elif plan.model.num_anchors:
         chosen["anchors"], reasons["anchors"] = anchors_for(index, plan)
     paths = {name: value for name, value in options.model_options.items() if "." in name}
     chosen |= {name: value for name, value in options.model_options.items() if name not in paths}

@@ -55,4 +55,5 @@ class ModelAverage:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what ``state_dict`` returned."""
         self.model.load_state_dict(state["model"])
+        self.model.requires_grad_(requires_grad=False)  # loading may tell a model what learns
         self.updates = state["updates"]

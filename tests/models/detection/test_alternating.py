@@ -13,7 +13,7 @@ from snellen.models.detection.rpn import ProposalSettings
 from snellen.models.detection.selection import SelectionSettings
 from snellen.models.detection.two_stage import RegionSettings, TwoStageOutput
 from snellen.models.weights import load_weights
-from snellen.structures import Model, Staged
+from snellen.structures import ImageBatch, Model, Staged
 
 NUM_CLASSES = 3
 LEARNS = {
@@ -196,3 +196,15 @@ def test_the_parts_are_those_of_the_detector():
     assert model.backbone is detector.backbone
     assert model.first_backbone is not detector.backbone
     assert torch.equal(model.first_backbone.blocks[0][0].weight, detector.backbone.blocks[0][0].weight)
+
+
+def test_proposals_are_found_whatever_the_number_of_classes():
+    """With twenty classes or more each gets less than any usual threshold."""
+    model = faster_rcnn_mobilenet_v2_c4_alternating(80).eval()
+    pixels = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    sizes = torch.tensor([[64, 64]])
+    with torch.no_grad():
+        output = model(ImageBatch(pixels=pixels, sizes=sizes, original_sizes=sizes))
+        (found,) = model.decode(output, sizes)
+    assert model.stage == "rpn-1"
+    assert len(found.boxes) >= 80

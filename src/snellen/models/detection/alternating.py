@@ -3,16 +3,19 @@
 import copy
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
+from jaxtyping import Int64
 from torch import Tensor, nn
 
 from snellen.errors import ConfigError, did_you_mean
 from snellen.models.detection.faster_rcnn import faster_rcnn_mobilenet_v2_c4
 from snellen.models.detection.rpn import ProposalOutput
+from snellen.models.detection.selection import best_detections
 from snellen.models.detection.two_stage import TwoStage, TwoStageOutput, trimmed
 from snellen.nn import IMAGENET_MEAN, IMAGENET_STD, Norm, Padding
-from snellen.structures import BoxTarget, Fact, FitData, ImageBatch, Regions, Stage, Target
+from snellen.structures import BoxTarget, Detections, Fact, FitData, ImageBatch, Regions, Stage, Target
 
 __all__ = ["AlternatingTwoStage", "faster_rcnn_mobilenet_v2_c4_alternating"]
 
@@ -142,6 +145,18 @@ class AlternatingTwoStage(TwoStage):
             box_offsets=logits.new_zeros((batch, count, columns, 4)),
             sizes=images.sizes,
         )
+
+    @torch.no_grad()
+    def decode(self, output: TwoStageOutput, sizes: Int64[Tensor, "batch 2"]) -> Sequence[Detections]:
+        """Return the detections of each image; in the first step each proposal once for every class."""
+        if self.stage != RPN_1:
+            return super().decode(output, sizes)
+        boxes, scores = self.candidates(output)
+        # The classes share the odds of a proposal, so that no score is above one part in their number.
+        num_classes = scores.shape[-1]
+        most = self.settings.selection.max_detections * num_classes
+        selection = replace(self.settings.selection, score_above=0.0, max_detections=most)
+        return best_detections(boxes, scores, output.sizes, sizes, selection)
 
     def loss(self, output: TwoStageOutput, targets: BoxTarget) -> dict[str, Tensor]:
         """Return ``objectness`` and ``proposal_box`` in the steps of the proposals, else ``class`` and ``box``.
