@@ -37,3 +37,23 @@ def test_an_unknown_path_is_answered_with_a_near_one(model):
 def test_a_value_of_another_kind(model, value):
     with pytest.raises(ConfigError, match=r"must be like its value 0.5"):
         change_settings(model, {"settings.selection.nms_iou": value})
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("settings.selection.suppression", "sof", "must be one of 'nms', 'soft_linear', 'soft_gaussian'"),
+        ("settings.mining", "ohm", "must be one of 'ohem', 'ohem_two_pass'"),
+        ("settings.class_loss", "focl", "must be one of"),
+        ("settings.slots", 64.5, "must be a whole number"),
+    ],
+)
+def test_a_mistyped_word_does_not_train_something_else(model, path, value, message):
+    with pytest.raises(ConfigError, match=message):
+        change_settings(model, {path: value})
+
+
+def test_none_is_a_word_where_it_may_be(model):
+    change_settings(model, {"settings.mining": "ohem"})
+    change_settings(model, {"settings.mining": None})
+    assert model.settings.mining is None

@@ -2,7 +2,7 @@
 
 from snellen.models.catalog import MODELS, find_model
 from snellen.models.description import ModelDescription, count_parameters, describe_model
-from snellen.models.entry import ModelEntry, builder_options
+from snellen.models.entry import ModelEntry, builder_options, builder_words
 from snellen.models.pages import measured, page, page_names
 from snellen.models.settings import change_settings, settings_of
 from snellen.models.weights import WeightsReport, load_weights, weights_settings
@@ -13,6 +13,7 @@ __all__ = [
     "ModelEntry",
     "WeightsReport",
     "builder_options",
+    "builder_words",
     "change_settings",
     "count_parameters",
     "describe_model",

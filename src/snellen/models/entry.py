@@ -3,11 +3,12 @@
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from snellen.structures import Model, Target
 
-__all__ = ["ModelEntry", "builder_options"]
+__all__ = ["ModelEntry", "builder_options", "builder_words"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,3 +58,12 @@ def builder_options(entry: ModelEntry) -> Mapping[str, Any]:
     """Return the keywords of a model's builder with their defaults."""
     parameters = inspect.signature(entry.build).parameters.values()
     return {item.name: item.default for item in parameters if item.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+def builder_words(entry: ModelEntry) -> Mapping[str, tuple[Any, ...]]:
+    """Return the words that a keyword of a model's builder may be, for those that take some words only."""
+    build = entry.build
+    while isinstance(build, partial):
+        build = build.func
+    hints = get_type_hints(build)
+    return {name: get_args(kind) for name, kind in hints.items() if get_origin(kind) is Literal}

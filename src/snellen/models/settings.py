@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
-from typing import Any
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from torch import nn
 
@@ -67,11 +68,24 @@ def _check_kind(path: str, usual: Any, value: Any) -> None:
     raise ConfigError(f"the setting {path!r} must be like its value {usual!r}; got {value!r}.")
 
 
+def _check_allowed(record: Any, name: str, value: Any) -> None:
+    """Raise ConfigError if a field takes some words only and this is none of them, or whole numbers only."""
+    kind = get_type_hints(type(record))[name]
+    kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    words = [word for part in kinds if get_origin(part) is Literal for word in get_args(part)]
+    if isinstance(value, str) and words and value not in words:
+        raise ConfigError(f"{name} must be one of {', '.join(map(repr, words))}; got {value!r}.")
+    if isinstance(value, float) and int in kinds and float not in kinds:
+        raise ConfigError(f"{name} must be a whole number; got {value!r}.")
+
+
 def _change(owner: Any, path: list[str], value: Any) -> Any:
     """Return ``owner`` with the value at the end of ``path`` changed; modules in place, records as new ones."""
     first, *rest = path
     new = _change(getattr(owner, first), rest, value) if rest else value
     if _is_settings(owner):
+        if not rest:
+            _check_allowed(owner, first, value)
         return replace(owner, **{first: new})
     setattr(owner, first, new)
     return owner

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from snellen.data import BoxTable, DatasetIndex
 from snellen.errors import CheckpointError, ConfigError, did_you_mean
-from snellen.models import ModelEntry, WeightsReport, builder_options, load_weights, weights_settings
+from snellen.models import ModelEntry, WeightsReport, builder_options, builder_words, load_weights, weights_settings
 from snellen.recipes.anchoring import anchors_for
 from snellen.recipes.datasets import data_place, load, prepared
 from snellen.recipes.evaluating import evaluate_run, recorded_data
@@ -145,6 +145,11 @@ def _check_builder_options(entry: ModelEntry, given: Mapping[str, Any]) -> None:
             continue  # a setting inside the model, which checks it when it is built
         if name not in known:
             raise ConfigError(f"the model {entry.name!r} has no option {name!r}.{did_you_mean(name, sorted(known))}")
+        words = builder_words(entry).get(name, (value,))
+        if value not in words:
+            raise ConfigError(
+                f"the option {name!r} of {entry.name!r} must be one of {', '.join(map(repr, words))}; got {value!r}."
+            )
         usual = known[name]
         kinds = (int, float) if isinstance(usual, float) else type(usual)
         is_number = isinstance(usual, int | float) and not isinstance(usual, bool)
