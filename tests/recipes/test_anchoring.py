@@ -31,7 +31,7 @@ def test_given_anchors_win(charts, tiny, tmp_path):
     [
         ({"ancors": 3}, "no option 'ancors'"),
         ({"passthrough": 3}, "must be like its default True"),
-        ({"location": "dirct"}, "must be one of 'direct', 'offset'"),
+        ({"location": "sideways"}, "must be one of 'direct', 'offset'"),
         ({"settings.nms_io": 0.5}, "no setting 'settings.nms_io'"),
         ({"settings.nms_iou": "high"}, "must be like its value"),
     ],
