@@ -138,10 +138,9 @@ def write(questions: Sequence[object], arguments: argparse.Namespace) -> None:
         set=arguments.set, epochs=arguments.epochs, size=arguments.size,
         versions=f"Snellen {snellen.__version__}, {versions}",
     )  # fmt: skip
+    left_out = []
     for question in questions:
-        text += f"\n## {question.name}\n\nPublished: {question.published}\n\n"
-        text += "| variant | seeds | AP50 | AP | AP75 | AP50 − base | AP − base |\n|---|---|---|---|---|---|---|\n"
-        base: dict[int, dict[str, float]] = {}
+        rows, base = [], {}
         for place, variant in enumerate(question.variants):
             found = {}
             for seed in arguments.seeds:
@@ -149,15 +148,22 @@ def write(questions: Sequence[object], arguments: argparse.Namespace) -> None:
                 if (folder / "cost.json").is_file():
                     found[seed] = measured(folder, variant)
             base = found if place == 0 else base
-            text += row(variant.name, found, base, is_base=place == 0)
+            if found:
+                rows.append(row(variant.name, found, base, is_base=place == 0))
+        if len(rows) < 2:
+            left_out.append(question.name)
+            continue
+        text += f"\n## {question.name}\n\nPublished: {question.published}\n\n"
+        text += "| variant | seeds | AP50 | AP | AP75 | AP50 − base | AP − base |\n|---|---|---|---|---|---|---|\n"
+        text += "".join(rows)
+    if left_out:
+        text += f"\nNot run yet: {'; '.join(left_out)}.\n"
     (HERE / "results" / "ablations.md").write_text(text, encoding="utf-8")
 
 
 def row(
     name: str, found: Mapping[int, Mapping[str, float]], base: Mapping[int, Mapping[str, float]], *, is_base: bool
 ) -> str:
-    if not found:
-        return f"| {name} | 0 | – | – | – | – | – |\n"
     means = [f"{statistics.mean(entry[key] for entry in found.values()):.3f}" for key in ("AP50", "AP", "AP75")]
     both = sorted(found.keys() & base.keys())
     gains = ["base", "base"] if is_base else [
