@@ -1,6 +1,5 @@
 """Settings that work without being given: chosen from the data, the device and the weights, each with its reason."""
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil
@@ -13,6 +12,7 @@ from snellen.data import DataDescription
 from snellen.errors import ConfigError
 from snellen.models import ModelEntry, builder_options, find_model
 from snellen.recipes.options import TrainOptions
+from snellen.recipes.progress import num_cores
 from snellen.recipes.proposing import check_proposals
 from snellen.structures import BoxTarget, ClassTarget, MaskTarget, Target
 from snellen.training import TrainSettings, best_precision
@@ -313,7 +313,7 @@ def _augment(usual: _Usual, epochs: int) -> tuple[float, str]:
 
 
 def _workers(*, on_cpu: bool) -> tuple[int, str]:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = num_cores()
     if on_cpu and cores <= 2:
         return 0, f"the network needs the {cores} cores itself"
     return (min(4, cores // 4 or 1) if on_cpu else min(8, max(1, cores - 1))), f"{cores} cores"

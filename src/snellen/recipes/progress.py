@@ -1,5 +1,6 @@
 """What a verb says while it works: lines, and a bar over anything long."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -7,9 +8,14 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-__all__ = ["counted", "counting", "say"]
+__all__ = ["counted", "counting", "num_cores", "say"]
 
 Item = TypeVar("Item")
+
+
+def num_cores() -> int:
+    """Return the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def counted(items: Iterable[Item], *, total: int, what: str, console: Console | None) -> Iterator[Item]:

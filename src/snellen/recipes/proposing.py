@@ -1,6 +1,5 @@
 """Proposals from outside: where a run gets them from."""
 
-import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,7 @@ from rich.console import Console
 from snellen.data import DatasetIndex, FileProposals, ProposalStore, RegionSource
 from snellen.errors import ConfigError, did_you_mean
 from snellen.imaging import SEARCH_STRATEGIES, selective_search
-from snellen.recipes.progress import counting, say
+from snellen.recipes.progress import counting, num_cores, say
 
 __all__ = ["check_proposals", "prepare_proposals", "region_source"]
 
@@ -49,11 +48,6 @@ def prepare_proposals(index: DatasetIndex, record: Mapping[str, Any], console: C
         return
     paths = [index.path(row) for row in range(len(index))]
     with counting(total=len(paths), what="searching for regions", console=console) as advance:
-        skipped = source.prepare(paths, workers=_workers(), on_progress=advance)
+        skipped = source.prepare(paths, workers=num_cores(), on_progress=advance)
     for path, reason in skipped.items():
         say(console, f"no proposals for {path}: {reason}", style="yellow")
-
-
-def _workers() -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores if cores > 1 else 0
