@@ -8,7 +8,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-__all__ = ["counted", "counting", "num_cores", "say"]
+__all__ = ["counted", "counting", "num_cores", "progress_bar", "say"]
 
 Item = TypeVar("Item")
 
@@ -18,13 +18,19 @@ def num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def progress_bar(console: Console | None) -> Progress:
+    """Return a bar that says what is done and how much is left; it shows on a terminal only."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    is_shown = console is not None and console.is_terminal
+    return Progress(*columns, console=console, transient=True, disable=not is_shown)
+
+
 def counted(items: Iterable[Item], *, total: int, what: str, console: Console | None) -> Iterator[Item]:
     """Yield ``items`` while a bar says how many are done; silent without a console or a terminal."""
     if console is None or not console.is_terminal:
         yield from items
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    with progress_bar(console) as bar:
         task = bar.add_task(what, total=total)
         for item in items:
             yield item
@@ -34,9 +40,7 @@ def counted(items: Iterable[Item], *, total: int, what: str, console: Console | 
 @contextmanager
 def counting(*, total: int, what: str, console: Console | None) -> Iterator[Callable[[int, int], None]]:
     """Give a function that is told how many are done and how many there are; a bar shows it on a terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    is_shown = console is not None and console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=not is_shown) as bar:
+    with progress_bar(console) as bar:
         task = bar.add_task(what, total=total)
         yield lambda done, of: bar.update(task, completed=done, total=of)
 

@@ -1,7 +1,6 @@
 """One training of one run: its loaders, its stages, and what they leave behind."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import ceil, isfinite
@@ -10,7 +9,7 @@ from time import perf_counter
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress, TaskID
 
 from snellen.data import BatchLoader, DatasetIndex
 from snellen.errors import CheckpointError
@@ -18,7 +17,7 @@ from snellen.evaluation import METRICS, evaluate
 from snellen.recipes.evaluating import evaluation_loader
 from snellen.recipes.loaders import training_loader
 from snellen.recipes.planning import chosen_device
-from snellen.recipes.progress import say
+from snellen.recipes.progress import progress_bar, say
 from snellen.recipes.proposing import prepare_proposals
 from snellen.recipes.runs import Run
 from snellen.recipes.stages import StageDone, fact_text, read_stages, write_stages
@@ -193,8 +192,8 @@ class Session:
         """Run one stage; None if it was broken off."""
         file = str(store.best.relative_to(self.run.folder / "checkpoints"))
         if stage.kind == "fit":
-            with self._progress() as progress:
-                facts = model.fit_stage(stage.name, self._fit_data(progress))
+            with progress_bar(self.console) as bar:
+                facts = model.fit_stage(stage.name, self._fit_data(_FitProgress(bar, self.console)))
             score = None
             if not stage.prepares:
                 results = self.validate(self.module, 0)
@@ -248,13 +247,6 @@ class Session:
             seed=self.settings.seed,
             progress=progress.tell,
         )
-
-    @contextmanager
-    def _progress(self) -> Iterator["_FitProgress"]:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        is_shown = self.console is not None and self.console.is_terminal
-        with Progress(*columns, console=self.console, transient=True, disable=not is_shown) as bar:
-            yield _FitProgress(bar, self.console)
 
     def _load(self, file: Path) -> None:
         try:
