@@ -70,7 +70,6 @@ class HogSvm(nn.Module):
     object_cells: Int64[Tensor, "K 2"]
     largest_scale: Float[Tensor, ""]
     has_template: Bool[Tensor, " K"]
-    fitted: Bool[Tensor, ""]
 
     def __init__(self, num_classes: int, *, settings: HogSettings | None = None) -> None:
         super().__init__()
@@ -81,7 +80,6 @@ class HogSvm(nn.Module):
         self.register_buffer("object_cells", torch.full((num_classes, 2), 6))
         self.register_buffer("largest_scale", torch.ones(()))
         self.register_buffer("has_template", torch.zeros(num_classes, dtype=torch.bool))
-        self.register_buffer("fitted", torch.tensor(False))  # noqa: FBT003 - a tensor's value
 
     def enter(self, stage: str) -> None:
         """Do nothing but refuse an unknown stage.
@@ -178,7 +176,6 @@ class HogSvm(nn.Module):
         self.object_cells.copy_(torch.tensor(fit.layout.object_cells))
         self.largest_scale.fill_(fit.layout.largest_scale)
         self.has_template.copy_(fit.has_template)
-        self.fitted.fill_(value=True)
         return facts
 
 

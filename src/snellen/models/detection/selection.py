@@ -53,7 +53,6 @@ class Selected:
         scores: Falling within an image.
         labels: 0…K−1.
         image: Place in the batch.
-        row: Which of the boxes that were given.
         counts: Detections of each image.
     """
 
@@ -61,7 +60,6 @@ class Selected:
     scores: Float[Tensor, " n"]
     labels: Int64[Tensor, " n"]
     image: Int64[Tensor, " n"]
-    row: Int64[Tensor, " n"]
     counts: list[int]
 
 
@@ -104,7 +102,6 @@ def select(
         scores=score[kept],
         labels=label[kept],
         image=image[kept],
-        row=row[kept],
         counts=counts.clamp(max=settings.max_detections).tolist(),
     )
 
