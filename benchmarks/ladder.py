@@ -231,8 +231,9 @@ def write(found: Mapping[str, Mapping[str, Mapping[str, float]]], arguments: arg
     results = HERE / "results"
     sizes = ", ".join(f"{size} px ({name})" for name, size in DATA_SETS.items() if name in found)
     how = (
-        f"Trained by `snellen train` for {arguments.epochs} epochs (R-CNN 3) at {sizes}, all but HOG + SVM from the "
-        "same ImageNet weights of MobileNetV2; see `benchmarks/results/ladder.md`."
+        f"Trained by `snellen train` for {arguments.epochs} epochs (R-CNN 3, RetinaNet 12, SSD and YOLO 24: about the "
+        f"same time) at {sizes}, all but HOG + SVM from the same ImageNet weights of MobileNetV2; see "
+        "`benchmarks/results/ladder.md`."
     )
     (results / "ladder.json").write_text(json.dumps({"how": how, "sets": found}, indent=1) + "\n")
     (results / "ladder.svg").write_text(scatter(found), encoding="utf-8")
