@@ -1,0 +1,50 @@
+"""The checks that exist: one literal table, causes before their consequences."""
+
+from snellen.doctor.check import Check
+from snellen.doctor.checks.data import class_imbalance
+from snellen.errors import ConfigError, did_you_mean
+
+__all__ = ["CHECKS", "find_check", "selected"]
+
+CHECKS: tuple[Check, ...] = (class_imbalance.CHECK,)
+
+
+def find_check(name: str) -> Check:
+    """Return a check by code or name.
+
+    Raises:
+        ConfigError: If there is none.
+    """
+    for check in CHECKS:
+        if name.upper() == check.code or name.lower() == check.name:
+            return check
+    known = [word for check in CHECKS for word in (check.code, check.name)]
+    raise ConfigError(f"a code or name of a check was expected, such as D13; got {name!r}.{did_you_mean(name, known)}")
+
+
+def selected(
+    checks: tuple[Check, ...], select: tuple[str, ...] = (), ignore: tuple[str, ...] = ()
+) -> tuple[Check, ...]:
+    """Return the checks that are asked for.
+
+    Args:
+        checks: To choose from.
+        select: Codes, names, or beginnings of codes (``D`` is all of data); all if empty.
+        ignore: What is left out of them, in the same terms.
+
+    Raises:
+        ConfigError: If a term means no check at all.
+    """
+    wanted = _meant(select) if select else {check.code for check in CHECKS}
+    wanted -= _meant(ignore)
+    return tuple(check for check in checks if check.code in wanted)
+
+
+def _meant(terms: tuple[str, ...]) -> set[str]:
+    codes: set[str] = set()
+    for term in terms:
+        if len(term) == 1 and any(check.code.startswith(term.upper()) for check in CHECKS):
+            codes |= {check.code for check in CHECKS if check.code.startswith(term.upper())}
+        else:
+            codes.add(find_check(term).code)
+    return codes

@@ -1,0 +1,1 @@
+"""Checks of model, loss, optimizer and plan before the first step."""
