@@ -30,7 +30,7 @@ OPTIONS = {
         "--optimizer", "--schedule", "--milestone", "--weight-decay", "--warmup-steps", "--accumulate", "--clip-norm",
         "--ema", "--patience", "--precision", "--augment", "--flip", "--no-flip", "--seed", "--device", "--workers",
         "--validate-every",
-        "--mosaic", "--multi-scale", "--no-multi-scale", "--proposals", "--set",
+        "--mosaic", "--sampler", "--multi-scale", "--no-multi-scale", "--proposals", "--set",
         "--mixup", "--copy-paste", "--out", "-o", "--resume", "--tensorboard", "--no-tensorboard",
     },
     "eval": {"--split", "--which", "--format", "--device", "--json"},

@@ -68,6 +68,7 @@ def test_numpy_numbers_are_numbers():
         ("mean", (0.5, 0.5, math.nan), "three finite numbers"),
         ("std", (0.2, 0.0, 0.2), "above 0"),
         ("padding", "valid", "'torch' or 'same'"),
+        ("sampler", "sequential", "'repeat_factor'"),
         ("milestones", (0,), "from 1 on"),
         ("milestones", 5, "from 1 on"),
     ],

@@ -43,7 +43,8 @@ def test_every_choice_has_a_reason(target_type):
     assert made.model.target_type is target_type
     chosen = {
         "augment", "batch_size", "channels_last", "clip_norm", "device", "ema", "epochs", "flip", "image_size", "lr",
-        "model", "optimizer", "precision", "schedule", "validate_every", "warmup_steps", "weight_decay", "workers",
+        "model", "optimizer", "precision", "sampler", "schedule", "validate_every", "warmup_steps", "weight_decay",
+        "workers",
     }  # fmt: skip
     assert set(made.reasons) == chosen
     assert all(len(reason) > 4 for reason in made.reasons.values())
@@ -68,6 +69,7 @@ GIVEN = {
     "flip": False,
     "workers": 3,
     "validate_every": 2,
+    "sampler": "class_balanced",
 }
 
 
@@ -76,6 +78,7 @@ def test_given_values_win():
     settings = made.settings
     assert made.model.name == "faster_rcnn_r50_fpn"
     assert (made.image_size, made.batch_size, made.augment, made.flip, made.workers) == (128, 3, 0.75, False, 3)
+    assert made.sampler == "class_balanced"
     assert (settings.epochs, settings.lr, settings.optimizer, settings.schedule) == (7, 0.123, "sgd", "constant")
     assert (settings.weight_decay, settings.warmup_steps, settings.clip_norm) == (0.02, 9, 2.0)
     assert (settings.ema_decay, settings.precision, settings.validate_every) == (0.5, "fp32", 2)

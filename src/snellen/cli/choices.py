@@ -7,7 +7,17 @@ from typing import Any
 
 from snellen.errors import ConfigError
 
-__all__ = ["Optimizer", "Padding", "Precision", "Schedule", "Which", "assignments", "colour", "comma_list"]
+__all__ = [
+    "Optimizer",
+    "Padding",
+    "Precision",
+    "SamplerName",
+    "Schedule",
+    "Which",
+    "assignments",
+    "colour",
+    "comma_list",
+]
 
 
 class Optimizer(StrEnum):
@@ -37,6 +47,14 @@ class Precision(StrEnum):
 
     fp32 = "fp32"
     bf16 = "bf16"
+
+
+class SamplerName(StrEnum):
+    """Ways to choose which images an epoch shows."""
+
+    shuffled = "shuffled"
+    repeat_factor = "repeat_factor"
+    class_balanced = "class_balanced"
 
 
 class Which(StrEnum):

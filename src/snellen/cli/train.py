@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from snellen.cli.choices import Optimizer, Padding, Precision, Schedule, assignments, colour, comma_list
+from snellen.cli.choices import Optimizer, Padding, Precision, SamplerName, Schedule, assignments, colour, comma_list
 
 __all__ = ["train"]
 
@@ -45,6 +45,9 @@ def train(
     copy_paste: Annotated[float, typer.Option(help="Share of images that get objects of another.", min=0, max=1)] = 0.0,
     multi_scale: Annotated[
         bool | None, typer.Option("--multi-scale/--no-multi-scale", help="Another image size every ten batches.")
+    ] = None,
+    sampler: Annotated[
+        SamplerName | None, typer.Option(help="Which images an epoch shows; the last two favour rare classes.")
     ] = None,
     proposals: Annotated[
         str | None, typer.Option(help="single, fast, quality (selective search) or a file; R-CNN, SPPNet, Fast R-CNN.")
@@ -118,6 +121,7 @@ def train(
             mixup=mixup,
             copy_paste=copy_paste,
             multi_scale=multi_scale,
+            sampler=None if sampler is None else sampler.value,
             proposals=proposals,
             model_options=assignments(set_option),
             seed=seed,

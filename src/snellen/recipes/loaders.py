@@ -20,6 +20,7 @@ from snellen.data import (
 )
 from snellen.data.transforms import photometric_distort
 from snellen.recipes.proposing import region_source
+from snellen.recipes.sampling import training_sampler
 
 __all__ = ["training_loader"]
 
@@ -35,15 +36,16 @@ def training_loader(index: DatasetIndex, record: Mapping[str, Any], stride: int)
     steps = [Mixing(mix, raw.untransformed, len(part)) for mix in _mixes(record)]
     change = Compose(*steps, _training_transform(index, record))
     dataset = ImageDataset(part, change, masks=raw.masks, regions=raw.regions)
+    sampler = training_sampler(part, record.get("sampler", "shuffled"))
     factors = record["multi_scale"]
     return BatchLoader(
         dataset=dataset,
         batch_size=record["batch_size"],
         stride=stride,
-        shuffle=True,
+        sampler=sampler,
         seed=record["settings"]["seed"],
         workers=record["workers"],
-        drop_last=len(dataset) > record["batch_size"],  # a last batch of one image starves batch norm
+        drop_last=len(sampler) > record["batch_size"],  # a last batch of one image starves batch norm
         multi_scale=None if factors is None else MultiScale(factors=(factors[0], factors[1])),
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 from snellen.data import ReadOptions
 from snellen.errors import ConfigError, did_you_mean
 from snellen.nn import Padding
+from snellen.recipes.sampling import SAMPLERS, SamplerName
 from snellen.training.settings import OptimizerName, PrecisionName, ScheduleName
 
 __all__ = ["TrainOptions", "options_from"]
@@ -45,6 +46,8 @@ class TrainOptions:
         mixup: Share of the training images that are blended with another.
         copy_paste: Share of the training images that get objects of another.
         multi_scale: Whether the size of the images changes every ten batches.
+        sampler: ``shuffled`` (every image once an epoch), ``repeat_factor`` (images with rare classes more often) or
+            ``class_balanced`` (every class equally often).
         proposals: For models that judge proposals from outside: ``single``, ``fast`` or ``quality`` (selective search),
             or a file of proposals.
         model_options: Further keywords of the model's builder, or settings inside the model by dotted path; see
@@ -84,6 +87,7 @@ class TrainOptions:
     mixup: float = 0.0
     copy_paste: float = 0.0
     multi_scale: bool | None = None
+    sampler: SamplerName | None = None
     proposals: str | None = None
     model_options: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
@@ -151,6 +155,8 @@ def _check(name: str, value: Any) -> None:
         _require(name, value, holds=holds, expected="epochs, whole numbers from 1 on")
     elif name == "padding":
         _require(name, value, holds=value in ("torch", "same"), expected="'torch' or 'same'")
+    elif name == "sampler":
+        _require(name, value, holds=value in SAMPLERS, expected=f"one of {', '.join(map(repr, SAMPLERS))}")
 
 
 def _is_whole(value: object, least: int) -> bool:

@@ -14,6 +14,7 @@ from snellen.models import ModelEntry, builder_options, find_model
 from snellen.recipes.options import TrainOptions
 from snellen.recipes.progress import num_cores
 from snellen.recipes.proposing import check_proposals
+from snellen.recipes.sampling import SamplerName
 from snellen.structures import BoxTarget, ClassTarget, MaskTarget, Target
 from snellen.training import TrainSettings, best_precision
 
@@ -34,6 +35,7 @@ class Plan:
         device: Where to compute.
         frozen_norm: Whether batch norms keep the statistics of the weights.
         multi_scale: Whether the size of the images changes every ten batches.
+        sampler: How often each training image is shown.
         proposals: Where proposals come from; None for models that make their own.
         settings: Of the training loop.
         reasons: Why each setting has its value, by name.
@@ -48,6 +50,7 @@ class Plan:
     device: str
     frozen_norm: bool
     multi_scale: bool
+    sampler: SamplerName
     proposals: str | None
     settings: TrainSettings
     reasons: Mapping[str, str]
@@ -181,7 +184,7 @@ def make_plan(description: DataDescription, target_type: type[Target], num_train
     Args:
         description: Of the data set.
         target_type: What its annotations are.
-        num_train: Images to learn from.
+        num_train: Images that an epoch shows.
         options: What the user said.
 
     Raises:
@@ -216,6 +219,7 @@ def make_plan(description: DataDescription, target_type: type[Target], num_train
         frozen_norm=frozen_norm,
         multi_scale=entry.multi_scale is not None
         and choices.pick("multi_scale", lambda: _multi_scale(settings.epochs, options)),
+        sampler=choices.pick("sampler", lambda: ("shuffled", "every image once an epoch")),
         proposals=_proposals(choices, entry),
         settings=settings,
         reasons=choices.reasons,

@@ -221,6 +221,8 @@ def _commands(run: Run) -> tuple[str, ...]:
     for name in ("mosaic", "mixup", "copy_paste"):
         if record[name]:
             words += [f"--{name.replace('_', '-')}", record[name]]
+    if record.get("sampler", "shuffled") != "shuffled":
+        words += ["--sampler", record["sampler"]]
     words += [*_model_words(record), *_reading_words(record["read"])]
     if settings["patience"] is not None:
         words += ["--patience", settings["patience"]]

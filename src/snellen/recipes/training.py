@@ -20,6 +20,7 @@ from snellen.recipes.planning import Plan, make_plan
 from snellen.recipes.progress import say
 from snellen.recipes.reporting import write_run_report
 from snellen.recipes.runs import RECORD, Run, add_skipped, build_model, environment, new_folder, write_json
+from snellen.recipes.sampling import training_sampler
 from snellen.recipes.session import Outcome, Session
 from snellen.recipes.stages import read_stages
 from snellen.structures import Model
@@ -49,7 +50,7 @@ def train(data: DatasetIndex | Path | str = "charts", *, console: Console | None
     chosen = options_from(options)
     source = load(data, format=chosen.format, options=chosen.read) if isinstance(data, (str, Path)) else data
     index = prepared(source, chosen.seed)
-    num_train = len(index.split_rows("train"))
+    num_train = len(training_sampler(index.split("train"), chosen.sampler or "shuffled"))
     plan = make_plan(index.describe(), index.target_type, num_train, chosen)
     _check_free(chosen.folder)
     place = index.root if isinstance(data, DatasetIndex) else data_place(data)
@@ -189,6 +190,7 @@ def _record(
         "mosaic": options.mosaic,
         "mixup": options.mixup,
         "copy_paste": options.copy_paste,
+        "sampler": plan.sampler,
         "workers": plan.workers,
         "device": plan.device,
         "tensorboard": options.tensorboard,
