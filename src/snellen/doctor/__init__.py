@@ -1,15 +1,17 @@
 """The doctor: evidence is measured once, judged by checks, and shown elsewhere."""
 
+from snellen.doctor.baseline import AcceptedFinding, fingerprint, read_baseline, without_accepted, write_baseline
 from snellen.doctor.catalog import CHECKS, find_check, selected
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.diagnosis import CheckResult, Diagnosis, Status, diagnose
 from snellen.doctor.evidence import Evidence, SourceFailed
 from snellen.doctor.finding import Finding, Level, Limit, Place, Treatment
-from snellen.doctor.words import LANGUAGES, Language, Text, system_language
+from snellen.doctor.words import LANGUAGES, Language, Text, chosen_language, system_language
 
 __all__ = [
     "CHECKS",
     "LANGUAGES",
+    "AcceptedFinding",
     "Check",
     "CheckResult",
     "Diagnosis",
@@ -26,8 +28,13 @@ __all__ = [
     "Status",
     "Text",
     "Treatment",
+    "chosen_language",
     "diagnose",
     "find_check",
+    "fingerprint",
+    "read_baseline",
     "selected",
     "system_language",
+    "without_accepted",
+    "write_baseline",
 ]

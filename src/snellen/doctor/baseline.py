@@ -134,5 +134,5 @@ def _accepted(entry: dict[str, Any]) -> AcceptedFinding:
 def _place_key(place: Place) -> str:
     """Return what names a place; scores and notes may change, and the objects in an image are told apart."""
     boxes = ";".join(",".join(f"{side:.0f}" for side in box) for box in sorted(place.boxes))
-    parts = (place.kind, place.name, "" if place.line is None else str(place.line), place.twin, boxes)
-    return "|".join(parts).rstrip("|")
+    first, second = sorted((place.name, place.twin)) if place.twin else (place.name, "")
+    return "|".join((place.kind, first, "" if place.line is None else str(place.line), second, boxes)).rstrip("|")

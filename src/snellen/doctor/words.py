@@ -2,13 +2,16 @@
 
 import locale
 import os
+import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-__all__ = ["LANGUAGES", "Language", "Text", "system_language"]
+from snellen.errors import ConfigError
+
+__all__ = ["LANGUAGES", "Language", "Text", "chosen_language", "system_language"]
 
 Language = Literal["en", "zh"]
-LANGUAGES: tuple[Language, ...] = ("en", "zh")
+LANGUAGES: tuple[Language, ...] = get_args(Language)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,22 @@ class Text:
     def __call__(self, language: Language) -> str:
         """Return the statement in a language."""
         return self.en if language == "en" else self.zh
+
+
+def chosen_language(given: str | None = None) -> Language:
+    """Return the language to speak: the one given, else that of ``SNELLEN_LANG``, else that of the locale.
+
+    Raises:
+        ConfigError: If the doctor does not speak it.
+    """
+    for name, value in (("the language", given), ("SNELLEN_LANG", os.environ.get("SNELLEN_LANG"))):
+        if value:
+            word = re.split("[-_.]", value.lower())[0]
+            known = next((language for language in LANGUAGES if language == word), None)
+            if known is None:
+                raise ConfigError(f"{name} must be one of {', '.join(LANGUAGES)}; got {value!r}.")
+            return known
+    return system_language()
 
 
 def system_language() -> Language:

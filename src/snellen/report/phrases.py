@@ -1,0 +1,135 @@
+"""The words around a diagnosis, in every language; what the checks say stands in their pages."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from snellen.doctor import CheckResult, Diagnosis, Finding, Language, Level, Limit, Status, Text
+from snellen.report.formatting import number_text
+
+__all__ = [
+    "LEVELS",
+    "OUTCOMES",
+    "PHRASES",
+    "counted_levels",
+    "labelled",
+    "limit_text",
+    "measured_text",
+    "outcome",
+    "phrase",
+    "summary_line",
+]
+
+LEVELS: Mapping[Level, Text] = {
+    Level.ERROR: Text(en="error", zh="错误"),
+    Level.WARNING: Text(en="warning", zh="警告"),
+    Level.INFO: Text(en="info", zh="提示"),
+}
+OUTCOMES: Mapping[str, Text] = {
+    "found": Text(en="found", zh="发现问题"),
+    "passed": Text(en="passed", zh="通过"),
+    "not checkable": Text(en="not checkable", zh="无法检查"),
+    "crashed": Text(en="crashed", zh="检查出错"),
+    "accepted": Text(en="accepted", zh="已接受"),
+}
+PHRASES: Mapping[str, Text] = {
+    "about": Text(en="About this check", zh="关于这项检查"),
+    "accepted by the baseline": Text(en="accepted by the baseline", zh="已被基线接受"),
+    "all checks": Text(en="All checks", zh="全部检查"),
+    "and more": Text(en="and {count} more", zh="另有 {count} 处"),
+    "check": Text(en="check", zh="检查"),
+    "checks": Text(en="{count} checks", zh="共 {count} 项检查"),
+    "classes": Text(en="{count} classes", zh="{count} 个类别"),
+    "code": Text(en="code", zh="代号"),
+    "consequences": Text(en="explains", zh="由此引起"),
+    "covers": Text(en="Diagnoses", zh="诊断编号"),
+    "crash": Text(
+        en="This check broke, which is a fault of Snellen; nothing is known about what it looks for.",
+        zh="这项检查自身出错，是 Snellen 的缺陷；它要找的问题是否存在尚不清楚。",
+    ),
+    "data": Text(en="data", zh="数据"),
+    "done": Text(en="what is found", zh="发现的内容"),
+    "false alarms": Text(en="Known false alarms", zh="已知的误报"),
+    "finds": Text(en="What it finds", zh="检查什么"),
+    "findings": Text(en="Findings", zh="发现的问题"),
+    "fix": Text(en="Fix", zh="解决办法"),
+    "how to fix": Text(en="How to fix it", zh="如何解决"),
+    "images": Text(en="{count} images", zh="{count} 张图像"),
+    "levels": Text(en="Levels", zh="级别"),
+    "limit": Text(en="limit", zh="界限"),
+    "matters": Text(en="Why it matters", zh="为什么重要"),
+    "measured": Text(en="measured", zh="测得"),
+    "measures": Text(en="How it is measured", zh="如何测量"),
+    "messages": Text(en="What it says", zh="报告的内容"),
+    "more pictures": Text(
+        en="Further pictures are left out to keep the file small.", zh="为控制文件大小，其余图片未列出。"
+    ),
+    "none open": Text(en="Nothing was found.", zh="没有发现问题。"),
+    "note": Text(en="what is wrong there", zh="具体情况"),
+    "places": Text(en="Where", zh="位置"),
+    "reason": Text(en="reason", zh="原因"),
+    "seconds": Text(en="seconds", zh="秒"),
+    "settings": Text(en="Settings that mend it", zh="可用的设置"),
+    "setup": Text(en="set-up", zh="设置"),
+    "source": Text(en="Source", zh="出处"),
+    "stage": Text(en="looks at", zh="对象"),
+    "status": Text(en="status", zh="结果"),
+    "summary": Text(en="Summary", zh="概要"),
+    "title": Text(en="Check of {name}", zh="检查 {name}"),
+    "unchecked": Text(en="Not looked at", zh="未检查的部分"),
+    "written by": Text(en="Written by Snellen. This file needs no network.", zh="由 Snellen 生成，本文件无需网络。"),
+}
+_COLONS: Mapping[Language, str] = {"en": ": ", "zh": "："}
+
+
+def phrase(name: str, language: Language, **values: object) -> str:
+    """Return a phrase in a language, filled with values."""
+    return PHRASES[name](language).format(**values)
+
+
+def labelled(name: str, text: str, language: Language) -> str:
+    """Return a phrase, a colon, and a text."""
+    return f"{phrase(name, language)}{_COLONS[language]}{text}"
+
+
+def counted_levels(diagnosis: Diagnosis, language: Language) -> str:
+    """Return how many findings of each level there are, the gravest first; consequences are not counted."""
+    counts = Counter(finding.level for finding in diagnosis.findings)
+    return ", ".join(f"{counts[level]} {LEVELS[level](language)}" for level in sorted(counts, reverse=True))
+
+
+def summary_line(diagnosis: Diagnosis, language: Language) -> str:
+    """Return how the checks ended, in one line."""
+    counts = Counter(outcome(result) for result in diagnosis.results)
+    found = counted_levels(diagnosis, language)
+    parts = [
+        f"{counts[name]} {word(language)}" + (f" ({found})" if name == "found" and found else "")
+        for name, word in OUTCOMES.items()
+        if counts[name] or name != "accepted"
+    ]
+    return f"{phrase('checks', language, count=len(diagnosis.results))}{_COLONS[language]}{', '.join(parts)}"
+
+
+def outcome(result: CheckResult) -> str:
+    """Return how a check ended; ``accepted`` where a baseline had accepted all that it found."""
+    if result.status == Status.FOUND and not result.findings:
+        return "accepted"
+    return result.status.value
+
+
+def limit_text(limit: Limit, language: Language) -> str:
+    """Return a limit with its unit and its source."""
+    return f"{phrase('limit', language)} {_with_unit(limit.value, limit.unit)} ({limit.source})"
+
+
+def measured_text(finding: Finding, language: Language) -> str:
+    """Return what was measured and what it was held against, or an empty text where there is nothing to tell."""
+    if finding.measured is None:
+        return ""
+    unit = "" if finding.limit is None else finding.limit.unit
+    told = f"{phrase('measured', language)} {_with_unit(finding.measured, unit)}"
+    return told if finding.limit is None else f"{told}, {limit_text(finding.limit, language)}"
+
+
+def _with_unit(value: float, unit: str) -> str:
+    is_whole = float(value).is_integer()
+    return f"{number_text(int(value) if is_whole else value)} {unit}".rstrip()
