@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,28 @@ from snellen.recipes.stages import read_stages
 from snellen.structures import Model
 from snellen.training import TrainSettings, current_ranks
 
-__all__ = ["resume", "train"]
+__all__ = ["Preparation", "prepare_training", "resume", "train"]
 
 _OWN_OPTIONS = ("norm", "mean", "std", "padding", "image_size")  # of builders; the run has other ways to set them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preparation:
+    """A training before its first step.
+
+    Attributes:
+        index: The data set, checked, with its splits.
+        plan: Every setting, with its reason.
+        record: The same, as a run writes it down.
+        model: With its first weights, on the processor.
+        weights: What became of the weights that were given; None without any.
+    """
+
+    index: DatasetIndex
+    plan: Plan
+    record: dict[str, Any]
+    model: Model
+    weights: WeightsReport | None
 
 
 def train(data: DatasetIndex | Path | str = "charts", *, console: Console | None = None, **options: Any) -> Run:
@@ -48,22 +67,35 @@ def train(data: DatasetIndex | Path | str = "charts", *, console: Console | None
         CheckpointError: If the weights do not fit, or there is a run in the folder.
     """
     chosen = options_from(options)
-    source = load(data, format=chosen.format, options=chosen.read) if isinstance(data, (str, Path)) else data
-    index = prepared(source, chosen.seed)
-    num_train = len(training_sampler(index.split("train"), chosen.sampler or "shuffled"))
-    plan = make_plan(index.describe(), index.target_type, num_train, chosen)
-    _check_free(chosen.folder)
-    place = index.root if isinstance(data, DatasetIndex) else data_place(data)
-    _check_outlines(index, plan.model)
-    builder, reasons = _model_options(plan, chosen, index)
-    record = _record(place, index, replace(plan, reasons={**plan.reasons, **reasons}), chosen, builder)
-    model, report = _initial_model(record)
-    folder = chosen.folder or new_folder(plan.model.name)  # only now: what fails before leaves no empty run behind
-    run = Run.create(folder, record)
+    ready = prepare_training(data, chosen)
+    folder = chosen.folder or new_folder(ready.plan.model.name)  # what fails before leaves none behind
+    run = Run.create(folder, ready.record)
+    index, settings = ready.index, ready.plan.settings
     write_json(folder / "problems.json", [asdict(problem) for problem in index.problems])
     if console is not None:
-        _announce(console, run, index, report)
-    return _finish(run, index, Session(run, model, index, plan.settings, console).train(go_on=False), console)
+        _announce(console, run, index, ready.weights)
+    return _finish(run, index, Session(run, ready.model, index, settings, console).train(go_on=False), console)
+
+
+def prepare_training(data: DatasetIndex | Path | str, options: TrainOptions) -> Preparation:
+    """Return everything that is decided before the first step; nothing is written.
+
+    Raises:
+        ConfigError: If an option is out of range, or model and data do not fit.
+        DatasetError: If the data cannot be read.
+        CheckpointError: If the weights do not fit, or there is a run in the folder.
+    """
+    source = load(data, format=options.format, options=options.read) if isinstance(data, (str, Path)) else data
+    index = prepared(source, options.seed)
+    num_train = len(training_sampler(index.split("train"), options.sampler or "shuffled"))
+    plan = make_plan(index.describe(), index.target_type, num_train, options)
+    _check_free(options.folder)
+    place = index.root if isinstance(data, DatasetIndex) else data_place(data)
+    _check_outlines(index, plan.model)
+    builder, reasons = _model_options(plan, options, index)
+    record = _record(place, index, replace(plan, reasons={**plan.reasons, **reasons}), options, builder)
+    model, report = _initial_model(record)
+    return Preparation(index=index, plan=plan, record=record, model=model, weights=report)
 
 
 def resume(folder: Path | str, *, console: Console | None = None) -> Run:
