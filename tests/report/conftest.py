@@ -12,11 +12,11 @@ import pytest
 import torch
 from PIL import Image
 
+from snellen.data import Problem
+from snellen.doctor import CHECKS, CheckResult, Diagnosis, Finding, Level, Status
 from snellen.report import (
     Bars,
-    DataProblem,
     Figure,
-    Finding,
     ImageCard,
     Report,
     Setting,
@@ -159,6 +159,14 @@ def _card(caption: str) -> ImageCard:
     )
 
 
+def diagnosis_of(text: str) -> Diagnosis:
+    """Return a diagnosis with one finding, whose numbers hold a text."""
+    check = next(check for check in CHECKS if check.code == "D13")
+    numbers = {"ratio": 60.0, "largest": text, "most": 60, "smallest": text, "least": 1}
+    finding = Finding(code="D13", level=Level.WARNING, numbers=numbers)
+    return Diagnosis(results=(CheckResult(check=check, status=Status.FOUND, findings=(finding,)),))
+
+
 @pytest.fixture
 def make_report():
     """Return a function that builds a report with everything in it, its classes and texts named as asked."""
@@ -197,13 +205,13 @@ def make_report():
             ),
             settings=(Setting(name=text, value=text, reason=text), Setting(name="lr", value=0.00123)),
             environment=((text, text),),
-            problems=(DataProblem(code=text, message=text, file=text, line=3, fix=text, count=2),),
+            problems=(Problem(code=text, message=text, file=text, line=3, fix=text, count=2),),
             skipped=(SkippedImage(file=text, reason=text),),
             description=(table,),
             distributions=(Bars(title=text, names=names, values=tuple(float(n) for n in range(count))),),
             cards={f"Worst {text}": (_card(text), _card("second")), "Best": (ImageCard(caption="none"),)},
             commands=(f"snellen train '{text}'",),
-            findings=(Finding(code="D101", message=text, remedy=text),),
+            diagnosis=diagnosis_of(text),
             notes=(text,),
         )
 

@@ -148,7 +148,9 @@ def test_templates_are_package_data_and_import_is_silent():
     names = "sorted(p.name for p in r.files('snellen.report').joinpath('templates').iterdir())"
     code = f"import snellen.report, importlib.resources as r; print({names})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['report.css', 'report.html', 'report.js', 'theme.js']"
+    assert (
+        done.stdout.strip() == "['diagnosis.html', 'parts.html', 'report.css', 'report.html', 'report.js', 'theme.js']"
+    )
 
 
 @pytest.mark.browser

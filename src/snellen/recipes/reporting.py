@@ -3,7 +3,6 @@
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from snellen.recipes.runs import Run, read_skipped
 from snellen.recipes.stages import fact_text, read_stages
 from snellen.report import (
     Bars,
-    DataProblem,
     Figure,
     ImageCard,
     Report,
@@ -52,7 +50,7 @@ def write_run_report(run: Run, index: DatasetIndex) -> Path:
         training=_stage_tables(run),
         settings=tuple(_settings(record)),
         environment=tuple((name, str(value)) for name, value in record["environment"].items()),
-        problems=tuple(DataProblem(**asdict(problem)) for problem in index.problems),
+        problems=index.problems,
         skipped=tuple(SkippedImage(file=file, reason=reason) for file, reason in read_skipped(run.folder).items()),
         description=description_tables(index.describe()),
         distributions=_bars(index.describe()),

@@ -2,25 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 from PIL import Image
 
+from snellen.data import Problem
+from snellen.doctor import Diagnosis
 from snellen.structures import Results, Table
 
 __all__ = [
     "Bars",
-    "DataProblem",
     "Figure",
-    "Finding",
     "ImageCard",
     "Report",
     "Setting",
-    "Severity",
     "SkippedImage",
 ]
-
-Severity = Literal["error", "warning", "note"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,39 +35,6 @@ class Setting:
     name: str
     value: str | float | int | None
     reason: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DataProblem:
-    """Something that was tolerated while reading the data.
-
-    Attributes:
-        code: Stable name of the kind of problem.
-        message: What is wrong.
-        file: Where, as a path.
-        line: Where, counted from 1.
-        fix: What the user can do.
-        count: How often it occurred.
-        severity: How much it matters.
-    """
-
-    code: str
-    message: str
-    file: str = ""
-    line: int | None = None
-    fix: str = ""
-    count: int = 1
-    severity: Severity = "warning"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """A diagnosis: what was found, how sure, and what to do."""
-
-    code: str
-    message: str
-    severity: Severity = "warning"
-    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,13 +79,13 @@ class Report:
         training: Tables about the training, such as its stages.
         settings: The configuration with reasons.
         environment: Names and values: versions, hardware, commit.
-        problems: What was tolerated while reading the data.
+        problems: What was tolerated while reading the data and is in no finding.
         skipped: Images that were left out.
         description: Tables about the data.
         distributions: Bar charts about the data.
         cards: Images by the name of the group (best, worst, most uncertain).
         commands: Command lines that repeat the run, in order.
-        findings: Diagnoses.
+        diagnosis: What was found in the data and the set-up before training.
         notes: Paragraphs of plain text that the reader must see.
     """
 
@@ -134,11 +97,11 @@ class Report:
     training: tuple[Table, ...] = ()
     settings: tuple[Setting, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
-    problems: tuple[DataProblem, ...] = ()
+    problems: tuple[Problem, ...] = ()
     skipped: tuple[SkippedImage, ...] = ()
     description: tuple[Table, ...] = ()
     distributions: tuple[Bars, ...] = ()
     cards: Mapping[str, tuple[ImageCard, ...]] = field(default_factory=dict)
     commands: tuple[str, ...] = ()
-    findings: tuple[Finding, ...] = ()
+    diagnosis: Diagnosis | None = None
     notes: tuple[str, ...] = ()

@@ -15,6 +15,7 @@ __all__ = [
     "limit_text",
     "measured_text",
     "outcome",
+    "page_words",
     "phrase",
     "summary_line",
 ]
@@ -78,12 +79,41 @@ PHRASES: Mapping[str, Text] = {
     "unchecked": Text(en="Not looked at", zh="未检查的部分"),
     "written by": Text(en="Written by Snellen. This file needs no network.", zh="由 Snellen 生成，本文件无需网络。"),
 }
+# Of the pages, by their English words, which the templates and the script hold.
+_CHINESE: Mapping[str, str] = {
+    "Close": "关闭",
+    "Copied": "已复制",
+    "Copy": "复制",
+    "Enlarge": "放大",
+    "Enlarged image": "放大的图像",
+    "Next": "下一张",
+    "Previous": "上一张",
+    "Search": "搜索",
+    "Sections": "目录",
+    "Select and copy": "请选中后复制",
+    "Show all rows": "显示全部行",
+    "Show all {count} rows": "显示全部 {count} 行",
+    "Show fewer rows": "显示较少的行",
+    "Skip to the summary": "跳到概要",
+    "Switch colours": "切换颜色",
+    "Switch to dark colours": "切换为深色",
+    "Switch to light colours": "切换为浅色",
+    "{count} found": "找到 {count} 行",
+    "{place} of {total}": "第 {place} 张，共 {total} 张",
+}
 _COLONS: Mapping[Language, str] = {"en": ": ", "zh": "："}
 
 
-def phrase(name: str, language: Language, **values: object) -> str:
+def phrase(name: str, language: Language, /, **values: object) -> str:
     """Return a phrase in a language, filled with values."""
     return PHRASES[name](language).format(**values)
+
+
+def page_words(language: Language) -> Mapping[str, str]:
+    """Return what stands for the English words of the pages in a language; empty for English."""
+    if language == "en":
+        return {}
+    return {**_CHINESE, **{text.en: text(language) for text in PHRASES.values()}}
 
 
 def labelled(name: str, text: str, language: Language) -> str:

@@ -1,6 +1,8 @@
 "use strict";
 (() => {
   const root = document.documentElement;
+  const words = JSON.parse(document.body.dataset.words || "{}"); // of the page's language, by the English ones
+  const say = (text, values = {}) => (words[text] || text).replace(/\{(\w+)\}/g, (_, name) => values[name]);
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 
   // Theme
@@ -9,7 +11,7 @@
     : matchMedia("(prefers-color-scheme: dark)").matches;
   const themeButton = document.getElementById("theme");
   const nameTheme = () => {
-    themeButton.setAttribute("aria-label", isDark() ? "Switch to light colours" : "Switch to dark colours");
+    themeButton.setAttribute("aria-label", say(isDark() ? "Switch to light colours" : "Switch to dark colours"));
   };
   themeButton.addEventListener("click", () => {
     root.dataset.theme = isDark() ? "light" : "dark";
@@ -45,11 +47,13 @@
       }
       if (more) {
         more.hidden = rows.length <= FIRST_ROWS + 5 || found <= FIRST_ROWS;
-        more.textContent = isFull ? "Show fewer rows" : `Show all ${found.toLocaleString("en")} rows`;
+        more.textContent = isFull
+          ? say("Show fewer rows")
+          : say("Show all {count} rows", { count: found.toLocaleString("en") });
         more.setAttribute("aria-expanded", String(isFull));
       }
       const count = holder.querySelector(".found");
-      if (count) count.textContent = wanted ? `${found.toLocaleString("en")} found` : "";
+      if (count) count.textContent = wanted ? say("{count} found", { count: found.toLocaleString("en") }) : "";
     };
     if (search) search.addEventListener("input", refresh);
     if (more) more.addEventListener("click", () => { isFull = !isFull; refresh(); });
@@ -166,7 +170,7 @@
     const card = cards[current];
     viewer.querySelector(".pair").replaceChildren(...all(".half", card).map((half) => half.cloneNode(true)));
     viewer.querySelector(".said").textContent = card.dataset.caption;
-    viewer.querySelector(".place").textContent = `${current + 1} of ${cards.length}`;
+    viewer.querySelector(".place").textContent = say("{place} of {total}", { place: current + 1, total: cards.length });
   };
   if (viewer) {
     cards.forEach((card, place) => card.addEventListener("click", () => { show(place); viewer.showModal(); }));
@@ -186,9 +190,9 @@
     button.addEventListener("click", async () => {
       try {
         await navigator.clipboard.writeText(button.parentElement.querySelector("code").textContent);
-        button.textContent = "Copied";
-      } catch (error) { button.textContent = "Select and copy"; }
-      setTimeout(() => { button.textContent = "Copy"; }, 1500);
+        button.textContent = say("Copied");
+      } catch (error) { button.textContent = say("Select and copy"); }
+      setTimeout(() => { button.textContent = say("Copy"); }, 1500);
     });
   }
 
