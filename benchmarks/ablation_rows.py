@@ -31,11 +31,15 @@ class Question:
         name: Short.
         published: What the paper measured.
         variants: The base first.
+        set: Data set that it needs; None for the one that the command names.
+        size: Short side of its images in pixels; None for the one that the command names.
     """
 
     name: str
     published: str
     variants: tuple[Variant, ...]
+    set: str | None = None
+    size: int | None = None
 
 
 SEARCH = ("--proposals", "single")
@@ -83,6 +87,8 @@ QUESTIONS: tuple[Question, ...] = (
     ),
     Question(
         name="RoIAlign over RoIPool, by stride (Fast R-CNN)",
+        set="pennfudan",  # people of a hundred pixels: the cells of bccd are smaller than one of stride 32
+        size=224,
         published="Mask R-CNN: boxes +5.8 at stride 32; masks +3.4 at stride 16, +7.3 at stride 32",
         variants=tuple(
             Variant(

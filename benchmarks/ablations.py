@@ -22,7 +22,7 @@ import torchvision
 from scipy import stats
 
 import snellen
-from ablation_rows import QUESTIONS, Variant
+from ablation_rows import QUESTIONS, Question, Variant
 from ladder_runs import Job, run_all
 from snellen.data import ImageDataset
 from snellen.evaluation import METRICS, evaluate
@@ -35,15 +35,16 @@ BySeed = Mapping[int, Mapping[str, float]]
 MEASURES = ("AP50", "AP", "AP75", "recall")
 
 
-def job_of(variant: Variant, seed: int, arguments: argparse.Namespace) -> Job:
+def job_of(question: Question, variant: Variant, seed: int, arguments: argparse.Namespace) -> Job:
     words = [*variant.options]
-    for name, value in (("--epochs", arguments.epochs), ("--image-size", arguments.size), ("--validate-every", 100)):
+    data, size = question.set or arguments.set, question.size or arguments.size
+    for name, value in (("--epochs", arguments.epochs), ("--image-size", size), ("--validate-every", 100)):
         if name not in words:
             words += [name, str(value)]
     words += ["--seed", str(seed)]
-    name = file_name("_".join([arguments.set, variant.model, *words]))
+    name = file_name("_".join([data, variant.model, *words]))
     weights = arguments.data / "weights" / "mobilenet_v2_imagenet.safetensors"
-    return Job(name=name, model=variant.model, data=arguments.data / arguments.set, weights=weights,
+    return Job(name=name, model=variant.model, data=arguments.data / data, weights=weights,
                options=tuple(words))  # fmt: skip
 
 
@@ -123,7 +124,7 @@ def main() -> None:
     for seed in arguments.seeds:  # seed by seed, so that a run that is broken off has compared everything once
         for question in questions:
             for variant in question.variants:
-                job = job_of(variant, seed, arguments)
+                job = job_of(question, variant, seed, arguments)
                 jobs[job.name] = job
     if not arguments.table_only:
         run_all(list(jobs.values()), arguments.out, parallel=arguments.parallel, threads=arguments.threads)
@@ -131,7 +132,7 @@ def main() -> None:
     write(questions, arguments)
 
 
-def write(questions: Sequence[object], arguments: argparse.Namespace) -> None:
+def write(questions: Sequence[Question], arguments: argparse.Namespace) -> None:
     """Write one table for each comparison."""
     versions = f"Python {platform.python_version()}, torch {torch.__version__}, torchvision {torchvision.__version__}"
     text = (HERE / "ablations_head.md").read_text(encoding="utf-8").format(
@@ -144,7 +145,7 @@ def write(questions: Sequence[object], arguments: argparse.Namespace) -> None:
         for place, variant in enumerate(question.variants):
             found = {}
             for seed in arguments.seeds:
-                folder = arguments.out / job_of(variant, seed, arguments).name
+                folder = arguments.out / job_of(question, variant, seed, arguments).name
                 if (folder / "cost.json").is_file():
                     found[seed] = measured(folder, variant)
             base = found if place == 0 else base
@@ -153,7 +154,8 @@ def write(questions: Sequence[object], arguments: argparse.Namespace) -> None:
         if len(rows) < 2:
             left_out.append(question.name)
             continue
-        text += f"\n## {question.name}\n\nPublished: {question.published}\n\n"
+        place = "" if question.set is None else f" On {question.set}, {question.size} px."
+        text += f"\n## {question.name}\n\nPublished: {question.published}.{place}\n\n"
         text += "| variant | seeds | AP50 | AP | AP75 | AP50 − base | AP − base |\n|---|---|---|---|---|---|---|\n"
         text += "".join(rows)
     if left_out:
