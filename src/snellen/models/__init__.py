@@ -1,7 +1,7 @@
 """Networks: backbones, and what stands on them for each task."""
 
 from snellen.models.catalog import MODELS, find_model
-from snellen.models.description import ModelDescription, count_parameters, describe_model
+from snellen.models.description import MapReach, ModelDescription, count_parameters, describe_model, map_reaches
 from snellen.models.entry import ModelEntry, builder_options, builder_words
 from snellen.models.pages import measured, page, page_names
 from snellen.models.settings import change_settings, settings_of
@@ -9,6 +9,7 @@ from snellen.models.weights import WeightsReport, load_weights, weights_settings
 
 __all__ = [
     "MODELS",
+    "MapReach",
     "ModelDescription",
     "ModelEntry",
     "WeightsReport",
@@ -19,6 +20,7 @@ __all__ = [
     "describe_model",
     "find_model",
     "load_weights",
+    "map_reaches",
     "measured",
     "page",
     "page_names",

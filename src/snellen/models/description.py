@@ -14,7 +14,15 @@ from snellen.models.backbones import Backbone
 from snellen.models.entry import ModelEntry
 from snellen.structures import ImageBatch, Regions
 
-__all__ = ["FeatureDescription", "ModelDescription", "count_parameters", "describe_model", "receptive_fields"]
+__all__ = [
+    "FeatureDescription",
+    "MapReach",
+    "ModelDescription",
+    "count_parameters",
+    "describe_model",
+    "map_reaches",
+    "receptive_fields",
+]
 
 _NUM_REGIONS = 16  # judged where proposals come from outside; a run has up to 2000
 _OPS_PER_MULTIPLY_ADD = 2  # torch counts the multiplication and the addition
@@ -26,6 +34,15 @@ class FeatureDescription:
 
     name: str
     channels: int
+    stride: int
+    receptive_field_px: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapReach:
+    """A map of features: its stride, and the side of the square of pixels that a cell can depend on."""
+
+    name: str
     stride: int
     receptive_field_px: int
 
@@ -113,6 +130,31 @@ def receptive_fields(backbone: Backbone) -> dict[str, int]:
         maps = backbone.eval()(image)
     backbone.train(was_training)
     return {spec.name: tracer.reach(maps[spec.name]) for spec in backbone.features}
+
+
+def map_reaches(backbone: nn.Module, neck: nn.Module | None, side: int) -> tuple[MapReach, ...]:
+    """Return the maps that come out of a backbone and, if there is one, a neck, for a square image.
+
+    Args:
+        backbone: Image to features by name.
+        neck: Features to features by name.
+        side: Of the image, in pixels.
+    """
+    parameters = [*backbone.parameters(), *(() if neck is None else neck.parameters())]
+    image = torch.zeros(1, 3, side, side, device=parameters[0].device if parameters else "cpu")
+    parts = [part for part in (backbone, neck) if part is not None]
+    modes = [(module, module.training) for part in parts for module in part.modules()]
+    tracer = _ReceptiveFieldTracer(image)
+    maps: Any = image
+    with torch.no_grad(), tracer:
+        for part in parts:
+            maps = part.eval()(maps)
+    for module, mode in modes:
+        module.training = mode
+    return tuple(
+        MapReach(name=name, stride=max(1, round(side / x.shape[-1])), receptive_field_px=tracer.reach(x))
+        for name, x in maps.items()
+    )
 
 
 def _described(backbone: Backbone) -> tuple[FeatureDescription, ...]:

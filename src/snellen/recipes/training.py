@@ -2,52 +2,27 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 
-from snellen.data import BoxTable, DatasetIndex
-from snellen.errors import CheckpointError, ConfigError, did_you_mean
-from snellen.models import ModelEntry, WeightsReport, builder_options, builder_words, load_weights, weights_settings
-from snellen.recipes.anchoring import anchors_for
-from snellen.recipes.datasets import data_place, load, prepared
+from snellen.data import DatasetIndex
+from snellen.errors import CheckpointError
+from snellen.models import WeightsReport
+from snellen.recipes.datasets import prepared
 from snellen.recipes.evaluating import evaluate_run, recorded_data
-from snellen.recipes.options import TrainOptions, options_from
-from snellen.recipes.planning import Plan, make_plan
+from snellen.recipes.options import options_from
+from snellen.recipes.preparing import Preparation, initial_model, prepare_training
 from snellen.recipes.progress import say
 from snellen.recipes.reporting import write_run_report
-from snellen.recipes.runs import RECORD, Run, add_skipped, build_model, environment, new_folder, write_json
-from snellen.recipes.sampling import training_sampler
+from snellen.recipes.runs import Run, add_skipped, new_folder, write_json
 from snellen.recipes.session import Outcome, Session
 from snellen.recipes.stages import read_stages
-from snellen.structures import Model
 from snellen.training import TrainSettings, current_ranks
 
 __all__ = ["Preparation", "prepare_training", "resume", "train"]
-
-_OWN_OPTIONS = ("norm", "mean", "std", "padding", "image_size")  # of builders; the run has other ways to set them
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preparation:
-    """A training before its first step.
-
-    Attributes:
-        index: The data set, checked, with its splits.
-        plan: Every setting, with its reason.
-        record: The same, as a run writes it down.
-        model: With its first weights, on the processor.
-        weights: What became of the weights that were given; None without any.
-    """
-
-    index: DatasetIndex
-    plan: Plan
-    record: dict[str, Any]
-    model: Model
-    weights: WeightsReport | None
 
 
 def train(data: DatasetIndex | Path | str = "charts", *, console: Console | None = None, **options: Any) -> Run:
@@ -77,27 +52,6 @@ def train(data: DatasetIndex | Path | str = "charts", *, console: Console | None
     return _finish(run, index, Session(run, ready.model, index, settings, console).train(go_on=False), console)
 
 
-def prepare_training(data: DatasetIndex | Path | str, options: TrainOptions) -> Preparation:
-    """Return everything that is decided before the first step; nothing is written.
-
-    Raises:
-        ConfigError: If an option is out of range, or model and data do not fit.
-        DatasetError: If the data cannot be read.
-        CheckpointError: If the weights do not fit, or there is a run in the folder.
-    """
-    source = load(data, format=options.format, options=options.read) if isinstance(data, (str, Path)) else data
-    index = prepared(source, options.seed)
-    num_train = len(training_sampler(index.split("train"), options.sampler or "shuffled"))
-    plan = make_plan(index.describe(), index.target_type, num_train, options)
-    _check_free(options.folder)
-    place = index.root if isinstance(data, DatasetIndex) else data_place(data)
-    _check_outlines(index, plan.model)
-    builder, reasons = _model_options(plan, options, index)
-    record = _record(place, index, replace(plan, reasons={**plan.reasons, **reasons}), options, builder)
-    model, report = _initial_model(record)
-    return Preparation(index=index, plan=plan, record=record, model=model, weights=report)
-
-
 def resume(folder: Path | str, *, console: Console | None = None) -> Run:
     """Go on with a run that was broken off; the end is the same as if it had not been.
 
@@ -116,120 +70,9 @@ def resume(folder: Path | str, *, console: Console | None = None) -> Run:
     saved["milestones"] = tuple(saved["milestones"])
     # Without a checkpoint the run was broken off before its first one, and begins as it began then.
     started = run.store.last.exists() or run.store.previous.exists() or bool(read_stages(run.folder))
-    model = run.build() if started else _initial_model(record)[0]
+    model = run.build() if started else initial_model(record)[0]
     session = Session(run, model, index, TrainSettings(**saved), console)
     return _finish(run, index, session.train(go_on=True), console)
-
-
-def _check_outlines(index: DatasetIndex, entry: ModelEntry) -> None:
-    table = index.annotations
-    if entry.masks and isinstance(table, BoxTable) and table.segments is None:
-        raise ConfigError(
-            f"the model {entry.name!r} learns from the outlines of objects; {index.root} has boxes alone. Use data "
-            "with polygons or masks (COCO, YOLO), or a model that learns from boxes."
-        )
-
-
-def _check_free(folder: Path | None) -> None:
-    if folder is None:
-        return
-    if (folder / RECORD).exists():
-        raise CheckpointError(f"{folder}: expected a new folder; a run is there. Resume it, or choose another folder.")
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"{folder}: expected a folder for the run; this is a file. Choose another folder.")
-
-
-def _initial_model(record: Mapping[str, Any]) -> tuple[Model, WeightsReport | None]:
-    """Return the model before its first step, a function of the record alone, and what became of given weights."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(record["settings"]["seed"])
-        model = build_model(record)
-    if record["weights"] is None:
-        return model, None
-    return model, load_weights(model, record["weights"])  # type: ignore[arg-type]  # every model is a module
-
-
-def _model_options(plan: Plan, options: TrainOptions, index: DatasetIndex) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the options of the builder (the user's, those of the file of weights, those of the data), and reasons."""
-    told = {} if options.weights is None else weights_settings(options.weights)
-    given = {"mean": options.mean, "std": options.std, "padding": options.padding}
-    chosen = {**told, **{name: value for name, value in given.items() if value is not None}}
-    reasons: dict[str, str] = {}
-    if plan.model.sized:
-        chosen["image_size"] = plan.image_size
-    if plan.model.num_anchors and "anchors" in options.model_options:
-        reasons["anchors"] = "given"
-    elif plan.model.num_anchors:
-        chosen["anchors"], reasons["anchors"] = anchors_for(index, plan)
-    paths = {name: value for name, value in options.model_options.items() if "." in name}
-    chosen |= {name: value for name, value in options.model_options.items() if name not in paths}
-    if paths:
-        chosen["settings_by_path"] = paths
-    _check_builder_options(plan.model, options.model_options)
-    if plan.frozen_norm:
-        chosen["frozen_norm"] = True
-    return chosen, reasons
-
-
-def _check_builder_options(entry: ModelEntry, given: Mapping[str, Any]) -> None:
-    known = {name: value for name, value in builder_options(entry).items() if name not in _OWN_OPTIONS}
-    for name, value in given.items():
-        if "." in name:
-            continue  # a setting inside the model, which checks it when it is built
-        if name not in known:
-            raise ConfigError(f"the model {entry.name!r} has no option {name!r}.{did_you_mean(name, sorted(known))}")
-        words = builder_words(entry).get(name, (value,))
-        if value not in words:
-            raise ConfigError(
-                f"the option {name!r} of {entry.name!r} must be one of {', '.join(map(repr, words))}; got {value!r}."
-            )
-        usual = known[name]
-        kinds = (int, float) if isinstance(usual, float) else type(usual)
-        is_number = isinstance(usual, int | float) and not isinstance(usual, bool)
-        if isinstance(usual, bool | int | float | str) and (
-            not isinstance(value, kinds) or (is_number and isinstance(value, bool))
-        ):
-            raise ConfigError(
-                f"the option {name!r} of {entry.name!r} must be like its default {usual!r}; got {value!r}."
-            )
-
-
-def _record(
-    data: Path, index: DatasetIndex, plan: Plan, options: TrainOptions, model_options: Mapping[str, Any]
-) -> dict[str, Any]:
-    return {
-        "model": plan.model.name,
-        "model_options": dict(model_options),
-        "classes": list(index.classes),
-        "data": str(data.resolve()),  # a run can be used from any folder
-        "format": index.format,
-        "read": {
-            "images": None if options.read.images is None else str(options.read.images.resolve()),
-            "classes": None if options.read.classes is None else list(options.read.classes),
-            "ignore_index": options.read.ignore_index,
-        },
-        "fingerprint": index.fingerprint(),
-        "weights": None if options.weights is None else str(options.weights.resolve()),
-        "image_size": plan.image_size,
-        "batch_size": plan.batch_size,
-        "augment": plan.augment,
-        "flip": plan.flip,
-        "resize": plan.model.resize,
-        "masks": plan.model.masks,
-        "proposals": plan.proposals,
-        "augmentation": plan.model.augmentation,
-        "multi_scale": list(plan.model.multi_scale) if plan.multi_scale and plan.model.multi_scale else None,
-        "mosaic": options.mosaic,
-        "mixup": options.mixup,
-        "copy_paste": options.copy_paste,
-        "sampler": plan.sampler,
-        "workers": plan.workers,
-        "device": plan.device,
-        "tensorboard": options.tensorboard,
-        "settings": asdict(plan.settings),
-        "reasons": dict(plan.reasons),
-        "environment": environment(),
-    }
 
 
 def _announce(console: Console, run: Run, index: DatasetIndex, weights: WeightsReport | None) -> None:
