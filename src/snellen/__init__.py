@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from snellen.data import DatasetIndex
+    from snellen.doctor.range_test import lr_range
     from snellen.errors import SnellenError
-    from snellen.recipes import Run, TrainOptions, convert, evaluate, load, predict, resume, train
+    from snellen.recipes import Run, TrainOptions, convert, evaluate, find_rate, load, predict, resume, train
 
 __version__ = "0.1.0"
 
@@ -20,7 +21,9 @@ _HOMES = {
     "TrainOptions": "snellen.recipes",
     "convert": "snellen.recipes",
     "evaluate": "snellen.recipes",
+    "find_rate": "snellen.recipes",
     "load": "snellen.recipes",
+    "lr_range": "snellen.doctor.range_test",
     "predict": "snellen.recipes",
     "resume": "snellen.recipes",
     "train": "snellen.recipes",
@@ -33,7 +36,9 @@ __all__ = [
     "TrainOptions",
     "convert",
     "evaluate",
+    "find_rate",
     "load",
+    "lr_range",
     "predict",
     "resume",
     "train",

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from snellen.cli import data, demo, evaluate, models, predict, train
+from snellen.cli import data, demo, evaluate, lr, models, predict, train
 from snellen.errors import (
     CheckpointError,
     DatasetError,
@@ -56,6 +56,7 @@ for _name, _command in (
     ("eval", evaluate.evaluate),
     ("predict", predict.predict),
     ("models", models.models),
+    ("lr", lr.lr),
     ("demo", demo.demo),
 ):
     app.command(_name)(_command)

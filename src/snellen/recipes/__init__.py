@@ -8,6 +8,7 @@ from snellen.recipes.options import TrainOptions
 from snellen.recipes.planning import Plan, make_plan
 from snellen.recipes.predicting import PredictSummary, image_files, predict
 from snellen.recipes.progress import say
+from snellen.recipes.range_testing import RateAdvice, find_rate, write_rate_chart
 from snellen.recipes.reporting import write_run_report
 from snellen.recipes.runs import Run
 from snellen.recipes.training import resume, train
@@ -17,6 +18,7 @@ __all__ = [
     "CHARTS",
     "Plan",
     "PredictSummary",
+    "RateAdvice",
     "Run",
     "TrainOptions",
     "chart_folder",
@@ -27,6 +29,7 @@ __all__ = [
     "description_text",
     "evaluate",
     "evaluate_run",
+    "find_rate",
     "image_files",
     "load",
     "make_plan",
@@ -39,5 +42,6 @@ __all__ = [
     "say",
     "system_page",
     "train",
+    "write_rate_chart",
     "write_run_report",
 ]

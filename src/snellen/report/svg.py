@@ -14,7 +14,7 @@ from snellen.report.formatting import number_text, shortened, text_width_em
 from snellen.report.scales import Scale, finite_range, linear_scale, log_scale
 from snellen.structures import Curve, Matrix, Series
 
-__all__ = ["MAX_COLORED", "MAX_SERIES", "bar_chart", "heat_ink", "heat_map", "line_chart"]
+__all__ = ["MAX_COLORED", "MAX_SERIES", "Mark", "bar_chart", "heat_ink", "heat_map", "line_chart"]
 
 MAX_COLORED = 8  # lines with a colour of their own: as many as the palette has
 MAX_SERIES = 60  # lines in one chart; beyond, the page only grows
@@ -55,17 +55,38 @@ class _Dot:
     high: float
 
 
-def line_chart(curve: Curve) -> Markup:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A stretch of the horizontal axis that stands out behind the lines; a line where both ends are equal.
+
+    Attributes:
+        low: Where it begins.
+        high: Where it ends.
+        text: What it is.
+    """
+
+    low: float
+    high: float
+    text: str
+
+
+def line_chart(curve: Curve, *, is_log_x: bool = False, marks: Sequence[Mark] = ()) -> Markup:
     """Return lines over labelled axes.
 
     Values that are not finite leave a gap. A line of more than 240 points becomes the mean of neighbours,
     with a band from the lowest to the highest. If x and y stay within 0..1, the axes are exactly that.
+
+    Args:
+        curve: The lines.
+        is_log_x: Whether equal distances on the horizontal axis are equal ratios.
+        marks: Behind the lines.
     """
     shown = curve.series[:MAX_SERIES]
-    frame = _frame(curve, shown)
+    frame = _frame(curve, shown, is_log_x=is_log_x)
     if frame is None:
         return _empty_chart(curve.title)
     parts = [*_axes(frame, curve.x_label, curve.y_label)]
+    parts.extend(_mark(mark, frame) for mark in marks)
     # The first is drawn last, on top of the others.
     parts.extend(_line(shown[place], place, frame) for place in reversed(range(len(shown))))
     parts.append(Markup('<line class="cross" x1="0" x2="0" y1="{}" y2="{}"/>').format(frame.top, frame.bottom))
@@ -82,14 +103,16 @@ def line_chart(curve: Curve) -> Markup:
     )
 
 
-def _frame(curve: Curve, shown: Sequence[Series]) -> _Frame | None:
+def _frame(curve: Curve, shown: Sequence[Series], *, is_log_x: bool) -> _Frame | None:
     pairs = [(x, y) for series in shown for x, y in zip(series.x, series.y, strict=True)]
     finite = [(x, y) for x, y in pairs if math.isfinite(x) and math.isfinite(y)]
     x_range, y_range = finite_range(x for x, _ in finite), finite_range(y for _, y in finite)
     if x_range is None or y_range is None:
         return None
     is_unit_y = y_range[0] >= 0 and y_range[1] <= 1
-    if is_unit_y and x_range[0] >= 0 and x_range[1] <= 1:
+    if is_log_x:
+        x, y = log_scale(*x_range), _value_scale(*y_range, is_loss=False)
+    elif is_unit_y and x_range[0] >= 0 and x_range[1] <= 1:
         x, y = linear_scale(0, 1, is_snug=True), linear_scale(0, 1)
     else:
         x = linear_scale(*x_range, count=6, is_snug=True)
@@ -128,6 +151,18 @@ def _axes(frame: _Frame, x_label: str, y_label: str) -> Iterator[Markup]:
     yield Markup(
         '<text class="label" transform="translate(12 {:.1f}) rotate(-90)" text-anchor="middle">{}</text>'
     ).format(height, shortened(y_label, 20))
+
+
+def _mark(mark: Mark, frame: _Frame) -> Markup:
+    left, _ = frame.point(mark.low, frame.y.low)
+    right, _ = frame.point(mark.high, frame.y.low)
+    if right - left < 1:
+        return Markup('<path class="mark" d="M{:.1f} {:.1f}V{:.1f}"><title>{}</title></path>').format(
+            left, frame.top, frame.bottom, mark.text
+        )
+    return Markup(
+        '<rect class="range" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"><title>{}</title></rect>'
+    ).format(left, frame.top, right - left, frame.bottom - frame.top, mark.text)
 
 
 def _line(series: Series, place: int, frame: _Frame) -> Markup:
