@@ -10,15 +10,29 @@ if TYPE_CHECKING:
     from snellen.data import DatasetIndex
     from snellen.doctor.range_test import lr_range
     from snellen.errors import SnellenError
-    from snellen.recipes import Run, TrainOptions, convert, evaluate, find_rate, load, predict, resume, train
+    from snellen.recipes import (
+        CheckReport,
+        Run,
+        TrainOptions,
+        check,
+        convert,
+        evaluate,
+        find_rate,
+        load,
+        predict,
+        resume,
+        train,
+    )
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "CheckReport": "snellen.recipes",
     "DatasetIndex": "snellen.data",
     "Run": "snellen.recipes",
     "SnellenError": "snellen.errors",
     "TrainOptions": "snellen.recipes",
+    "check": "snellen.recipes",
     "convert": "snellen.recipes",
     "evaluate": "snellen.recipes",
     "find_rate": "snellen.recipes",
@@ -30,10 +44,12 @@ _HOMES = {
 }
 
 __all__ = [
+    "CheckReport",
     "DatasetIndex",
     "Run",
     "SnellenError",
     "TrainOptions",
+    "check",
     "convert",
     "evaluate",
     "find_rate",

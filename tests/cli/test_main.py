@@ -17,7 +17,7 @@ from snellen.errors import CheckpointError, ConfigError, DatasetError, InputErro
 from snellen.recipes.reporting import _commands
 
 COMMANDS = (
-    ("train",), ("eval",), ("predict",), ("models",), ("demo",),
+    ("train",), ("check",), ("explain",), ("eval",), ("predict",), ("models",), ("demo",),
     ("data", "describe"), ("data", "convert"), ("data", "draw"),
 )  # fmt: skip
 
@@ -33,6 +33,14 @@ OPTIONS = {
         "--mosaic", "--sampler", "--multi-scale", "--no-multi-scale", "--proposals", "--set",
         "--mixup", "--copy-paste", "--out", "-o", "--resume", "--tensorboard", "--no-tensorboard",
     },
+    "check": READING | {
+        "--model", "-m", "--select", "--ignore", "--baseline", "--write-baseline", "--html", "--json", "--sarif",
+        "--lang", "--fail-on", "--exit-zero", "--max-places", "--weights", "--mean", "--std", "--padding", "--epochs",
+        "--image-size", "--batch-size", "--lr", "--optimizer", "--schedule", "--milestone", "--weight-decay",
+        "--warmup-steps", "--accumulate", "--precision", "--augment", "--flip", "--no-flip", "--sampler",
+        "--proposals", "--set", "--seed", "--device",
+    },
+    "explain": {"--lang"},
     "eval": {"--split", "--which", "--format", "--device", "--json"},
     "predict": {"--out", "-o", "--which", "--tile", "--min-score", "--draw", "--no-draw", "--device"},
     "models": {"--num-classes", "--size"},
@@ -163,7 +171,7 @@ def test_exit_codes(call, monkeypatch, error, code):
 
 
 def test_every_error_has_an_exit_code_in_the_documentation():
-    for code in ("0 done", "1 a fault", "2 a wrong", "3 a data set", "4 weights", "5 a missing", "6 training", "130"):
+    for code in ("0 done", "1 a fault", "2 a wrong", "3 a data set", "4 weights", "5 a missing", "6 training", "7 faults", "130"):
         assert code in entry.__doc__
 
 

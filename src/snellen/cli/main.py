@@ -1,7 +1,8 @@
 """The application: commands, errors, exit codes.
 
 Exit codes: 0 done · 1 a fault of Snellen · 2 a wrong argument or setting · 3 a data set that cannot be read ·
-4 weights or a run that cannot be loaded · 5 a missing optional package · 6 training that failed · 130 interrupted.
+4 weights or a run that cannot be loaded · 5 a missing optional package · 6 training that failed · 7 faults were found ·
+130 interrupted.
 """
 
 import os
@@ -11,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from snellen.cli import data, demo, evaluate, lr, models, predict, train
+from snellen.cli import check, data, demo, evaluate, explain, lr, models, predict, train
 from snellen.errors import (
     CheckpointError,
     DatasetError,
@@ -53,6 +54,8 @@ app = typer.Typer(
 )
 for _name, _command in (
     ("train", train.train),
+    ("check", check.check),
+    ("explain", explain.explain),
     ("eval", evaluate.evaluate),
     ("predict", predict.predict),
     ("models", models.models),
@@ -83,7 +86,9 @@ def _root(
 
     snellen demo                      everything once, on built-in eye charts
 
-    snellen data describe PATH        what is in a data set, and what is wrong with it
+    snellen data describe PATH        what is in a data set
+
+    snellen check PATH                what is wrong with it
 
     snellen train PATH                a model and a report; nothing else has to be given
 

@@ -1,5 +1,6 @@
 """The verbs: functions that build whole runs out of the packages below."""
 
+from snellen.recipes.checking import CheckReport, check, write_text
 from snellen.recipes.datasets import CHARTS, chart_folder, convert, load, prepared, sample_sheet
 from snellen.recipes.demo import demo
 from snellen.recipes.describing import description_text
@@ -16,12 +17,14 @@ from snellen.recipes.zoo import describe, description_lines, models, option_line
 
 __all__ = [
     "CHARTS",
+    "CheckReport",
     "Plan",
     "PredictSummary",
     "RateAdvice",
     "Run",
     "TrainOptions",
     "chart_folder",
+    "check",
     "convert",
     "demo",
     "describe",
@@ -44,4 +47,5 @@ __all__ = [
     "train",
     "write_rate_chart",
     "write_run_report",
+    "write_text",
 ]

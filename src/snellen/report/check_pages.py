@@ -47,4 +47,4 @@ _STAGES = {Stage.DATA: "data", Stage.SETUP: "setup"}
 
 def _slots(template: str) -> str:
     """Return a message with the names of its numbers set apart, such as ``{ratio}``."""
-    return re.sub(r"\{(\w+)[^{}]*\}", r"`\1`", template)
+    return re.sub(r"\{(\w+)[^{}]*\}", r"`{\1}`", template)

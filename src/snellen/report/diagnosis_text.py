@@ -66,7 +66,7 @@ def _finding(diagnosis: Diagnosis, finding: Finding, language: Language, max_pla
             text = f"{follower.code} {told.name}: {told.pages[language].message(follower)}"
             lines.append(labelled("consequences", text, language))
     body = [RichText(plain_text(line)) for line in lines if line]
-    return Group(head, *(Padding(line, (0, 0, 0, _INDENT)) for line in body))
+    return Group(head, *(Padding(line, (0, 0, 0, _INDENT), expand=False) for line in body))
 
 
 def _place_lines(finding: Finding, language: Language, max_places: int) -> Iterable[str]:
@@ -93,7 +93,7 @@ def _crash(result: CheckResult, language: Language) -> RenderableType:
         (f"{result.check.code} {result.check.name}: ", "bold"),
         last,
     )
-    return Group(head, Padding(RichText(phrase("crash", language)), (0, 0, 0, _INDENT)))
+    return Group(head, Padding(RichText(phrase("crash", language)), (0, 0, 0, _INDENT), expand=False))
 
 
 def _reasons(diagnosis: Diagnosis, language: Language) -> Mapping[str, Sequence[str]]:

@@ -1,0 +1,296 @@
+"""The verb check: what is wrong with a data set, and with a training that is planned on it, before the first step."""
+
+import re
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from importlib import metadata
+from io import StringIO
+from math import inf
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from rich.console import Console
+from torch import nn
+
+from snellen.data import DatasetIndex
+from snellen.doctor import (
+    CHECKS,
+    Check,
+    CheckResult,
+    Diagnosis,
+    Evidence,
+    Language,
+    NotCheckable,
+    Stage,
+    Status,
+    Text,
+    chosen_language,
+    diagnose,
+    read_baseline,
+    selected,
+    without_accepted,
+    write_baseline,
+)
+from snellen.doctor.evidence.catalog import DATA_SOURCES, SETUP_SOURCES
+from snellen.doctor.evidence.images import ScanSettings
+from snellen.doctor.examining import Subject, subject_of
+from snellen.errors import DatasetError
+from snellen.recipes.datasets import load
+from snellen.recipes.loaders import training_loader
+from snellen.recipes.options import TrainOptions, options_from
+from snellen.recipes.preparing import Preparation, prepare_training
+from snellen.recipes.progress import progress_bar
+from snellen.recipes.setup_facts import setup_of
+from snellen.report import diagnosis_html, diagnosis_json, diagnosis_sarif, diagnosis_text, phrase, write_page
+from snellen.structures import Staged
+from snellen.training import make_optimizer
+
+__all__ = ["CheckReport", "check", "quick_check", "write_text"]
+
+_NOT_RUN = Text(
+    en="the model is not run before a training; `snellen check DATA --model NAME` does it",
+    zh="训练前不运行模型；`snellen check 数据 --model 名称` 会运行",
+)
+_STAGED = Text(
+    en="the model is trained in stages, some of which solve for their weights; there is no single loss to probe",
+    zh="该模型分阶段训练，其中有些阶段直接求解权重；没有单一的损失可供检查",
+)
+_TEXT_COLUMNS = 100  # of ``CheckReport.text``, which knows no terminal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckReport(Diagnosis):
+    """A diagnosis with what it was made of, so that it can be shown and written.
+
+    Attributes:
+        name: Of the data set, as it was given.
+        index: The data set as it was read.
+        model: Name of the model whose set-up was checked; empty if none was.
+    """
+
+    name: str
+    index: DatasetIndex
+    model: str = ""
+
+    def text(self, language: str | None = None, *, max_places: int = 5) -> str:
+        """Return everything as plain text; in the language of the system if none is given."""
+        screen = Console(file=StringIO(), width=_TEXT_COLUMNS, record=True)
+        screen.print(diagnosis_text(self, chosen_language(language), max_places=max_places))
+        return screen.export_text()
+
+    def write_html(self, path: Path | str, language: str | None = None) -> Path:
+        """Write one page with pictures of the places at fault."""
+        spoken = chosen_language(language)
+        page = diagnosis_html(self, index=self.index, name=self.name, subtitle=self._subtitle(spoken), language=spoken)
+        return write_page(path, page)
+
+    def write_json(self, path: Path | str) -> Path:
+        """Write everything for other programs."""
+        return write_text(path, self.json())
+
+    def json(self) -> str:
+        """Return everything for other programs."""
+        return diagnosis_json(self, data=self.name, model=self.model)
+
+    def write_sarif(self, path: Path | str, language: str | None = None, *, base: Path | None = None) -> Path:
+        """Write everything for code hosts, with addresses relative to ``base``, or to the current folder."""
+        return write_text(path, self.sarif(language, base=base))
+
+    def sarif(self, language: str | None = None, *, base: Path | None = None) -> str:
+        """Return everything for code hosts."""
+        version = metadata.version("snellen")
+        return diagnosis_sarif(
+            self, root=self.index.root, version=version, language=chosen_language(language), base=base
+        )
+
+    def write_baseline(self, path: Path | str) -> None:
+        """Write a file that accepts what was found."""
+        write_baseline(path, self)
+
+    def _subtitle(self, language: Language) -> str:
+        parts = [
+            self.index.format,
+            phrase("images", language, count=f"{len(self.index):,}"),
+            phrase("classes", language, count=len(self.index.classes)),
+            *([self.model] if self.model else []),
+            f"snellen {metadata.version('snellen')}",
+        ]
+        return " · ".join(parts)
+
+
+def check(
+    data: DatasetIndex | Path | str = "charts",
+    model: str | None = None,
+    *,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    baseline: Path | str | None = None,
+    console: Console | None = None,
+    **options: Any,
+) -> CheckReport:
+    """Return what is wrong with a data set and, if a model is named, with a training that is planned on it.
+
+    Args:
+        data: A data set, its path, or the name of built-in charts.
+        model: Name from ``snellen models``; without it the data alone are checked.
+        select: Codes or names of checks, or beginnings such as ``D``; all if empty.
+        ignore: Checks to leave out, in the same terms.
+        baseline: File of accepted findings.
+        console: Where to show how far it is.
+        **options: Those of ``train``, see ``TrainOptions``.
+
+    Raises:
+        ConfigError: If an option or a check is unknown, or model and data do not fit.
+        DatasetError: If no data set can be read.
+        CheckpointError: If the weights do not fit.
+    """
+    chosen = options_from({**options, "model": model})
+    checks = selected(CHECKS, tuple(select), tuple(ignore))
+    if model is None and not select:
+        checks = tuple(item for item in checks if item.stage == Stage.DATA)
+    accepted = () if baseline is None else read_baseline(baseline)
+    source = load(data, format=chosen.format, options=chosen.read) if isinstance(data, (str, Path)) else data
+    planned = () if model is None else _planned(source, chosen)
+    results = _results(source, checks, planned, console)
+    name = Path(data).name if isinstance(data, (str, Path)) else source.root.name
+    report = CheckReport(results=results, name=name or str(source.root), index=source, model=model or "")
+    return without_accepted(report, accepted)
+
+
+def quick_check(ready: Preparation, *, budget_s: float, console: Console | None = None) -> CheckReport:
+    """Return what can be found within some seconds in the data and the settings of a training that is about to begin.
+
+    What was measured is remembered, so that the next time goes further. The model is not run: `check` does that.
+
+    Args:
+        ready: The training.
+        budget_s: Seconds after which no more is measured.
+        console: Where to show how far it is.
+    """
+
+    def preparation() -> Preparation:
+        return ready
+
+    def subject() -> Subject:
+        raise NotCheckable(_NOT_RUN)
+
+    planned: tuple[Callable[..., object], ...] = (preparation, setup_of, subject, *SETUP_SOURCES)
+    return CheckReport(
+        results=_results(ready.source, CHECKS, planned, console, budget_s=budget_s),
+        name=Path(ready.record["data"]).name,
+        index=ready.source,
+        model=ready.plan.model.name,
+    )
+
+
+def _planned(source: DatasetIndex, options: TrainOptions) -> tuple[Callable[..., object], ...]:
+    """Return what supplies the set-up and the model with a batch.
+
+    Where the data are too broken to be trained on, they are judged all the same, and the reason is told.
+    """
+    ready: Preparation | None = None
+    reason = Text(en="", zh="")
+    try:
+        ready = prepare_training(source, options)
+    except DatasetError as error:
+        reason = Text(en=f"no training can be prepared: {error}", zh=f"无法准备训练：{error}")
+
+    def preparation() -> Preparation:
+        if ready is None:
+            raise NotCheckable(reason)
+        return ready
+
+    return preparation, setup_of, _subject, *SETUP_SOURCES
+
+
+def _subject(ready: Preparation) -> Subject:
+    """Return the model with a batch as it will be trained on, and the optimizer that will train it."""
+    if isinstance(ready.model, Staged):
+        raise NotCheckable(_STAGED)
+    module: nn.Module = ready.model  # type: ignore[assignment]  # every model is a module
+    module.train()
+    batch = next(training_loader(ready.index, {**ready.record, "workers": 0}, ready.model.stride).epoch(0))
+    optimizer = make_optimizer(module, ready.plan.settings)
+    return subject_of(module, batch, optimizer=optimizer, classes=ready.index.classes)
+
+
+class _Watched(Evidence):
+    """Evidence that says what it measures, and measures no more when the time is over."""
+
+    def __init__(
+        self,
+        given: Iterable[object],
+        sources: Iterable[Callable[..., object]],
+        *,
+        on_measure: Callable[[str], None],
+        in_time: Callable[[], None],
+    ) -> None:
+        super().__init__(given, sources)
+        self.on_measure = on_measure
+        self.in_time = in_time
+
+    def _measured(self, kind: type[Any]) -> object:
+        try:
+            self.in_time()
+        except NotCheckable as outcome:
+            return outcome
+        self.on_measure(re.sub(r"(?<!^)(?=[A-Z])", " ", kind.__name__).lower())
+        return super()._measured(kind)
+
+
+def _results(
+    source: DatasetIndex,
+    checks: Sequence[Check],
+    planned: Sequence[Callable[..., object]],
+    console: Console | None,
+    *,
+    budget_s: float = inf,
+) -> tuple[CheckResult, ...]:
+    deadline = perf_counter() + budget_s
+
+    def in_time() -> None:
+        if perf_counter() > deadline:
+            raise NotCheckable(
+                Text(
+                    en=f"the {budget_s:g} s for checks before a training were over; `snellen check` takes its time",
+                    zh=f"训练前检查的 {budget_s:g} 秒时限已到；`snellen check` 不限时",
+                )
+            )
+
+    with progress_bar(console) as bar:
+        task = bar.add_task("checking", total=len(source))
+
+        def advance(done: int, of: int) -> None:
+            in_time()
+            bar.update(task, completed=done, total=of)
+
+        evidence = _Watched(
+            [source, ScanSettings(on_progress=advance)],
+            (*DATA_SOURCES, *planned),
+            on_measure=lambda what: bar.update(task, description=f"measuring {what}"),
+            in_time=in_time,
+        )
+        return tuple(_told(result) for result in diagnose(evidence, checks).results)
+
+
+def _told(result: CheckResult) -> CheckResult:
+    """Return a result whose findings can be told in every language; a check that has no words for one is broken."""
+    try:
+        for finding in result.findings:
+            for page in result.check.pages.values():
+                page.message(finding)
+                page.fix_of(finding)
+    except (KeyError, IndexError, ValueError, TypeError) as error:
+        trace = "".join(traceback.format_exception(error))
+        return replace(result, status=Status.CRASHED, findings=(), trace=trace)
+    return result
+
+
+def write_text(path: Path | str, text: str) -> Path:
+    """Write a text and return its path; missing folders are made."""
+    file = Path(path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"{text}\n", encoding="utf-8")
+    return file
