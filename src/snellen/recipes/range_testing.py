@@ -17,9 +17,9 @@ from snellen.errors import ConfigError
 from snellen.recipes.loaders import training_loader
 from snellen.recipes.options import options_from
 from snellen.recipes.planning import chosen_device
+from snellen.recipes.preparing import Preparation, prepare_training
 from snellen.recipes.progress import counting, say
 from snellen.recipes.proposing import prepare_proposals
-from snellen.recipes.training import Preparation, prepare_training
 from snellen.report.rates import range_svg, range_text, rate_text
 from snellen.structures import Batch, Model, Staged
 from snellen.training import Interruption, TrainState
