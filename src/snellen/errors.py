@@ -7,6 +7,7 @@
     ├── DatasetError                 a data set cannot be read (file, line)
     ├── CheckpointError              weights or a saved run cannot be loaded
     ├── TrainingError                training cannot go on
+    ├── FaultsFoundError             the doctor found faults that a training should not begin with
     └── MissingExtraError (ImportError)  an optional dependency is not installed
 
 Every message says what was expected, what arrived, where, and what to do.
@@ -20,6 +21,7 @@ __all__ = [
     "CheckpointError",
     "ConfigError",
     "DatasetError",
+    "FaultsFoundError",
     "InputError",
     "MissingExtraError",
     "ShapeError",
@@ -67,6 +69,10 @@ class CheckpointError(SnellenError):
 
 class TrainingError(SnellenError):
     """Training cannot go on."""
+
+
+class FaultsFoundError(SnellenError):
+    """The doctor found faults that a training should not begin with."""
 
 
 class MissingExtraError(SnellenError, ImportError):

@@ -32,6 +32,7 @@ OPTIONS = {
         "--validate-every",
         "--mosaic", "--sampler", "--multi-scale", "--no-multi-scale", "--proposals", "--set",
         "--mixup", "--copy-paste", "--out", "-o", "--resume", "--tensorboard", "--no-tensorboard",
+        "--check", "--no-check", "--force",
     },
     "check": READING | {
         "--model", "-m", "--select", "--ignore", "--baseline", "--write-baseline", "--html", "--json", "--sarif",

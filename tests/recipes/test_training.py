@@ -62,6 +62,7 @@ def test_whole_run(trained, kind):
     assert names == {
         "run.json",
         "problems.json",
+        "diagnosis.json",
         "log.jsonl",
         "tensorboard",
         "checkpoints",

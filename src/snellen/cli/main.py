@@ -16,6 +16,7 @@ from snellen.cli import check, data, demo, evaluate, explain, lr, models, predic
 from snellen.errors import (
     CheckpointError,
     DatasetError,
+    FaultsFoundError,
     MissingExtraError,
     SnellenError,
     TrainingError,
@@ -29,6 +30,7 @@ _EXIT_CODES: tuple[tuple[type[SnellenError], int], ...] = (
     (CheckpointError, 4),
     (MissingExtraError, 5),
     (TrainingError, 6),
+    (FaultsFoundError, check.FOUND),
     (SnellenError, 2),
 )
 _INTERRUPTED = 130

@@ -66,12 +66,15 @@ def train(
     ignore_index: Annotated[int | None, typer.Option(help="Mask value that counts for nothing.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with the run in this folder.")] = None,
+    check: Annotated[bool, typer.Option(help="Look for faults in data and settings first.")] = True,
+    force: Annotated[bool, typer.Option("--force", help="Train although faults were found.")] = False,
     tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard's files.")] = True,
 ) -> None:
     """Train a model, measure it on what it has not seen, write a report.
 
     Whatever is left out is chosen from the data and the device; the choice is printed with its reason. Ctrl-C saves;
-    --resume goes on, with the same result as if there had been no break.
+    --resume goes on, with the same result as if there had been no break. Faults in data and settings are looked for
+    first, as `snellen check` does within seconds; only proven ones that spoil the training stop it.
 
     [bold]Examples[/bold]
 
@@ -96,6 +99,8 @@ def train(
         run = recipes.train(
             data,
             console=console(),
+            check=check,
+            force=force,
             model=model,
             weights=weights,
             mean=colour(mean, "--mean"),

@@ -2,7 +2,7 @@
 
 import re
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from io import StringIO
@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 from torch import nn
 
-from snellen.data import DatasetIndex
+from snellen.data import DatasetIndex, Problem
 from snellen.doctor import (
     CHECKS,
     Check,
@@ -22,6 +22,7 @@ from snellen.doctor import (
     Diagnosis,
     Evidence,
     Language,
+    Level,
     NotCheckable,
     Stage,
     Status,
@@ -36,7 +37,7 @@ from snellen.doctor import (
 from snellen.doctor.evidence.catalog import DATA_SOURCES, SETUP_SOURCES
 from snellen.doctor.evidence.images import ScanSettings
 from snellen.doctor.examining import Subject, subject_of
-from snellen.errors import DatasetError
+from snellen.errors import DatasetError, FaultsFoundError
 from snellen.recipes.datasets import load
 from snellen.recipes.loaders import training_loader
 from snellen.recipes.options import TrainOptions, options_from
@@ -47,8 +48,12 @@ from snellen.report import diagnosis_html, diagnosis_json, diagnosis_sarif, diag
 from snellen.structures import Staged
 from snellen.training import make_optimizer
 
-__all__ = ["CheckReport", "check", "quick_check", "write_text"]
+__all__ = ["CheckReport", "check", "quick_check", "refuse_spoiling", "untold_problems", "write_text"]
 
+# Checks whose faults reading mends or leaves out, image by image: they are told and stop no training.
+MENDED_BY_READING = frozenset[str]()
+# Check that tells of a problem that reading tolerates, by the problem's code.
+TOLD_BY: Mapping[str, str] = {}
 _NOT_RUN = Text(
     en="the model is not run before a training; `snellen check DATA --model NAME` does it",
     zh="训练前不运行模型；`snellen check 数据 --model 名称` 会运行",
@@ -183,6 +188,39 @@ def quick_check(ready: Preparation, *, budget_s: float, console: Console | None 
         index=ready.source,
         model=ready.plan.model.name,
     )
+
+
+def refuse_spoiling(diagnosis: Diagnosis) -> None:
+    """Stop where a training would be spoiled.
+
+    Raises:
+        FaultsFoundError: If there is an error that reading the data does not mend or leave out by itself.
+    """
+    language = chosen_language()
+    spoiling = [
+        finding
+        for finding in diagnosis.findings
+        if finding.level == Level.ERROR and finding.code not in MENDED_BY_READING
+    ]
+    if not spoiling:
+        return
+    lines = []
+    for finding in spoiling:
+        told = diagnosis.check_of(finding)
+        page = told.pages[language]
+        lines.append(f"  {finding.code} {told.name}: {page.message(finding)} {page.fix_of(finding)}")
+    many = f"{len(spoiling)} faults that spoil" if len(spoiling) > 1 else "a fault that spoils"
+    raise FaultsFoundError(
+        f"data and settings without faults were expected; found {many} the training:\n"
+        + "\n".join(lines)
+        + "\nMend it, or go on all the same with --force (force=True). `snellen check` shows where they are."
+    )
+
+
+def untold_problems(problems: Sequence[Problem], diagnosis: Diagnosis | None) -> tuple[Problem, ...]:
+    """Return what was tolerated while reading and is in no finding."""
+    found = set() if diagnosis is None else {finding.code for finding in diagnosis.all_findings}
+    return tuple(problem for problem in problems if TOLD_BY.get(problem.code) not in found)
 
 
 def _planned(source: DatasetIndex, options: TrainOptions) -> tuple[Callable[..., object], ...]:

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from snellen.data import DataDescription, DatasetIndex, ImageDataset
+from snellen.doctor import Diagnosis
 from snellen.evaluation import read_predictions
 from snellen.models import find_model
+from snellen.recipes.checking import untold_problems
 from snellen.recipes.evaluating import PREDICTION_OF
-from snellen.recipes.runs import Run, read_skipped
+from snellen.recipes.runs import DIAGNOSIS, Run, read_skipped
 from snellen.recipes.stages import fact_text, read_stages
 from snellen.report import (
     Bars,
@@ -19,6 +21,7 @@ from snellen.report import (
     Report,
     Setting,
     SkippedImage,
+    diagnosis_from_json,
     draw,
     write_report,
 )
@@ -41,6 +44,7 @@ def write_run_report(run: Run, index: DatasetIndex) -> Path:
     split = next((name for name in ("test", "val") if name in results), next(iter(results), None))
     record = run.record
     machine = record["environment"]
+    diagnosis = _diagnosis(run)
     report = Report(
         title=f"{record['model']} on {Path(record['data']).name}",
         subtitle=" · ".join([f"{len(run.classes)} classes", machine["started"][:10], f"snellen {machine['snellen']}"]),
@@ -50,7 +54,8 @@ def write_run_report(run: Run, index: DatasetIndex) -> Path:
         training=_stage_tables(run),
         settings=tuple(_settings(record)),
         environment=tuple((name, str(value)) for name, value in record["environment"].items()),
-        problems=index.problems,
+        problems=untold_problems(index.problems, diagnosis),
+        diagnosis=diagnosis,
         skipped=tuple(SkippedImage(file=file, reason=reason) for file, reason in read_skipped(run.folder).items()),
         description=description_tables(index.describe()),
         distributions=_bars(index.describe()),
@@ -58,6 +63,12 @@ def write_run_report(run: Run, index: DatasetIndex) -> Path:
         commands=_commands(run),
     )
     return write_report(run.report, report)
+
+
+def _diagnosis(run: Run) -> Diagnosis | None:
+    """Return what was found before training, or None if nobody looked."""
+    file = run.folder / DIAGNOSIS
+    return diagnosis_from_json(file.read_bytes()) if file.is_file() else None
 
 
 def _summary(results: Mapping[str, Results], split: str | None) -> tuple[Figure, ...]:

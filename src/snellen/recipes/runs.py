@@ -2,6 +2,7 @@
 
 run.json              settings with reasons, classes, data, environment, command
 problems.json         what is wrong with the data set
+diagnosis.json        what was found in data and settings before training
 skipped.json          files that could not be read, with reasons; not there if all could
 log.jsonl             what happened, line by line
 tensorboard/          the same as curves
@@ -32,10 +33,11 @@ from snellen.nn import FrozenBatchNorm
 from snellen.structures import Model, Results, Target
 from snellen.training import CheckpointStore, read_checkpoint
 
-__all__ = ["Run", "add_skipped", "build_model", "environment", "new_folder", "read_skipped", "write_json"]
+__all__ = ["DIAGNOSIS", "Run", "add_skipped", "build_model", "environment", "new_folder", "read_skipped", "write_json"]
 
 RUNS_FOLDER = Path("runs")
 RECORD = "run.json"
+DIAGNOSIS = "diagnosis.json"
 _VERSION = 1
 _ENTRIES = (
     "model", "model_options", "classes", "data", "format", "read", "fingerprint", "image_size", "resize", "masks",

@@ -9,28 +9,42 @@ from typing import Any
 from rich.console import Console
 
 from snellen.data import DatasetIndex
+from snellen.doctor import Level, chosen_language
 from snellen.errors import CheckpointError
 from snellen.models import WeightsReport
+from snellen.recipes.checking import CheckReport, quick_check, refuse_spoiling, untold_problems, write_text
 from snellen.recipes.datasets import prepared
 from snellen.recipes.evaluating import evaluate_run, recorded_data
 from snellen.recipes.options import options_from
 from snellen.recipes.preparing import Preparation, initial_model, prepare_training
 from snellen.recipes.progress import say
 from snellen.recipes.reporting import write_run_report
-from snellen.recipes.runs import Run, add_skipped, new_folder, write_json
+from snellen.recipes.runs import DIAGNOSIS, Run, add_skipped, new_folder, write_json
 from snellen.recipes.session import Outcome, Session
 from snellen.recipes.stages import read_stages
+from snellen.report import LEVEL_STYLES, LEVELS, summary_line
 from snellen.training import TrainSettings, current_ranks
 
 __all__ = ["Preparation", "prepare_training", "resume", "train"]
 
+_CHECK_S = 20.0  # that people wait for what is found before a training; it goes on from what was measured before
 
-def train(data: DatasetIndex | Path | str = "charts", *, console: Console | None = None, **options: Any) -> Run:
+
+def train(
+    data: DatasetIndex | Path | str = "charts",
+    *,
+    console: Console | None = None,
+    check: bool = True,
+    force: bool = False,
+    **options: Any,
+) -> Run:
     """Train a model on a data set, measure it on what it has not seen, and write a report.
 
     Args:
         data: A data set, its path, or the name of built-in charts.
         console: Where to say what happens; None says nothing.
+        check: Whether to look for faults in data and settings first; see `snellen.check`.
+        force: Whether to go on although faults were found that spoil the training.
         **options: See ``TrainOptions``; whatever is left out is chosen, with a reason that is printed.
 
     Returns:
@@ -40,15 +54,21 @@ def train(data: DatasetIndex | Path | str = "charts", *, console: Console | None
         ConfigError: If an option is unknown or out of range.
         DatasetError: If the data cannot be read.
         CheckpointError: If the weights do not fit, or there is a run in the folder.
+        FaultsFoundError: If faults were found that spoil the training.
     """
     chosen = options_from(options)
     ready = prepare_training(data, chosen)
+    diagnosis = quick_check(ready, budget_s=_CHECK_S, console=console) if check else None
+    if diagnosis is not None and not force:
+        refuse_spoiling(diagnosis)
     folder = chosen.folder or new_folder(ready.plan.model.name)  # what fails before leaves none behind
     run = Run.create(folder, ready.record)
     index, settings = ready.index, ready.plan.settings
     write_json(folder / "problems.json", [asdict(problem) for problem in index.problems])
+    if diagnosis is not None:
+        write_text(folder / DIAGNOSIS, diagnosis.json())
     if console is not None:
-        _announce(console, run, index, ready.weights)
+        _announce(console, run, index, ready.weights, diagnosis)
     return _finish(run, index, Session(run, ready.model, index, settings, console).train(go_on=False), console)
 
 
@@ -75,13 +95,18 @@ def resume(folder: Path | str, *, console: Console | None = None) -> Run:
     return _finish(run, index, session.train(go_on=True), console)
 
 
-def _announce(console: Console, run: Run, index: DatasetIndex, weights: WeightsReport | None) -> None:
+def _announce(
+    console: Console, run: Run, index: DatasetIndex, weights: WeightsReport | None, diagnosis: CheckReport | None
+) -> None:
     counts = index.describe().images_per_split
     shares = ", ".join(f"{count} {name or 'in no split'}" for name, count in counts.items())
     say(console, f"{index.format} data set with {len(index.classes)} classes: {shares}", style="bold")
-    if index.problems:
+    if diagnosis is not None:
+        _announce_findings(console, run, diagnosis)
+    problems = untold_problems(index.problems, diagnosis)
+    if problems:
         kinds: Counter[str] = Counter()
-        for problem in index.problems:
+        for problem in problems:
             kinds[problem.code] += problem.count
         told = ", ".join(f"{code} ({count})" for code, count in kinds.items())
         say(console, f"noticed in the data: {told}; see {run.folder / 'problems.json'}", style="yellow")
@@ -90,6 +115,18 @@ def _announce(console: Console, run: Run, index: DatasetIndex, weights: WeightsR
     if weights is not None:
         say(console, weights.summary())
     say(console, f"run folder: {run.folder}")
+
+
+def _announce_findings(console: Console, run: Run, diagnosis: CheckReport) -> None:
+    """Say in a line each what is worse than worth knowing; the rest is counted."""
+    language = chosen_language()
+    for finding in diagnosis.findings:
+        if finding.level > Level.INFO:
+            told = diagnosis.check_of(finding)
+            message = told.pages[language].message(finding)
+            level = LEVELS[finding.level](language)
+            say(console, f"{level} {finding.code} {told.name}: {message}", style=LEVEL_STYLES[finding.level])
+    say(console, f"{summary_line(diagnosis, language)}; see {run.folder / DIAGNOSIS}")
 
 
 def setting_rows(record: Mapping[str, Any]) -> list[tuple[str, Any, str]]:

@@ -3,7 +3,7 @@
 from snellen.report.check_pages import check_page, check_table
 from snellen.report.diagnosis_html import diagnosis_html
 from snellen.report.diagnosis_json import diagnosis_from_json, diagnosis_json, json_schema
-from snellen.report.diagnosis_text import diagnosis_text, findings_text
+from snellen.report.diagnosis_text import LEVEL_STYLES, diagnosis_text, findings_text
 from snellen.report.drawing import draw
 from snellen.report.html import report_html, write_page, write_report
 from snellen.report.legends import contact_sheet
@@ -15,11 +15,13 @@ from snellen.report.model import (
     Setting,
     SkippedImage,
 )
-from snellen.report.phrases import phrase, summary_line
+from snellen.report.phrases import LEVELS, phrase, summary_line
 from snellen.report.sarif import diagnosis_sarif
 from snellen.report.text import results_markdown, results_text, table_markdown, table_text
 
 __all__ = [
+    "LEVELS",
+    "LEVEL_STYLES",
     "Bars",
     "Figure",
     "ImageCard",

@@ -11,9 +11,9 @@ from snellen.report.formatting import plain_text
 from snellen.report.phrases import LEVELS, OUTCOMES, labelled, measured_text, phrase, summary_line
 from snellen.report.settings_words import settings_words
 
-__all__ = ["diagnosis_text", "findings_text"]
+__all__ = ["LEVEL_STYLES", "diagnosis_text", "findings_text", "place_text"]
 
-_STYLES: Mapping[Level, str] = {Level.ERROR: "bold red", Level.WARNING: "bold yellow", Level.INFO: "bold cyan"}
+LEVEL_STYLES: Mapping[Level, str] = {Level.ERROR: "bold red", Level.WARNING: "bold yellow", Level.INFO: "bold cyan"}
 _INDENT = 2
 
 
@@ -50,7 +50,7 @@ def _finding(diagnosis: Diagnosis, finding: Finding, language: Language, max_pla
     check = diagnosis.check_of(finding)
     page = check.pages[language]
     head = RichText.assemble(
-        (f"{LEVELS[finding.level](language)} ", _STYLES[finding.level]),
+        (f"{LEVELS[finding.level](language)} ", LEVEL_STYLES[finding.level]),
         (f"{finding.code} {check.name}: ", "bold"),
         plain_text(page.message(finding)),
     )
