@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from snellen.data import DatasetIndex
+    from snellen.doctor import examine
     from snellen.doctor.range_test import lr_range
     from snellen.errors import SnellenError
     from snellen.recipes import (
@@ -35,6 +36,7 @@ _HOMES = {
     "check": "snellen.recipes",
     "convert": "snellen.recipes",
     "evaluate": "snellen.recipes",
+    "examine": "snellen.doctor",
     "find_rate": "snellen.recipes",
     "load": "snellen.recipes",
     "lr_range": "snellen.doctor.range_test",
@@ -52,6 +54,7 @@ __all__ = [
     "check",
     "convert",
     "evaluate",
+    "examine",
     "find_rate",
     "load",
     "lr_range",

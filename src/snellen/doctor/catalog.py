@@ -2,11 +2,41 @@
 
 from snellen.doctor.check import Check
 from snellen.doctor.checks.data import class_imbalance
+from snellen.doctor.checks.setup import (
+    ascends,
+    gradient_carry_over,
+    head_does_not_match_classes,
+    ignores_its_input,
+    initial_loss_off,
+    input_scale,
+    loss_contract,
+    no_gradient,
+    parameters_not_in_optimizer,
+    samples_leak_into_one_another,
+    softmax_for_many_labels,
+    wrong_loss_for_task,
+    wrong_mode,
+)
 from snellen.errors import ConfigError, did_you_mean
 
 __all__ = ["CHECKS", "find_check", "selected"]
 
-CHECKS: tuple[Check, ...] = (class_imbalance.CHECK,)
+CHECKS: tuple[Check, ...] = (
+    class_imbalance.CHECK,
+    head_does_not_match_classes.CHECK,
+    input_scale.CHECK,
+    parameters_not_in_optimizer.CHECK,
+    loss_contract.CHECK,
+    softmax_for_many_labels.CHECK,
+    wrong_loss_for_task.CHECK,
+    ascends.CHECK,
+    initial_loss_off.CHECK,
+    no_gradient.CHECK,
+    wrong_mode.CHECK,
+    samples_leak_into_one_another.CHECK,
+    ignores_its_input.CHECK,
+    gradient_carry_over.CHECK,
+)
 
 
 def find_check(name: str) -> Check:

@@ -8,9 +8,10 @@ from torch import nn
 
 from snellen.doctor.check import NotCheckable
 from snellen.doctor.examining.lenses import Lens, MappingLens, PairLens, SnellenLens, described
+from snellen.doctor.words import Text
 from snellen.errors import InputError
 
-__all__ = ["Forward", "called", "usual_forward"]
+__all__ = ["Forward", "failing_forward", "usual_forward", "wrong_form"]
 
 Forward = Callable[[nn.Module, Any], Any]
 
@@ -18,22 +19,23 @@ Forward = Callable[[nn.Module, Any], Any]
 _TARGET_NAMES = ("targets", "labels", "target", "label", "y", "gt")
 
 
-def called(forward: Forward, model: nn.Module, batch: Any) -> Any:
-    """Return the output.
+def failing_forward(error: Exception) -> Forward:
+    """Return what stands for a model that cannot be run on its batch."""
+    told = f"{type(error).__name__}: {error}"
 
-    Raises:
-        InputError: If the model cannot be called so.
-    """
-    try:
-        return forward(model, batch)
-    except NotCheckable:
-        raise
-    except Exception as error:
-        raise InputError(
-            f"expected a model that can be called on this batch; {type(model).__name__} raised "
-            f"{type(error).__name__}: {error} for {described(batch)}. If it is called in another way, pass "
-            "forward=lambda model, batch: ..."
-        ) from error
+    def forward(model: nn.Module, batch: Any) -> Any:
+        del model, batch
+        raise NotCheckable(Text(en=f"the forward pass fails: {told}", zh=f"前向计算失败：{told}"))
+
+    return forward
+
+
+def wrong_form(model: nn.Module, batch: Any, error: TypeError) -> InputError:
+    """Return what to tell if a model does not take what it was given."""
+    return InputError(
+        f"expected a model that can be called on this batch; {type(model).__name__} raised {error} for "
+        f"{described(batch)}. If it is called in another way, pass forward=lambda model, batch: ..."
+    )
 
 
 def usual_forward(model: nn.Module, lens: Lens, *, with_targets: bool) -> Forward:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from snellen.doctor.examining.calling import Forward, called, usual_forward
+from snellen.doctor.examining.calling import Forward, failing_forward, usual_forward, wrong_form
 from snellen.doctor.examining.lenses import lens_of
 from snellen.doctor.examining.losses import loss_form, unknown_loss, usual_logits
 from snellen.doctor.examining.subject import Subject, Task
@@ -72,7 +72,13 @@ def subject_of(  # noqa: PLR0913 - what a user may have to say
         keep=tuple(keep),
     )
     with subject.probed(training=True), torch.no_grad():
-        output = called(forward, model, batch)
+        try:
+            output = forward(model, batch)
+        except TypeError as error:
+            raise wrong_form(model, batch, error) from error
+        except Exception as error:  # noqa: BLE001 - a model that cannot be run is a finding
+            guess = guessed_task(lens.targets(batch), None)
+            return replace(subject, output=failing_forward(error), forward_error=error, task=task or guess)
         form = loss_form(model, lens, batch, output, loss)
         guess = guessed_task(lens.targets(batch), None if form.is_output else usual_logits(output))
     return replace(

@@ -60,6 +60,7 @@ class Subject:
         task: As far as batch and output show it.
         has_loss: Whether a loss is known at all.
         loss_needs_training: Whether the loss exists only while the model is in training mode.
+        forward_error: What the model raised on this batch, or None; then ``output`` raises `NotCheckable`.
         loss_error: What the loss raised on this batch, or None.
         loss_takes_logits: Whether the loss is a function of ``logits(output)`` and the targets, and of nothing else.
         step: One step of the user's own loop, a function of a batch, or None.
@@ -85,6 +86,7 @@ class Subject:
     task: Task = "unknown"
     has_loss: bool = True
     loss_needs_training: bool = False
+    forward_error: Exception | None = None
     loss_error: Exception | None = None
     loss_takes_logits: bool = False
     step: Callable[[Any], Any] | None = None
@@ -112,15 +114,15 @@ class Subject:
         return self.lens.rows(batch, indices)
 
     @contextmanager
-    def probed(self, *, training: bool, seed: int = _SEED) -> Iterator[nn.Module]:
-        """Give the model in training or in evaluation mode, and put everything back afterwards.
+    def probed(self, *, training: bool | None, seed: int = _SEED) -> Iterator[nn.Module]:
+        """Give the model in training or in evaluation mode (None: as it is), and put everything back afterwards.
 
         For training, modes stay as they were handed over if the model was in training mode, so that norms which the
         user holds in evaluation mode stay so.
         """
         held = (self.model, self.optimizer, self.criterion, self.output, self.loss, self.step, self.validate)
         with untouched(*held, self.batch, self.keep):
-            if not training or not self.model.training:
+            if training is not None and not (training and self.model.training):
                 self.model.train(training)
             seed_everything(seed)
             with torch.enable_grad():

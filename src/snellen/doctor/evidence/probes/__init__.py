@@ -1,0 +1,1 @@
+"""Probes of a model with one batch; each leaves everything as it was."""

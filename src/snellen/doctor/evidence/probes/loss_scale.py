@@ -1,0 +1,47 @@
+"""How the loss grows with the batch."""
+
+from dataclasses import dataclass
+
+import torch
+
+from snellen.doctor.check import NotCheckable
+from snellen.doctor.evidence.probes.first_step import FirstStep
+from snellen.doctor.examining import Subject
+from snellen.doctor.words import Text
+
+__all__ = ["LossScale", "loss_scale"]
+
+_MOST_ROWS = 2  # samples that are repeated
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossScale:
+    """What happens when every sample comes twice.
+
+    Attributes:
+        ratio: Loss of the doubled batch over the loss of the batch: 1 for a mean, 2 for a sum.
+    """
+
+    ratio: float
+
+
+def loss_scale(subject: Subject, first: FirstStep) -> LossScale:
+    """Double some samples.
+
+    Raises:
+        NotCheckable: If there is no loss, or it is zero.
+    """
+    first.require_loss()
+    once = torch.arange(min(_MOST_ROWS, len(subject)))
+    values = [_loss_of_rows(subject, first, rows) for rows in (once, once.repeat(2))]
+    if not values[0]:
+        raise NotCheckable(Text(en="the loss of the samples is zero", zh="这些样本的损失为零"))
+    return LossScale(ratio=values[1] / values[0])
+
+
+def _loss_of_rows(subject: Subject, first: FirstStep, rows: torch.Tensor) -> float:
+    batch = subject.rows(subject.batch, rows)
+    with subject.probed(training=subject.loss_needs_training) as model, torch.no_grad():
+        if subject.loss_takes_logits and first.logits is not None:
+            return float(subject.loss(first.logits[rows.to(first.logits.device)], batch))
+        return float(subject.loss(subject.output(model, batch), batch))
