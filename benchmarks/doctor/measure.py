@@ -1,0 +1,180 @@
+"""How many planted faults the doctor finds before the first step, which cause it names first, how often it is wrong.
+
+    python benchmarks/doctor/measure.py --data ../shared/data --scratch /tmp/doctor
+    python benchmarks/doctor/measure.py --part setup --report-only
+
+Every case is a copy of a healthy base with one fault at one of three severities; its twin is the base. What was found
+is kept in ``--scratch``, so that a second call goes on. A fault counts as found if a check that may be called its cause
+says something about the broken copy that it does not say about the twin; as named first if that is what stands first.
+Thresholds were set on one half of the cases (by a hash of their names), figures are reported for the other half too.
+Writes ``results/doctor_faults.md``.
+"""
+
+import argparse
+import hashlib
+import json
+import shutil
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from bases import BASES, built
+from data_faults import FAULTS
+from healthy import HEALTHY_DATA, HEALTHY_SETUPS, WHOLE_SETS
+from scoring import written
+from setup_faults import HARMLESS, SETUP_FAULTS
+from setups import SETUPS, SetUp
+
+import snellen
+from snellen.doctor import Diagnosis, Level, Status
+from snellen.errors import SnellenError
+
+HERE = Path(__file__).resolve().parent
+Case = tuple[str, Callable[[], list[dict[str, Any]]]]
+Look = Callable[..., list[dict[str, Any]]]
+
+
+def told(diagnosis: Diagnosis) -> list[dict[str, Any]]:
+    """Return what was found, the first cause first."""
+    rows = [
+        {
+            "code": finding.code,
+            "level": Level(finding.level).name,
+            "message": finding.message,
+            "measured": None if finding.measured is None else float(finding.measured),
+            "places": finding.num_places,
+            "said": diagnosis.check_of(finding).pages["en"].message(finding)[:200],
+        }
+        for finding in diagnosis.findings
+    ]
+    broken = [{"code": row.check.code, "level": "CRASHED", "said": row.trace[-600:]}
+              for row in diagnosis.with_status(Status.CRASHED)]  # fmt: skip
+    return [*rows, *broken]
+
+
+def looked_at(folder: Path, **options: Any) -> list[dict[str, Any]]:
+    try:
+        return told(snellen.check(folder, **options))
+    except SnellenError as error:  # the data cannot be read at all: that is said, too, and is an error
+        return [{"code": "D4", "level": "ERROR", "message": "unreadable", "measured": None, "places": 1,
+                 "said": str(error)[:200]}]  # fmt: skip
+
+
+def examined(setup: SetUp) -> list[dict[str, Any]]:
+    diagnosis = snellen.examine(setup.model, setup.batch, setup.loss, setup.optimizer, **setup.options)
+    return told(diagnosis)
+
+
+def broken_copy(base: Path, scratch: Path, change: Callable[[Path], None], look: Look) -> list[dict[str, Any]]:
+    place = scratch / "copy" / base.name
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(base, place)
+    change(place)
+    try:
+        return look(place)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def data_cases(data: Path, scratch: Path, look: Look = looked_at) -> Iterator[Case]:
+    """Yield every case of data sets: its name, and the work that looks at it."""
+    bases = {name: built(name, data, scratch) for name in BASES}
+    for name, variant, change in HEALTHY_DATA:
+        yield (
+            f"healthy|{name}|{variant}",
+            lambda name=name, change=change: broken_copy(bases[name], scratch, change, look),
+        )
+    for name, options in WHOLE_SETS.items():
+        yield f"healthy|{name}|whole", lambda name=name, options=options: look(data / name, **options)
+    for fault in FAULTS:
+        for name, base in BASES.items():
+            if base.kind not in fault.kinds:
+                continue
+            for severity in range(3):
+                seed = int(hashlib.sha256(f"{fault.name}{name}{severity}".encode()).hexdigest()[:8], 16)
+                change = lambda place, fault=fault, severity=severity, seed=seed: fault.change(  # noqa: E731
+                    place, severity, np.random.default_rng(seed)
+                )
+                case = f"fault|{name}|{fault.name}|{severity}"
+                yield case, lambda name=name, change=change: broken_copy(bases[name], scratch, change, look)
+
+
+def setup_cases(
+    data: Path, scratch: Path, examine: Callable[[SetUp], list[dict[str, Any]]] = examined
+) -> Iterator[Case]:
+    """Yield every case of set-ups: its name, and the work that examines it."""
+    bases = {name: built(name, data, scratch) for name in BASES} | {"weights": data / "weights"}
+    for name, make in HEALTHY_SETUPS.items():
+        yield f"healthy|{name}|set-up", lambda make=make: examine(make(bases))
+    for name, make in SETUPS.items():
+        yield f"healthy|{name}|twin", lambda make=make: examine(make(bases))
+    for fault in (*SETUP_FAULTS, *HARMLESS):
+        for name in fault.bases:
+            for severity in range(3) if fault.codes else range(1):
+                case = f"{'fault' if fault.codes else 'healthy'}|{name}|{fault.name}|{severity}"
+                yield (
+                    case,
+                    lambda fault=fault, name=name, severity=severity: examine(
+                        fault.change(SETUPS[name](bases), severity)
+                    ),
+                )
+
+
+def run(cases: Sequence[Case], kept: Path) -> None:
+    """Run every case that has not been run, one JSON line each."""
+    done = set()
+    if kept.is_file():
+        done = {json.loads(line)["case"] for line in kept.read_text().splitlines()}
+    with kept.open("a", encoding="utf-8") as file:
+        for name, work in cases:
+            if name in done:
+                continue
+            began = time.perf_counter()
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    found = work()
+            except Exception as error:  # noqa: BLE001 - a crash is a result that is counted
+                found = [{"code": "", "level": "CRASHED", "said": repr(error)[:600]}]
+            row = {"case": name, "seconds": round(time.perf_counter() - began, 2), "found": found}
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+            said = [(entry["code"], entry["level"]) for entry in found]
+            print(name, said, f"{row['seconds']:.1f} s", file=sys.stderr, flush=True)
+
+
+def expected() -> Mapping[str, tuple[str, ...]]:
+    return {fault.name: fault.codes for fault in (*FAULTS, *SETUP_FAULTS)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=HERE.parents[2] / "shared" / "data")
+    parser.add_argument("--scratch", type=Path, default=Path("doctor-cases"))
+    parser.add_argument("--part", choices=("data", "setup", "all"), default="all")
+    parser.add_argument("--only", default="", help="cases whose name contains this")
+    parser.add_argument("--again", action="store_true", help="forget what was found before")
+    parser.add_argument("--report-only", action="store_true")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    arguments.scratch.mkdir(parents=True, exist_ok=True)
+    parts = {"data": data_cases, "setup": setup_cases}
+    for part, cases in parts.items():
+        kept = arguments.scratch / f"{part}.jsonl"
+        if arguments.part not in (part, "all"):
+            continue
+        if arguments.again:
+            kept.unlink(missing_ok=True)
+        if not arguments.report_only:
+            chosen = [case for case in cases(arguments.data, arguments.scratch) if arguments.only in case[0]]
+            run(chosen, kept)
+    written({part: arguments.scratch / f"{part}.jsonl" for part in parts}, expected(), HERE.parent / "results")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""From what was found to rates with intervals: faults found, causes named first, false alarms."""
+
+import hashlib
+import json
+import platform
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from scipy.stats import norm
+
+import snellen
+
+__all__ = ["KNOWN", "wilson", "written"]
+
+# What is true of a healthy base, and is therefore no false alarm when it is said: (base, code) and how it is known.
+KNOWN: Mapping[tuple[str, str], str] = {}
+Row = Mapping[str, Any]
+
+
+def wilson(hits: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return Wilson's interval of a share (Wilson 1927)."""
+    if not count:
+        return 0.0, 1.0
+    z = float(norm.ppf(0.5 + confidence / 2))
+    share, spread = hits / count, z * z / count
+    centre = (share + spread / 2) / (1 + spread)
+    half = z * ((share * (1 - share) + spread / 4) / count) ** 0.5 / (1 + spread)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def half_of(case: str) -> str:
+    """Return which half a case belongs to: thresholds were set on ``set``, ``reported`` was left alone."""
+    return "set" if int(hashlib.sha256(case.encode()).hexdigest(), 16) % 2 == 0 else "reported"
+
+
+def is_new(entry: Row, twin: Sequence[Row]) -> bool:
+    """Return whether a finding says more than was said of the twin."""
+    for other in twin:
+        if (other["code"], other.get("message"), other["level"]) == (
+            entry["code"],
+            entry.get("message"),
+            entry["level"],
+        ):
+            more_places = entry.get("places", 0) > other.get("places", 0)
+            larger = entry.get("measured") != other.get("measured")
+            return more_places or larger
+    return True
+
+
+def news(found: Sequence[Row], twin: Sequence[Row]) -> list[Row]:
+    return [entry for entry in found if entry["level"] != "CRASHED" and is_new(entry, twin)]
+
+
+def rate(hits: int, count: int) -> str:
+    low, high = wilson(hits, count)
+    share = f"{hits / count:.1%}" if count else "–"
+    return f"{share} ({hits} of {count}; {low:.1%} … {high:.1%})"
+
+
+def written(kept: Mapping[str, Path], expected: Mapping[str, Sequence[str]], results: Path) -> None:
+    """Write the table of all parts that were run."""
+    versions = f"Snellen {snellen.__version__}, Python {platform.python_version()}, torch {torch.__version__}"
+    text = (Path(__file__).with_name("faults_head.md")).read_text(encoding="utf-8").format(versions=versions)
+    for part, path in kept.items():
+        if path.is_file():
+            rows = [json.loads(line) for line in path.read_text().splitlines()]
+            text += section(part, rows, expected)
+    (results / "doctor_faults.md").write_text(text, encoding="utf-8")
+
+
+def section(part: str, rows: Sequence[Row], expected: Mapping[str, Sequence[str]]) -> str:
+    twins = {row["case"].split("|")[1]: row["found"] for row in rows
+             if row["case"].startswith("healthy") and row["case"].split("|")[2] in ("as it is", "twin")}  # fmt: skip
+    outcome = {row["case"]: judged(row, twins, expected) for row in rows if row["case"].startswith("fault")}
+    titles = {"data": "Data sets", "setup": "Set-ups"}
+    text = f"\n## {titles[part]}\n\n| | all | half that thresholds were set on | other half |\n|---|---|---|---|\n"
+    for place, name in ((0, "faults found"), (1, "right cause first")):
+        cells = []
+        for half in (None, "set", "reported"):
+            of_half = [value[place] for case, value in outcome.items() if half in (None, half_of(case))]
+            cells.append(rate(sum(of_half), len(of_half)))
+        text += f"| {name} | {' | '.join(cells)} |\n"
+    healthy = [row for row in rows if row["case"].startswith("healthy")]
+    for level in ("ERROR", "WARNING", "CRASHED"):
+        cells = []
+        for half in (None, "set", "reported"):
+            of_half = [alarms(row, level) for row in healthy if half in (None, half_of(row["case"]))]
+            cells.append(rate(sum(bool(found) for found in of_half), len(of_half)))
+        text += f"| healthy with a false {level.lower()} | {' | '.join(cells)} |\n"
+    text += "\n| fault | found | first | missed |\n|---|---|---|---|\n"
+    by_fault: dict[str, list[tuple[str, tuple[bool, bool]]]] = defaultdict(list)
+    for case, value in outcome.items():
+        by_fault[case.split("|")[2]].append((case, value))
+    for name, values in by_fault.items():
+        missed = ", ".join(f"{case.split('|')[1]} {case.split('|')[3]}" for case, value in values if not value[0])
+        text += (f"| {name} | {sum(v[0] for _, v in values)} of {len(values)} | {sum(v[1] for _, v in values)} "
+                 f"| {missed} |\n")  # fmt: skip
+    loud = [(row["case"], entry) for row in healthy for level in ("ERROR", "WARNING", "CRASHED")
+            for entry in alarms(row, level)]  # fmt: skip
+    if loud:
+        text += "\n| healthy case | said | |\n|---|---|---|\n"
+        text += "".join(
+            f"| {case} | {entry['code']} {entry['level']} | {first_line(entry)} |\n" for case, entry in loud
+        )
+    seconds = sorted(row["seconds"] for row in rows)
+    text += f"\nMedian {seconds[len(seconds) // 2]:.1f} s a case, longest {seconds[-1]:.1f} s.\n"
+    return text
+
+
+def first_line(entry: Row) -> str:
+    return str(entry["said"]).strip().splitlines()[-1].replace("|", "/") if entry["said"] else ""
+
+
+def judged(row: Row, twins: Mapping[str, Sequence[Row]], expected: Mapping[str, Sequence[str]]) -> tuple[bool, bool]:
+    """Return whether the fault was found, and whether a right cause stands first."""
+    _, base, fault, _ = row["case"].split("|")
+    found = news(row["found"], twins.get(base, []))
+    codes = expected[fault]
+    is_found = any(entry["code"] in codes for entry in found)
+    return is_found, is_found and found[0]["code"] in codes
+
+
+def alarms(row: Row, level: str) -> list[Row]:
+    base = row["case"].split("|")[1]
+    return [entry for entry in row["found"] if entry["level"] == level and (base, entry["code"]) not in KNOWN]
