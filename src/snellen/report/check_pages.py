@@ -34,7 +34,7 @@ def check_page(check: Check, language: Language = "en", *, depth: int = 1) -> st
 
 def check_table(checks: Sequence[Check], language: Language = "en") -> Table:
     """Return code, name, what it looks at and title of checks."""
-    columns = tuple(phrase(name, language) for name in ("code", "check", "stage", "finds"))
+    columns = tuple(phrase(name, language) for name in ("code", "check", "stage", "fault"))
     rows = tuple(
         (check.code, check.name, phrase(_STAGES[check.stage], language), check.pages[language].title)
         for check in checks

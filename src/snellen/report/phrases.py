@@ -50,6 +50,7 @@ PHRASES: Mapping[str, Text] = {
     "data": Text(en="data", zh="数据"),
     "done": Text(en="what is found", zh="发现的内容"),
     "false alarms": Text(en="Known false alarms", zh="已知的误报"),
+    "fault": Text(en="fault", zh="问题"),
     "finds": Text(en="What it finds", zh="检查什么"),
     "findings": Text(en="Findings", zh="发现的问题"),
     "fix": Text(en="Fix", zh="解决办法"),
