@@ -195,7 +195,7 @@ def negated(setup: SetUp, severity: int) -> SetUp:
 
 
 def plain_slow(setup: SetUp, severity: int) -> SetUp:
-    parameters = setup.model.parameters()
+    parameters = list(setup.model.parameters())
     setup.optimizer = (
         torch.optim.SGD(parameters, lr=1e-6),
         torch.optim.Adadelta(parameters, lr=1e-6),
@@ -247,13 +247,69 @@ def cut_graph(setup: SetUp, severity: int) -> SetUp:
 
 
 def in_eval(setup: SetUp, severity: int) -> SetUp:
-    layers = [layer for layer in setup.model.modules() if isinstance(layer, nn.BatchNorm2d)]
-    if severity == 2:
+    """The loop calls ``eval()`` where it should not: on the model, or on its norms."""
+
+    def step(batch: tuple[Tensor, Tensor]) -> None:
+        setup.model.train(severity == 1)
+        if severity == 1:
+            for child in setup.model.children():
+                child.eval()
+        learn(setup, batch)
+
+    setup.options = {**setup.options, "step": step}
+    return setup
+
+
+def validated_in_training(setup: SetUp, severity: int) -> SetUp:
+    def validate(batch: tuple[Tensor, Tensor]) -> None:
         setup.model.eval()
-        return setup
-    setup.model.train()
-    for layer in layers[: max(1, len(layers) // (2 - severity))]:
-        layer.eval()
+        layers = [layer for layer in setup.model.modules() if isinstance(layer, nn.BatchNorm2d)]
+        if severity == 2:
+            setup.model.train()
+        for layer in layers[: (1, len(layers) // 2, 0)[severity]]:
+            layer.train()
+        with torch.no_grad():
+            setup.model(batch[0])
+
+    setup.options = {**setup.options, "validate": validate}
+    return setup
+
+
+def carried_over(setup: SetUp, severity: int) -> SetUp:
+    """Gradients are not cleared, at severity 1 of half of the parameters only."""
+
+    def step(batch: tuple[Tensor, Tensor]) -> None:
+        setup.model.train()
+        if severity == 1:
+            for parameter in list(setup.model.parameters())[::2]:
+                parameter.grad = None
+        setup.loss(setup.model(batch[0]), batch[1]).backward()  # type: ignore[misc]
+        setup.optimizer.step()
+
+    setup.options = {**setup.options, "step": step}
+    return setup
+
+
+def learn(setup: SetUp, batch: tuple[Tensor, Tensor]) -> None:
+    setup.optimizer.zero_grad()
+    setup.loss(setup.model(batch[0]), batch[1]).backward()  # type: ignore[misc]
+    setup.optimizer.step()
+
+
+def whole_loop(setup: SetUp, severity: int) -> SetUp:
+    """Nothing is wrong: the loop as it should be."""
+    del severity
+
+    def step(batch: tuple[Tensor, Tensor]) -> None:
+        setup.model.train()
+        learn(setup, batch)
+
+    def validate(batch: tuple[Tensor, Tensor]) -> None:
+        setup.model.eval()
+        with torch.no_grad():
+            setup.model(batch[0])
+
+    setup.options = {**setup.options, "step": step, "validate": validate}
     return setup
 
 
@@ -349,7 +405,7 @@ SETUP_FAULTS: tuple[SetUpFault, ...] = (
     row("batch norm over few images", "HBS", CLASSIFIERS, "M28", one_image),
     row("softmax before cross-entropy", "AAL", ALL, "M4", softmax_first),
     row("sigmoid before cross-entropy", "AAL", ALL, "M4 M25", sigmoid_first),
-    row("ReLU on the logits", "AAL", CLASSIFIERS, "M4 M6 M44", relu_on_head),
+    row("ReLU on the logits", "AAL", CLASSIFIERS, "M4 M6", relu_on_head),
     row("no non-linearity", "ARM", SMALL, "M17", linear_only),
     row("deep sigmoids", "ACH", SMALL, "M41 M26", squashed),
     row("constant weights", "WCI", ALL, "M10", zeros),
@@ -365,6 +421,8 @@ SETUP_FAULTS: tuple[SetUpFault, ...] = (
     row("parameters of a copy", "own", ALL, "M5", of_another),
     row("graph cut", "own", SMALL, "M6", cut_graph),
     row("evaluation mode in training", "11", CLASSIFIERS, "M7", in_eval),
+    row("training mode in validation", "11", CLASSIFIERS, "M7", validated_in_training),
+    row("gradients carried over", "own", CLASSIFIERS, "M16", carried_over),
     row("samples mixed", "own", CLASSIFIERS, "M8", mixed_rows),
     row("input lost", "own", ALL, "M15", blind),
     row("input not scaled", "10", ALL, "M3", unscaled),
@@ -372,9 +430,10 @@ SETUP_FAULTS: tuple[SetUpFault, ...] = (
     row("labels start at 1", "6", ALL, "M1 M4", labels_from_one),
     row("checkerboard", "DX-105", ("segmenter",), "M30", checkerboard),
     row("huge first dense layer", "DX-112", SMALL, "M31", huge_layer),
-    row("nearly all dropped", "RCD", CLASSIFIERS, "M45 M21", dropped),
+    row("nearly all dropped", "RCD", CLASSIFIERS, "M45", dropped),
 )
 HARMLESS: tuple[SetUpFault, ...] = (
     row("bias before batch norm", "BAD", CLASSIFIERS, "", bias_before_norm),
+    row("whole loop", "own", ALL, "", whole_loop),
     row("no bias in the head", "BRM", ALL, "", no_head_bias),
 )

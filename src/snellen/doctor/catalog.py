@@ -10,6 +10,7 @@ from snellen.doctor.checks.setup import (
     initial_loss_off,
     input_scale,
     loss_contract,
+    nearly_all_dropped,
     no_gradient,
     parameters_not_in_optimizer,
     samples_leak_into_one_another,
@@ -35,6 +36,7 @@ CHECKS: tuple[Check, ...] = (
     wrong_mode.CHECK,
     samples_leak_into_one_another.CHECK,
     ignores_its_input.CHECK,
+    nearly_all_dropped.CHECK,
     gradient_carry_over.CHECK,
 )
 
