@@ -1,6 +1,7 @@
 """A headless Chromium that the tests of the report steer through DevTools, and example reports."""
 
 import base64
+import importlib.util
 import json
 import os
 import shutil
@@ -216,3 +217,12 @@ def make_report():
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def diagnoses():
+    """Return the module that makes diagnoses to show."""
+    spec = importlib.util.spec_from_file_location("diagnoses", Path(__file__).with_name("diagnoses.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
