@@ -14,6 +14,18 @@ from snellen.metrics.classification import ClassFigures, ClassificationMetric, c
 from snellen.metrics.coco import COCO_NAMES, CocoSummary, coco_summary
 from snellen.metrics.detection import DetectionMetric, voc_average_precision
 from snellen.metrics.detection_errors import BACKGROUND
+from snellen.metrics.label_quality import (
+    ObjectQuality,
+    class_thresholds,
+    confident_disagreement,
+    confident_joint,
+    mask_quality,
+    normalized_margin,
+    object_quality,
+    pooled_quality,
+    self_confidence,
+    softmin,
+)
 from snellen.metrics.objects import ImageObjects
 from snellen.metrics.segmentation import OverlapFigures, SegmentationMetric, overlap_figures, region_recalls
 
@@ -27,6 +39,7 @@ __all__ = [
     "CocoSummary",
     "DetectionMetric",
     "ImageObjects",
+    "ObjectQuality",
     "OverlapFigures",
     "RankedCurve",
     "SegmentationMetric",
@@ -35,14 +48,23 @@ __all__ = [
     "average_precision_area",
     "average_precision_step",
     "class_figures",
+    "class_thresholds",
     "coco_summary",
+    "confident_disagreement",
+    "confident_joint",
     "confusion_counts",
     "expected_calibration_error",
+    "mask_quality",
     "negative_log_likelihood",
+    "normalized_margin",
+    "object_quality",
     "overlap_figures",
+    "pooled_quality",
     "ranked_curve",
     "receiver_curve",
     "region_recalls",
     "reliability",
+    "self_confidence",
+    "softmin",
     "voc_average_precision",
 ]
