@@ -56,6 +56,16 @@ def test_a_level_lies_where_its_scale_says(scale):
         assert float((light * place).sum() / light.sum()) == pytest.approx(center, abs=0.02)
 
 
+@pytest.mark.parametrize(("height", "width"), [(2, 3), (2, 90), (1, 1)])
+def test_a_level_has_a_pixel_at_least(height, width):
+    """What is thinner than a pixel of the level is continued; the other side keeps its scale."""
+    image = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
+    level = rescaled(image, 0.23)
+    assert level.shape == (1, 3, 1, max(1, int(0.23 * width)))
+    assert image.min() <= level.min()
+    assert level.max() <= image.max()
+
+
 @pytest.mark.parametrize("scale", [0.43, 1.7])
 def test_a_level_does_not_depend_on_the_canvas(scale):
     image = torch.rand(1, 3, 90, 110, generator=torch.Generator().manual_seed(0))

@@ -53,12 +53,12 @@ class HogSpec:
         """Refuse counts that make no histogram.
 
         Raises:
-            ConfigError: If a count is not positive.
+            ConfigError: If a count is not a positive whole number.
         """
         counts = (self.bins, self.cell_px, self.block_cells, self.block_step)
-        if min(counts) < 1 or self.epsilon <= 0:
+        if not all(isinstance(count, int) and count >= 1 for count in counts) or self.epsilon <= 0:
             raise ConfigError(
-                "bins, cell_px, block_cells, block_step and epsilon of HogSpec must be positive; got "
+                "bins, cell_px, block_cells and block_step of HogSpec must be whole and epsilon positive; got "
                 f"{counts} and {self.epsilon}. The usual ones are (9, 8, 2, 1) and 1e-5."
             )
 

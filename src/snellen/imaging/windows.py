@@ -5,6 +5,7 @@ mapped by a division and nothing else.
 """
 
 from dataclasses import dataclass
+from math import ceil
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -97,7 +98,8 @@ def rescaled(
 ) -> Float[Tensor, "batch channels new_height new_width"]:
     """Return one level of a pyramid: bilinear, and averaged where it shrinks.
 
-    The scale is met exactly whatever the size of the canvas; what is left of a last pixel is cut off.
+    The scale is met exactly whatever the size of the canvas; what is left of a last pixel is cut off. A side of less
+    than one pixel of the level is continued until it is one.
 
     Args:
         pixels: The images.
@@ -105,6 +107,9 @@ def rescaled(
     """
     if scale == 1:
         return pixels
+    down, right = (max(0, ceil(1 / scale) - side) for side in pixels.shape[-2:])
+    if down or right:
+        pixels = functional.pad(pixels, (0, right, 0, down), mode="replicate")
     return functional.interpolate(
         pixels, scale_factor=scale, mode="bilinear", antialias=True, recompute_scale_factor=False
     )

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
-from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
 from torch import nn
 
 from snellen.errors import ConfigError, did_you_mean
+from snellen.models.field_checks import allowed_words, field_kinds
 from snellen.structures import FeatureSpec, TensorRecord
 
 __all__ = ["change_settings", "settings_of"]
@@ -17,15 +17,11 @@ def settings_of(model: nn.Module) -> dict[str, Any]:
     """Return every setting that a model reads while it runs, such as ``settings.selection.nms_iou``.
 
     Settings are the fields of frozen records that modules hold; what shaped the network when it was built is not among
-    them.
+    them. Where a record holds such fields too, its module names them in ``shaped_by``: path from the module, and the
+    keyword of the builder.
     """
-    found: dict[str, Any] = {}
-    for name, module in model.named_modules():
-        for attribute, value in vars(module).items():
-            if _is_settings(value):
-                path = f"{name}.{attribute}" if name else attribute
-                found.update(_entries(path, value))
-    return found
+    shaping = _shaping(model)
+    return {path: value for path, value in _all_fields(model).items() if path not in shaping}
 
 
 def change_settings(model: nn.Module, changes: Mapping[str, Any]) -> None:
@@ -36,14 +32,40 @@ def change_settings(model: nn.Module, changes: Mapping[str, Any]) -> None:
         changes: Values by path, see ``settings_of``.
 
     Raises:
-        ConfigError: If there is no such setting, or the value is of another kind than the one it replaces.
+        ConfigError: If there is no such setting, it shaped the network when that was built, or the value is of another
+            kind than the one it replaces.
     """
-    known = settings_of(model)
+    known, shaping = settings_of(model), _shaping(model)
     for path, value in changes.items():
+        if path in shaping:
+            keyword = shaping[path]
+            option = "--image-size" if keyword == "image_size" else f"--set {keyword}=…"
+            raise ConfigError(
+                f"the setting {path!r} shapes the network and cannot be changed once that is built; got {value!r}. "
+                f"Give {keyword!r} to the builder of the model instead (in a run: {option})."
+            )
         if path not in known:
             raise ConfigError(f"the model has no setting {path!r}.{did_you_mean(path, known)}")
         _check_kind(path, known[path], value)
         _change(model, path.split("."), value)
+
+
+def _shaping(model: nn.Module) -> dict[str, str]:
+    """Return the paths of the fields that shaped the network, with the builder's keyword for each."""
+    return {
+        f"{name}.{path}" if name else path: keyword
+        for name, module in model.named_modules()
+        for path, keyword in getattr(type(module), "shaped_by", {}).items()
+    }
+
+
+def _all_fields(model: nn.Module) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, module in model.named_modules():
+        for attribute, value in vars(module).items():
+            if _is_settings(value):
+                found.update(_entries(f"{name}.{attribute}" if name else attribute, value))
+    return found
 
 
 def _is_settings(value: Any) -> bool:
@@ -70,11 +92,10 @@ def _check_kind(path: str, usual: Any, value: Any) -> None:
 
 def _check_allowed(record: Any, name: str, value: Any) -> None:
     """Raise ConfigError if a field takes some words only and this is none of them, or whole numbers only."""
-    kind = get_type_hints(type(record))[name]
-    kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
-    words = [word for part in kinds if get_origin(part) is Literal for word in get_args(part)]
+    words = allowed_words(type(record), name)
     if isinstance(value, str) and words and value not in words:
         raise ConfigError(f"{name} must be one of {', '.join(map(repr, words))}; got {value!r}.")
+    kinds = field_kinds(type(record), name)
     if isinstance(value, float) and int in kinds and float not in kinds:
         raise ConfigError(f"{name} must be a whole number; got {value!r}.")
 

@@ -270,6 +270,29 @@ class TestModel:
         output = fitted[0](make_images((3, 200), (1, 1)))
         assert not output.valid.any()
 
+    @pytest.mark.parametrize("size", [(2, 2), (1, 40), (3, 3)])
+    def test_tiny_images_after_large_objects(self, make_images, size):
+        """Objects of many pixels make a pyramid whose first level is smaller than the image already."""
+        model = hog_svm(1, settings=SMALL)
+        model.largest_scale.fill_(0.1)
+        model.has_template.fill_(True)
+        output = model(make_images(size))
+        assert not output.valid.any()
+        assert [len(found.scores) for found in model.decode(output, torch.tensor([size]))] == [0]
+
+    def test_what_shapes_the_templates_is_a_keyword(self):
+        model = hog_svm(2, bins=6, margin_cells=4, block_step=2, settings=SMALL)
+        assert (model.settings.hog.bins, model.settings.hog.block_step, model.settings.margin_cells) == (6, 2, 4)
+        assert model.settings.random_per_image == SMALL.random_per_image
+        assert model.weight.shape[1:] == (24, model.settings.max_blocks, model.settings.max_blocks)
+        kept = hog_svm(2, settings=HogSettings(margin_cells=3)).settings
+        assert (kept.margin_cells, kept.hog.bins) == (3, 9)
+
+    @pytest.mark.parametrize("wrong", [{"bins": 0}, {"bins": "many"}, {"margin_cells": -2}, {"margin_cells": 1.5}])
+    def test_what_makes_no_template(self, wrong):
+        with pytest.raises(ConfigError, match=next(iter(wrong))):
+            hog_svm(2, **wrong)
+
     def test_state_dict_round_trip(self, fitted, scenes):
         model, _ = fitted
         other = hog_svm(3, settings=SMALL)

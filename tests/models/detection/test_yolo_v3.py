@@ -311,3 +311,9 @@ def test_a_training_step_never_waits(box_loss):
     model = yolo_v3_mobilenet_v2(3, box_loss=box_loss)
     for batch in (2, 8):
         assert not counting.training_waits(model, batch)
+
+
+@pytest.mark.parametrize("box_loss", ["diou", "GIoU", "iou"])
+def test_a_loss_that_is_not_there(box_loss):
+    with pytest.raises(ConfigError, match=rf"box_loss must be one of 'offsets', 'giou', 'ciou'; got {box_loss!r}"):
+        yolo_v3_mobilenet_v2(3, box_loss=box_loss)

@@ -3,8 +3,9 @@
 Shapes: B images, K classes, N kept windows.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -64,6 +65,12 @@ class HogSvm(nn.Module):
     target_type = BoxTarget
     stride = 1
     stages = (Stage(name="svm", kind="fit"),)
+    shaped_by: ClassVar[Mapping[str, str]] = {
+        "settings.hog.bins": "bins",
+        "settings.hog.block_cells": "block_cells",
+        "settings.hog.block_step": "block_step",
+        "settings.margin_cells": "margin_cells",
+    }
 
     weight: Float[Tensor, "K depth blocks blocks"]
     bias: Float[Tensor, " K"]
@@ -179,12 +186,16 @@ class HogSvm(nn.Module):
         return facts
 
 
-def hog_svm(
+def hog_svm(  # noqa: PLR0913 - what shapes the templates, each by its name
     num_classes: int,
     *,
     norm: Norm = nn.BatchNorm2d,
     mean: Sequence[float] = IMAGENET_MEAN,
     std: Sequence[float] = IMAGENET_STD,
+    bins: int | None = None,
+    block_cells: int | None = None,
+    block_step: int | None = None,
+    margin_cells: int | None = None,
     settings: HogSettings | None = None,
 ) -> HogSvm:
     """Return the HOG detector of Dalal and Triggs for ``num_classes`` classes.
@@ -194,7 +205,15 @@ def hog_svm(
         norm: Changes nothing: there are no layers to normalise.
         mean: Changes nothing: gradients do not depend on it.
         std: Changes nothing: blocks are normalised one by one.
+        bins: Orientations of a histogram; None here and below for what ``settings`` say.
+        block_cells: Side of a block in cells.
+        block_step: Cells from one block to the next.
+        margin_cells: Context on each side of the object.
         settings: How it looks, learns and decides.
     """
     del norm, mean, std
-    return HogSvm(num_classes, settings=settings)
+    usual = settings or HogSettings()
+    counts = {"bins": bins, "block_cells": block_cells, "block_step": block_step}
+    hog = replace(usual.hog, **{name: count for name, count in counts.items() if count is not None})  # type: ignore[arg-type]  # all three are counts
+    margin = usual.margin_cells if margin_cells is None else margin_cells
+    return HogSvm(num_classes, settings=replace(usual, hog=hog, margin_cells=margin))

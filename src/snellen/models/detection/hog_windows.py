@@ -25,6 +25,7 @@ from snellen.imaging import (
 )
 from snellen.models.detection.fitting import MiningSettings, SvmSettings
 from snellen.models.detection.selection import SelectionSettings
+from snellen.models.field_checks import Range, check_fields
 from snellen.ops import box_centers_sizes
 from snellen.structures import ImageBatch
 
@@ -93,8 +94,9 @@ class HogSettings:
         """Refuse margins that no grid of blocks meets.
 
         Raises:
-            ConfigError: If the blocks do not step evenly through the margin.
+            ConfigError: If the margin is no count of cells, or the blocks do not step evenly through it.
         """
+        check_fields(self, margin_cells=Range(lambda value: value >= 0, "a whole number of 0 or more", is_whole=True))
         if self.margin_cells % self.hog.block_step:
             raise ConfigError(
                 "margin_cells must be a multiple of the cells from block to block, so that objects stand on the grid; "

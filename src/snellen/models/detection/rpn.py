@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from snellen.errors import ConfigError
+from snellen.models.field_checks import AT_LEAST_ONE, NOT_NEGATIVE, SHARE, check_fields
 from snellen.ops import (
     base_anchors,
     box_iou,
@@ -63,6 +64,18 @@ class ProposalSettings:
     after_nms_test: int = 1000
     min_side_px: float = 1e-3
     inside_only: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse thresholds and counts that propose nothing sensible.
+
+        Raises:
+            ConfigError: If a field is out of its range.
+        """
+        counts = ("slots", "before_nms_train", "before_nms_test", "after_nms_train", "after_nms_test")
+        shares = ("positive_from", "negative_below", "positive_share", "nms_iou")
+        check_fields(
+            self, min_side_px=NOT_NEGATIVE, **dict.fromkeys(counts, AT_LEAST_ONE), **dict.fromkeys(shares, SHARE)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
+from snellen.models.field_checks import AT_LEAST_ONE, POSITIVE, SHARE, check_fields
 from snellen.ops import clip_boxes, is_larger_than, kept_by_nms, scale_boxes, soft_nms, vote_boxes
 from snellen.structures import Detections
 
@@ -42,6 +43,22 @@ class SelectionSettings:
     soft_sigma: float = 0.5
     class_agnostic: bool = False
     voting_iou: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse thresholds and counts that choose nothing sensible.
+
+        Raises:
+            ConfigError: If a field is out of its range.
+        """
+        check_fields(
+            self,
+            score_above=SHARE,
+            nms_iou=SHARE,
+            max_detections=AT_LEAST_ONE,
+            before_nms=AT_LEAST_ONE,
+            soft_sigma=POSITIVE,
+            voting_iou=SHARE,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

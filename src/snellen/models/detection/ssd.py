@@ -10,6 +10,7 @@ Source:
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -98,6 +99,12 @@ class SsdHead(nn.Module):
         later one gets it, as in torchvision; the authors match one pair after the other and give the loser its
         second choice.
     """
+
+    shaped_by: ClassVar[Mapping[str, str]] = {
+        "boxes.scales": "scales",
+        "boxes.aspect_ratios": "aspect_ratios",
+        "boxes.steps": "image_size",
+    }
 
     def __init__(
         self,

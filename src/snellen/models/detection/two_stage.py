@@ -25,6 +25,7 @@ from snellen.models.detection.region_losses import (
 from snellen.models.detection.regions import RegionLogits
 from snellen.models.detection.rpn import ProposalOutput, lies_in_ignored, pick
 from snellen.models.detection.selection import SelectionSettings, best_detections
+from snellen.models.field_checks import AT_LEAST_ONE, NOT_NEGATIVE, SHARE, check_fields
 from snellen.nn import Normalize
 from snellen.ops import box_iou, clip_boxes, decode_boxes, draw_balanced, match_by_iou
 from snellen.structures import BoxTarget, Detections, ImageBatch, Regions, Target, TensorRecord
@@ -79,6 +80,23 @@ class RegionSettings:
     box_weight: float = 1.0
     beta: float = 1 / 9
     selection: SelectionSettings = field(default_factory=SelectionSettings)
+
+    def __post_init__(self) -> None:
+        """Refuse thresholds, counts and weights that nothing can be learned with.
+
+        Raises:
+            ConfigError: If a field is out of its range.
+        """
+        check_fields(
+            self,
+            positive_from=SHARE,
+            negative_from=SHARE,
+            negative_below=SHARE,
+            slots=AT_LEAST_ONE,
+            positive_share=SHARE,
+            box_weight=NOT_NEGATIVE,
+            beta=NOT_NEGATIVE,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -27,6 +27,7 @@ __all__ = [
     "YOLO_SELECTION",
     "Assigned",
     "GridOutput",
+    "all_labels",
     "area_sorted",
     "assign_by_shape",
     "at_slots",
@@ -287,3 +288,12 @@ def start_verdicts(conv: nn.Conv2d, per_level: int, *, objectness: float) -> Non
 def verdict_layer(name: str, conv: nn.Conv2d, anchors: Float[Tensor, "levels per_level 2"]) -> DarknetLayer:
     """Return the last convolution of a level as darknet's files have it."""
     return DarknetLayer(name=name, shape=tuple(conv.weight.shape), outputs_per_class=anchors.shape[1])
+
+
+def all_labels(targets: BoxTarget, who: Assigned, logits: Tensor) -> Float[Tensor, "batch num_boxes num_classes"]:
+    """Return the classes of all objects that share the reference of an object, in the row of the one that owns it."""
+    batch, num_boxes, num_classes = logits.shape
+    place = who.owner * num_classes + targets.labels
+    empty = logits.new_zeros(batch, num_boxes * num_classes)
+    right = empty.scatter_reduce(1, place, who.is_wanted.to(logits.dtype), "amax")
+    return right.view(batch, num_boxes, num_classes)

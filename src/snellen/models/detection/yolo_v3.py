@@ -28,6 +28,7 @@ from snellen.models.detection.yolo_parts import (
     YOLO_SELECTION,
     Assigned,
     GridOutput,
+    all_labels,
     area_sorted,
     assign_by_shape,
     at_slots,
@@ -38,6 +39,7 @@ from snellen.models.detection.yolo_parts import (
     start_verdicts,
     verdict_layer,
 )
+from snellen.models.field_checks import NOT_NEGATIVE, SHARE, check_fields
 from snellen.nn import IMAGENET_MEAN, IMAGENET_STD, Norm, Normalize, Padding
 from snellen.structures import BoxTarget, FeatureSpec, ImageBatch
 
@@ -90,6 +92,14 @@ class YoloV3Settings:
     excused_above: float = 0.5
     box_loss: BoxLoss = "offsets"
     box_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse a loss that is not there, and numbers that no loss can be computed with.
+
+        Raises:
+            ConfigError: If a field is out of its range.
+        """
+        check_fields(self, excused_above=SHARE, box_scale=NOT_NEGATIVE)
 
 
 class YoloV3Neck(nn.Module):
@@ -235,7 +245,7 @@ class YoloV3Head(nn.Module):
         )
         logits = at_slots(output.class_logits, who.slot)
         classes = functional.binary_cross_entropy_with_logits(
-            logits, _all_labels(targets, who, logits), reduction="none"
+            logits, all_labels(targets, who, logits), reduction="none"
         )
         batch = len(boxes)
         return {
@@ -265,15 +275,6 @@ class YoloV3Head(nn.Module):
         return self.boxes(output)[:, :, None], scores
 
 
-def _all_labels(targets: BoxTarget, who: Assigned, logits: Tensor) -> Float[Tensor, "batch num_boxes num_classes"]:
-    """The classes of all objects that share the reference of an object, in the row of the one that owns it."""
-    batch, num_boxes, num_classes = logits.shape
-    place = who.owner * num_classes + targets.labels
-    empty = logits.new_zeros(batch, num_boxes * num_classes)
-    right = empty.scatter_reduce(1, place, who.is_wanted.to(logits.dtype), "amax")
-    return right.view(batch, num_boxes, num_classes)
-
-
 class YoloV3(Dense):
     """YOLOv3 on any backbone.
 
@@ -284,7 +285,7 @@ class YoloV3(Dense):
         widths: See ``YoloV3Neck``.
         lengths: See ``YoloV3Neck``.
         anchors: Width and height in pixels.
-        settings: Of the loss.
+        box_loss: See ``YoloV3Settings``.
         norm: Makes a norm layer from the number of channels; None for biases in its place.
         normalize: Bytes to what the backbone was trained on.
     """
