@@ -1,6 +1,6 @@
 """The verb lr: a learning-rate range test of one of Snellen's models on a data set, with the optimizer of train."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count, islice
 from math import isfinite
@@ -12,7 +12,7 @@ from rich.console import Console
 
 from snellen.data import BatchLoader, DatasetIndex
 from snellen.doctor.examining import untouched
-from snellen.doctor.range_test import HIGHEST_RATE, LOWEST_RATE, NUM_STEPS, RangeTest, range_test
+from snellen.doctor.range_test import HIGHEST_RATE, LOWEST_RATE, NUM_STEPS, FirstWeights, RangeTest, range_test
 from snellen.errors import ConfigError
 from snellen.recipes.loaders import training_loader
 from snellen.recipes.options import options_from
@@ -22,8 +22,9 @@ from snellen.recipes.progress import counting, say
 from snellen.recipes.proposing import prepare_proposals
 from snellen.report.rates import range_svg, range_text, rate_text
 from snellen.structures import Batch, Model, Staged
-from snellen.training import Interruption, TrainState
-from snellen.training.step import Stepper
+from snellen.training import Interruption, TrainState, autocast
+from snellen.training.randomness import seed_batch
+from snellen.training.step import Stepper, placed
 
 __all__ = ["RateAdvice", "find_rate", "preparation_range", "write_rate_chart"]
 
@@ -160,17 +161,34 @@ class _PlannedStep:
         module: torch.nn.Module = ready.model  # type: ignore[assignment]  # every model is a module
         settings = replace(ready.plan.settings, ema_decay=None)
         self.stepper = Stepper(module.to(device).train(), TrainState.fresh(module, settings), settings)
+        self.first_weights = FirstWeights(module)
         self.accumulate = settings.accumulate
         self.batches = _endless(training_loader(ready.index, ready.record, ready.model.stride))
         self.number = 0
 
-    def __call__(self, rate: float) -> float:
+    def __call__(self, rate: float) -> tuple[float, float]:
         group = list(islice(self.batches, self.accumulate))
+        with self.first_weights.in_place():
+            first = self._loss(group)
         losses, norm = self.stepper.gradients(group, first_number=self.number)
         self.number += len(group)
         total = sum(float(value) for value in losses.values())
         if isfinite(total):
             self.stepper.apply(rate, ~torch.isfinite(norm))
+        return total, first
+
+    def _loss(self, group: Sequence[Batch]) -> float:
+        """Return what ``Stepper.gradients`` would say of these batches, without gradients."""
+        images = sum(len(batch) for batch in group)
+        stepper, settings = self.stepper, self.stepper.settings
+        learner: Model = stepper.model  # type: ignore[assignment]  # an nn.Module with the three verbs
+        total = 0.0
+        for turn, batch in enumerate(group):
+            seed_batch(stepper.device, settings.seed, self.number + turn)
+            here = placed(batch, stepper.device, channels_last=settings.channels_last)
+            with autocast(stepper.device, settings.precision):
+                losses = learner.loss(learner(here.images, here.targets), here.targets)
+            total += sum(float(value) for value in losses.values()) * len(batch) / images
         return total
 
 
