@@ -11,6 +11,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import torch
 from rich.console import Console
 from torch import nn
 
@@ -38,6 +39,7 @@ from snellen.doctor.evidence.catalog import DATA_SOURCES, SETUP_SOURCES
 from snellen.doctor.evidence.images import ScanSettings
 from snellen.doctor.examining import Subject, subject_of
 from snellen.errors import DatasetError, FaultsFoundError
+from snellen.evaluation import predicted_batches
 from snellen.recipes.datasets import load
 from snellen.recipes.loaders import training_loader
 from snellen.recipes.options import TrainOptions, options_from
@@ -45,8 +47,9 @@ from snellen.recipes.preparing import Preparation, prepare_training
 from snellen.recipes.progress import progress_bar
 from snellen.recipes.setup_facts import setup_of
 from snellen.report import diagnosis_html, diagnosis_json, diagnosis_sarif, diagnosis_text, phrase, write_page
-from snellen.structures import Staged
-from snellen.training import make_optimizer
+from snellen.structures import Batch, Staged
+from snellen.training import TrainState
+from snellen.training.step import Stepper
 
 __all__ = ["CheckReport", "check", "quick_check", "refuse_spoiling", "untold_problems", "write_text"]
 
@@ -244,14 +247,26 @@ def _planned(source: DatasetIndex, options: TrainOptions) -> tuple[Callable[...,
 
 
 def _subject(ready: Preparation) -> Subject:
-    """Return the model with a batch as it will be trained on, and the optimizer that will train it."""
+    """Return the model with a batch as it will be trained on, and the loop and optimizer that will train it."""
     if isinstance(ready.model, Staged):
         raise NotCheckable(_STAGED)
     module: nn.Module = ready.model  # type: ignore[assignment]  # every model is a module
-    module.train()
     batch = next(training_loader(ready.index, {**ready.record, "workers": 0}, ready.model.stride).epoch(0))
-    optimizer = make_optimizer(module, ready.plan.settings)
-    return subject_of(module, batch, optimizer=optimizer, classes=ready.index.classes)
+    settings = replace(ready.plan.settings, ema_decay=None, channels_last=False)
+    state = TrainState.fresh(module.train(), settings)
+    stepper = Stepper(module, state, settings)
+
+    def step(given: Batch) -> None:
+        stepper.gradients([given], first_number=0)
+        stepper.apply(settings.lr, torch.tensor(data=False))
+
+    def validate(given: Batch) -> None:
+        for _ in predicted_batches(ready.model, [given], device=stepper.device):
+            continue
+
+    return subject_of(
+        module, batch, optimizer=state.optimizer, classes=ready.index.classes, step=step, validate=validate
+    )
 
 
 class _Watched(Evidence):

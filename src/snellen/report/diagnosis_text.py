@@ -26,8 +26,8 @@ def diagnosis_text(diagnosis: Diagnosis, language: Language = "en", *, max_place
         max_places: Places of a finding to list.
     """
     parts: list[RenderableType] = [findings_text(diagnosis, language, max_places=max_places)]
-    for result in diagnosis.with_status(Status.CRASHED):
-        parts += [_crash(result, language), RichText()]
+    for last, results in _crashes(diagnosis).items():
+        parts += [_crash(last, results, language), RichText()]
     parts += [
         RichText(f"{OUTCOMES['not checkable'](language)}: {', '.join(codes)}: {reason}", style="dim")
         for reason, codes in _reasons(diagnosis, language).items()
@@ -86,12 +86,18 @@ def place_text(place: Place) -> str:
     return f"{place.name}{line}{twin}{note}"
 
 
-def _crash(result: CheckResult, language: Language) -> RenderableType:
-    last = result.trace.strip().splitlines()[-1] if result.trace.strip() else ""
+def _crashes(diagnosis: Diagnosis) -> Mapping[str, Sequence[CheckResult]]:
+    """Return the checks that broke, by the last line of their trace: what breaks one source breaks many checks."""
+    found: dict[str, list[CheckResult]] = {}
+    for result in diagnosis.with_status(Status.CRASHED):
+        found.setdefault("".join(result.trace.strip().splitlines()[-1:]), []).append(result)
+    return found
+
+
+def _crash(last: str, results: Sequence[CheckResult], language: Language) -> RenderableType:
+    names = ", ".join(f"{result.check.code} {result.check.name}" for result in results)
     head = RichText.assemble(
-        (f"{OUTCOMES['crashed'](language)} ", "bold magenta"),
-        (f"{result.check.code} {result.check.name}: ", "bold"),
-        last,
+        (f"{OUTCOMES['crashed'](language)} ", "bold magenta"), (f"{names}: ", "bold"), plain_text(last)
     )
     return Group(head, Padding(RichText(phrase("crash", language)), (0, 0, 0, _INDENT), expand=False))
 
