@@ -27,7 +27,7 @@ def diagnosis_html(
     accepted = accepted_views(diagnosis, language)
     sections = [("summary", "summary"), ("findings", "findings"), ("checks", "all checks")]
     if accepted:
-        sections.insert(2, ("accepted", "accepted by the baseline"))
+        sections.insert(2, ("accepted", "accepted before"))
     view = {
         "title": phrase("title", language, name=name),
         "subtitle": subtitle,

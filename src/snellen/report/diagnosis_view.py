@@ -142,5 +142,5 @@ def figures(diagnosis: Diagnosis, language: Language) -> tuple[FigureView, ...]:
     levels = [finding.level for finding in diagnosis.findings]
     told = [(LEVELS[level](language), levels.count(level)) for level in sorted(LEVELS, reverse=True)]
     ends = [outcome(result) for result in diagnosis.results]
-    told += [(word(language), ends.count(end)) for end, word in OUTCOMES.items() if end != "found"]
+    told += [(word(language), ends.count(end)) for end, word in OUTCOMES.items() if end not in ("found", "accepted")]
     return tuple(FigureView(name=name, text=f"{count:,}") for name, count in told)

@@ -34,6 +34,7 @@ OUTCOMES: Mapping[str, Text] = {
 }
 PHRASES: Mapping[str, Text] = {
     "about": Text(en="About this check", zh="关于这项检查"),
+    "accepted before": Text(en="Accepted before", zh="此前已接受"),
     "accepted by the baseline": Text(en="accepted by the baseline", zh="已被基线接受"),
     "all checks": Text(en="All checks", zh="全部检查"),
     "and more": Text(en="and {count} more", zh="另有 {count} 处"),

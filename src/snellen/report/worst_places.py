@@ -18,6 +18,7 @@ from snellen.report.drawing import draw
 from snellen.report.formatting import plain_text
 from snellen.report.objects import DrawnObject, canvas_box, with_objects
 from snellen.report.pictures import Picture, picture
+from snellen.structures import BoxTarget
 
 __all__ = ["Album", "Shot"]
 
@@ -26,7 +27,7 @@ QUALITY = 62  # enough to recognise what is shown; about 12 KB for a photograph
 _DETAIL_SHARE = 0.15  # of the image's side; smaller boxes are shown enlarged, with what surrounds them
 _SURROUNDINGS = 5.0  # sides of the box that its surroundings measure
 _LEAST_DETAIL_PX = 48
-_FAULT_COLOR = 7  # the red among the colours of classes
+_FAULT_COLOR = 4  # the yellow among the colours of classes, which stands out from most photographs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +44,7 @@ class Album:
 
     Attributes:
         root: To which names of images are relative.
-        index: What is annotated is drawn where a place has no boxes of its own; None draws nothing.
+        index: Its classes and masks are drawn where a place has no boxes of its own; None draws nothing.
         room: Bytes that may still be used.
     """
 
@@ -86,7 +87,7 @@ class Album:
 
     def _annotated(self, image: Tensor, name: str) -> Image.Image:
         row = self._rows.get(name)
-        if row is None or self.index is None:
+        if row is None or self.index is None or self.index.target_type is BoxTarget:  # boxes would hide the image
             return Image.fromarray(np.ascontiguousarray(image.permute(1, 2, 0).numpy()))
         target = self.index.target(row, (image.shape[-2], image.shape[-1]))
         return draw(image, target, self.index.classes, smallest_px=LONGEST_PX, largest_px=LONGEST_PX)
