@@ -1,7 +1,21 @@
 """The checks that exist: one literal table, causes before their consequences."""
 
 from snellen.doctor.check import Check
-from snellen.doctor.checks.data import class_imbalance
+from snellen.doctor.checks.data import (
+    class_imbalance,
+    colour_cast,
+    copies_made_by_resampling,
+    degraded_images,
+    exact_duplicates,
+    exif_orientation,
+    labels_of_copies_differ,
+    leak_across_splits,
+    low_contrast,
+    mixed_channels,
+    slow_loading,
+    uneven_exposure,
+    unreadable_image,
+)
 from snellen.doctor.checks.setup import (
     ascends,
     gradient_carry_over,
@@ -23,7 +37,19 @@ from snellen.errors import ConfigError, did_you_mean
 __all__ = ["CHECKS", "find_check", "selected"]
 
 CHECKS: tuple[Check, ...] = (
+    unreadable_image.CHECK,
+    exif_orientation.CHECK,
+    mixed_channels.CHECK,
+    copies_made_by_resampling.CHECK,
+    exact_duplicates.CHECK,
+    leak_across_splits.CHECK,
+    labels_of_copies_differ.CHECK,
     class_imbalance.CHECK,
+    degraded_images.CHECK,
+    colour_cast.CHECK,
+    low_contrast.CHECK,
+    uneven_exposure.CHECK,
+    slow_loading.CHECK,
     head_does_not_match_classes.CHECK,
     input_scale.CHECK,
     parameters_not_in_optimizer.CHECK,

@@ -33,7 +33,9 @@ COARSE_PX = 8  # side at which a candidate is turned and first looked at
 SAME_COARSE = 0.7  # correlation at that size
 ROUNDS = 4  # of registration
 SAME_SHAPE = 0.85  # correlation of the registered thumbnails; 0.90 to 1 for 99 % of copies
-SAME_DETAIL = 0.80  # correlation of what is finer than 5 pixels of 32; 0.82 to 1 for 99 % of copies, below 0.73 for others
+SAME_DETAIL = (
+    0.80  # correlation of what is finer than 5 pixels of 32; 0.82 to 1 for 99 % of copies, below 0.73 for others
+)
 LEAST_DETAIL = 1.5  # levels of 255: standard deviation of the fine structure; below it there is nothing to compare
 FLAT_CONTRAST = 3.0  # levels of 255: an image with less is blank, and all blank images are alike
 BLOCK = 256  # pairs that are registered at one time: their arrays stay in the processor's cache
@@ -125,9 +127,7 @@ def _groups(kinds: NDArray[Any], rows: NDArray[np.int64]) -> tuple[NDArray[np.in
     return tuple(sorted(groups, key=lambda group: (-len(group), int(group[0]))))
 
 
-def _near(
-    thumbnails: NDArray[np.uint8], splits: NDArray[np.int16]
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def _near(thumbnails: NDArray[np.uint8], splits: NDArray[np.int16]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     found = [_candidates(thumbnails, np.arange(len(thumbnails)), np.arange(len(thumbnails)))]
     names = np.unique(splits)
     if len(names) > 1:  # images of a video fill the nearest places, so that leaks are looked for on their own
@@ -159,9 +159,7 @@ def _windows() -> tuple[tuple[float, float, float], ...]:
     return (1.0, 0.0, 0.0), *((WINDOW, down, across) for down in offsets for across in offsets)
 
 
-def _candidates(
-    thumbnails: NDArray[np.uint8], ours: NDArray[np.int64], theirs: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def _candidates(thumbnails: NDArray[np.uint8], ours: NDArray[np.int64], theirs: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return rows of pairs, the number of the window, ``[num_candidates, 3]``: theirs is like a window of ours."""
     tree = KDTree(_descriptors(thumbnails[theirs], 0))
     found, distances = [], []
@@ -229,9 +227,7 @@ def _verified(
     return candidates[keep, :2], detail[keep]
 
 
-def _turned(
-    ours: NDArray[np.float32], theirs: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _turned(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return ``theirs`` mirrored and turned as it is most like ``ours``, and how alike they are then."""
     part = THUMBNAIL_PX // COARSE_PX
     small, other = (

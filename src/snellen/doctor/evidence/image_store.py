@@ -19,7 +19,7 @@ from snellen.doctor.evidence.picture import RECORD
 
 __all__ = ["FileStamp", "ImageStore", "default_image_folder"]
 
-VERSION = 1  # of what is measured; another number forgets the records of before
+VERSION = 2  # of what is measured; another number forgets the records of before
 QUERY_ROWS = 500  # below SQLite's least limit of variables in a query, 999
 WAIT_SECONDS = 10.0  # for another process that writes
 

@@ -30,7 +30,7 @@ THUMBNAIL_PX = 32
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)  # of brightness
 TILE_PX = 8  # of the working image; an edge and its surroundings fit in
 EDGE_LEVELS = 24  # of 255: how far a tile must reach from dark to light, noise taken off, to hold an edge
-NOISE_LEVELS = 16  # of 255: more is never taken for noise
+NOISE_LEVELS = 16  # of 255: more is not taken off, since fine texture everywhere looks like noise
 DETAIL_SHARE = 0.01  # of the tiles must hold an edge before sharpness can be told
 SHARPEST_SHARE = 0.9  # quantile over the strongest edges: an image with one sharp plane is sharp
 COLOUR_LEVELS = 8  # of 255: how far channels are apart in a colour image; JPEG noise in grey ones stays below
@@ -259,15 +259,16 @@ def _edges(levels: NDArray[np.uint8]) -> tuple[float, float, float]:
     np.maximum(steps[:-1], np.maximum(down, part[:-1]) - np.minimum(down, part[:-1]), out=steps[:-1])
     largest = _tiles(np.maximum, steps).astype(np.float32)
     reach = _tiles(np.maximum, part).astype(np.float32) - _tiles(np.minimum, part)
-    noise = min(_quantile(largest, 0.1), NOISE_LEVELS)
+    calm = _quantile(largest, 0.1)
+    noise = min(calm, NOISE_LEVELS)
     reach -= noise
     with_edge = reach >= EDGE_LEVELS
     detail = float(with_edge.mean())
     if detail < DETAIL_SHARE:
-        return detail, np.nan, noise
+        return detail, np.nan, calm
     reach, largest = reach[with_edge], largest[with_edge]
     strong = reach >= _quantile(reach, 0.5)
-    return detail, _quantile((largest[strong] - noise) / reach[strong], SHARPEST_SHARE), noise
+    return detail, _quantile((largest[strong] - noise) / reach[strong], SHARPEST_SHARE), calm
 
 
 def _quantile(values: NDArray[np.float32], part: float) -> float:
@@ -333,7 +334,7 @@ def _serve() -> None:
     warnings.simplefilter("ignore")  # odd tags and large images are judged, not printed
     while True:
         try:
-            files = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the process that started this one
+            files = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
         pickle.dump(measured_files(files), sys.stdout.buffer, protocol=pickle.HIGHEST_PROTOCOL)

@@ -170,7 +170,7 @@ def _asked(process: "subprocess.Popen[bytes]", files: list[_File]) -> tuple[NDAr
     try:
         pickle.dump(files, process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
         process.stdin.flush()
-        answer: tuple[NDArray[Any], list[str]] = pickle.load(process.stdout)  # noqa: S301 - from our own process
+        answer: tuple[NDArray[Any], list[str]] = pickle.load(process.stdout)
     except (EOFError, OSError, pickle.UnpicklingError):
         process.kill()
         process.wait()
