@@ -37,7 +37,7 @@ from snellen.data.splits import (
     train_dev_splits,
     with_splits,
 )
-from snellen.data.tables import AnnotationTable, BoxTable, ClassTable, MaskTable
+from snellen.data.tables import AnnotationTable, BoxTable, ChangedBoxes, ClassTable, MaskTable
 
 if TYPE_CHECKING:
     from snellen.data.transforms import (
@@ -73,6 +73,7 @@ __all__ = [
     "AnnotationTable",
     "BatchLoader",
     "BoxTable",
+    "ChangedBoxes",
     "ChartFaults",
     "ChartSpec",
     "ClassTable",

@@ -23,6 +23,7 @@ class Problem:
         fix: What the owner of the data can do.
         severity: ``note`` (harmless), ``warning`` (something was changed), ``error`` (something was left
             out).
+        subject: What is missing or at fault where that is not the file: the image that a label names.
     """
 
     code: str
@@ -32,6 +33,7 @@ class Problem:
     count: int = 1
     fix: str = ""
     severity: Severity = "warning"
+    subject: str = ""
 
     def __str__(self) -> str:
         place = self.file if self.line is None else f"{self.file}:{self.line}"
@@ -60,10 +62,20 @@ class ProblemLog:
         count: int = 1,
         fix: str = "",
         severity: Severity = "warning",
+        subject: str = "",
     ) -> None:
         """Record one fault; the arguments are the fields of `Problem`."""
         self._put(
-            Problem(code=code, message=message, file=str(file), line=line, count=count, fix=fix, severity=severity)
+            Problem(
+                code=code,
+                message=message,
+                file=str(file),
+                line=line,
+                count=count,
+                fix=fix,
+                severity=severity,
+                subject=subject,
+            )
         )
 
     def _put(self, problem: Problem) -> None:

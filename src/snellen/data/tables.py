@@ -25,6 +25,7 @@ __all__ = [
     "TRUNCATED",
     "AnnotationTable",
     "BoxTable",
+    "ChangedBoxes",
     "ClassTable",
     "MaskTable",
     "same_shape",
@@ -44,6 +45,36 @@ def same_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class ChangedBoxes:
+    """Boxes that reading clipped or left out, by image, as they were written.
+
+    Attributes:
+        offsets: The rows ``offsets[i]:offsets[i + 1]`` belong to image ``i``; ``[num_images + 1]``.
+        boxes: xyxy in pixels as the numbers of the file say, before anything was mended; ``[n, 4]``.
+        labels: As stated; may be no class; ``[n]``.
+        codes: Of the problem, such as ``box-clipped``; ``[n]``.
+    """
+
+    offsets: NDArray[np.int64]
+    boxes: NDArray[np.float64]
+    labels: NDArray[np.int32]
+    codes: NDArray[np.str_]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def images(self) -> NDArray[np.int64]:
+        """The row of the image of each box, ``[n]``."""
+        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+
+    def take(self, images: NDArray[np.int64]) -> Self:
+        """Return the boxes of the chosen images."""
+        offsets, rows = ragged_rows(self.offsets, images)
+        return replace(self, offsets=offsets, boxes=self.boxes[rows], labels=self.labels[rows], codes=self.codes[rows])
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class BoxTable(SharedRecord):
     """Objects: the rows ``offsets[i]:offsets[i + 1]`` belong to image ``i``.
 
@@ -57,6 +88,7 @@ class BoxTable(SharedRecord):
         category_ids: The format's own number of each class, or None.
         annotation_ids: The format's own number of each object, or None.
         image_ids: The format's own number of each image, or None.
+        changed: What reading clipped or left out, or None where nothing is known of it.
     """
 
     offsets: NDArray[np.int64]
@@ -68,6 +100,7 @@ class BoxTable(SharedRecord):
     category_ids: NDArray[np.int64] | None = None
     annotation_ids: NDArray[np.int64] | None = None
     image_ids: NDArray[np.int64] | None = None
+    changed: ChangedBoxes | None = None
 
     @property
     def target_type(self) -> type[Target]:
@@ -101,7 +134,12 @@ class BoxTable(SharedRecord):
     def take(self, images: NDArray[np.int64]) -> Self:
         """Return the objects of the chosen images."""
         offsets, rows = ragged_rows(self.offsets, images)
-        return replace(self.take_objects(rows), offsets=offsets, image_ids=_taken(self.image_ids, images))
+        return replace(
+            self.take_objects(rows),
+            offsets=offsets,
+            image_ids=_taken(self.image_ids, images),
+            changed=None if self.changed is None else self.changed.take(images),
+        )
 
     def take_objects(self, rows: NDArray[np.int64]) -> Self:
         """Return a table of the chosen objects, with the offsets left as they are."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snellen.data.segments import Segments, encoded_mask
-from snellen.data.tables import BoxTable
+from snellen.data.tables import BoxTable, ChangedBoxes
 
 __all__ = ["turned_objects"]
 
@@ -72,7 +72,22 @@ def turned_objects(table: BoxTable, images: Mapping[int, tuple[int, tuple[int, i
                 masks[row] = turn(segments.mask(row, size, table.boxes[row]))
     if segments is not None and points is not None:
         segments = _with_masks(replace(segments, points=points.astype(np.float32)), masks)
-    return replace(table, boxes=boxes.astype(np.float32), segments=segments)
+    changed = None if table.changed is None else _turned_changed(table.changed, images)
+    return replace(table, boxes=boxes.astype(np.float32), segments=segments, changed=changed)
+
+
+def _turned_changed(changed: ChangedBoxes, images: Mapping[int, tuple[int, tuple[int, int]]]) -> ChangedBoxes:
+    """Turn what was clipped or left out; boxes that are inside out stay so."""
+    boxes = changed.boxes.copy()
+    for image, (orientation, size) in images.items():
+        rows = slice(int(changed.offsets[image]), int(changed.offsets[image + 1]))
+        part = boxes[rows]
+        move = _TURNS[orientation][0]
+        corners = np.array([np.stack(move(part[:, side], part[:, side + 1], size)) for side in (0, 2)])
+        is_sound = (part[:, 2:] > part[:, :2]).all(1)
+        first, last = np.where(is_sound, corners.min(0), corners[0]), np.where(is_sound, corners.max(0), corners[1])
+        boxes[rows] = np.concatenate([first, last]).T
+    return replace(changed, boxes=boxes)
 
 
 def _with_masks(segments: Segments, masks: Mapping[int, NDArray[np.uint8]]) -> Segments:

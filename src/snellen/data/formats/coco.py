@@ -201,7 +201,7 @@ class _Reader:
         if found is None:
             message = f"the image {image.file_name} is nowhere beneath {self.root}; left out with its objects."
             fix = "put the file there, or take it out of the annotations"
-            self.log.add("image-missing", message, file=self._file, severity="error", fix=fix)
+            self.log.add("image-missing", message, file=self._file, severity="error", fix=fix, subject=image.file_name)
             return
         path = relative(found, self.root)
         if path in self._seen and self.splits[self._seen[path]] == split:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from snellen.data.problems import ProblemLog
 from snellen.data.segments import MIN_POLYGON_NUMBERS, Segments
-from snellen.data.tables import BoxTable
+from snellen.data.tables import BoxTable, ChangedBoxes
 
 __all__ = ["BoxRows", "Place"]
 
@@ -46,6 +46,7 @@ class BoxRows:
         self._run_ends = array("q")
         self._run_sizes = array("i")
         self._outlined = False
+        self._left_out: list[tuple[int, Box, int, str]] = []
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -95,6 +96,10 @@ class BoxRows:
         self._run_ends.append(len(self._runs))
         self._run_sizes.extend(runs[1] if runs else (0, 0))
 
+    def leave_out(self, image: int, box: Box, label: int, code: str) -> None:
+        """Keep a box that is no object, so that it can be looked at; ``code`` is that of the problem."""
+        self._left_out.append((image, box, label, code))
+
     def table(self, sizes: NDArray[np.int32], place: Callable[[int, int], Place], log: ProblemLog) -> BoxTable:
         """Return the objects by image, cleaned; see `_cleaned`.
 
@@ -106,9 +111,12 @@ class BoxRows:
         raw = np.frombuffer(self.boxes, np.float64).reshape(-1, 4) if len(self) else np.zeros((0, 4))
         images = _column(self.images, np.int64)
         lines = _column(self.lines, np.int64)
+        changed = list(self._left_out)
 
         def report(start: int, rows: NDArray[np.int64], code: str, message: str, *, left_out: bool) -> None:
             for row in (start + rows).tolist():
+                left, top, right, bottom = raw[row].tolist()
+                changed.append((int(images[row]), (left, top, right, bottom), self.labels[row], code))
                 found = place(int(images[row]), int(lines[row]))
                 numbers = ", ".join(f"{value:g}" for value in raw[row].tolist())
                 log.add(
@@ -140,6 +148,7 @@ class BoxRows:
             areas=areas if has_areas else None,
             segments=self._segments() if self._outlined else None,
             annotation_ids=_column(self.ids, np.int64) if any(self.ids) else None,
+            changed=_changed(changed, len(sizes)),
         )
         return replace(whole.take_objects(order), offsets=offsets)
 
@@ -152,6 +161,17 @@ class BoxRows:
             run_offsets=_offsets(self._run_ends),
             run_sizes=_column(self._run_sizes, np.int32).reshape(-1, 2),
         )
+
+
+def _changed(rows: list[tuple[int, Box, int, str]], num_images: int) -> ChangedBoxes:
+    ordered = sorted(rows, key=lambda row: row[0])
+    counts = np.bincount(np.array([row[0] for row in ordered], np.int64), minlength=num_images)
+    return ChangedBoxes(
+        offsets=np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)]),
+        boxes=np.array([row[1] for row in ordered], np.float64).reshape(-1, 4),
+        labels=np.array([row[2] for row in ordered], np.int32),
+        codes=np.array([row[3] for row in ordered], np.str_),
+    )
 
 
 def _cleaned(

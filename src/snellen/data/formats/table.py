@@ -166,7 +166,8 @@ def _read_row(  # noqa: PLR0913, PLR0917  # the state of one pass over the table
     found = finder.find(name) or finder.find_stem(name)
     if found is None:
         message = f"the image {name!r} does not exist; left out."
-        log.add("image-missing", message, file=file, line=number, severity="error", fix="put the file there")
+        fix = "put the file there"
+        log.add("image-missing", message, file=file, line=number, severity="error", fix=fix, subject=name)
         return
     path = relative(found, file.parent)
     if path in seen:

@@ -208,6 +208,7 @@ def _read_document(
             file=file,
             severity="error",
             fix="put the image there, or delete the XML file",
+            subject=name or file.stem,
         )
         return None
     stated = (_whole(tree.findtext("size/height")), _whole(tree.findtext("size/width")))

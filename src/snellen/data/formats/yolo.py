@@ -36,6 +36,7 @@ __all__ = ["is_yolo", "read_yolo"]
 
 NAME_FILES = ("classes.txt", "obj.names", "labels.txt", "predefined_classes.txt")
 SHARE_TOLERANCE = 1.05  # shares a little above 1 are rounding or a box beyond the edge; more are pixels
+LABEL_LIMIT = 2**31  # labels are kept as 32-bit numbers
 _SPLIT_KEYS = ("train", "val", "valid", "test")
 
 
@@ -306,8 +307,12 @@ class _LabelReader:
                 continue
             seen.add(line)
             numbers = self._numbers(line, number)
-            label = self._label(numbers, number) if numbers else None
-            if numbers and label is not None and self._add(row, rows, label, numbers[1:], number):
+            if not numbers:
+                continue
+            label = self._label(numbers, number)
+            if label is None:
+                self._leave_out(row, rows, numbers, "class-out-of-range")
+            elif self._add(row, rows, label, numbers[1:], number):
                 most = max(most, label + 1)
         return most
 
@@ -340,17 +345,26 @@ class _LabelReader:
                 f"numbers must be shares of the image, 0..1; got {max(numbers):g}, which looks like pixels; left out"
             )
             self._report("coordinates-not-normalised", message, number)
+            self._leave_out(row, rows, [label, *numbers], "coordinates-not-normalised")
             return False
         width, height = self._width, self._height
         if len(numbers) == 4:
-            cx, cy, w, h = numbers
-            box = ((cx - w / 2) * width, (cy - h / 2) * height, (cx + w / 2) * width, (cy + h / 2) * height)
-            rows.add(row, box, label, line=number)
+            rows.add(row, self._corners(numbers), label, line=number)
             return True
         outline = [value * (width if place % 2 == 0 else height) for place, value in enumerate(numbers)]
         box = (min(outline[0::2]), min(outline[1::2]), max(outline[0::2]), max(outline[1::2]))
         rows.add(row, box, label, line=number, polygons=[outline])
         return True
+
+    def _corners(self, numbers: Sequence[float]) -> tuple[float, float, float, float]:
+        x, y, w, h = numbers
+        width, height = self._width, self._height
+        return ((x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height)
+
+    def _leave_out(self, row: int, rows: BoxRows, numbers: Sequence[float], code: str) -> None:
+        label = numbers[0]
+        if len(numbers) == 5 and math.isfinite(label) and abs(label) < LABEL_LIMIT:
+            rows.leave_out(row, self._corners(numbers[1:]), int(label), code)
 
     def _report(self, code: str, message: str, line: int) -> None:
         self._log.add(
