@@ -35,8 +35,8 @@ def sample_of(boxes, *, size=(90, 120), colour=(250, 10, 10), with_masks=False):
     )
 
 
-def draws(sample, count=120, *, size=64, flip=True):
-    transform = ssd_transform(size, flip=flip)
+def draws(sample, count=120, *, size=64, flip=True, strength=1.0):
+    transform = ssd_transform(size, flip=flip, strength=strength)
     return [transform(sample, torch.Generator().manual_seed(seed)) for seed in range(count)]
 
 
@@ -105,7 +105,7 @@ def test_a_cut_shows_less_than_a_fifth_of_a_kept_object():
     sample = sample_of([(0, 0, 120, 90)])
     areas = []
     for seed in range(400):
-        transform = ssd_transform(64, flip=False).transforms[2]
+        transform = ssd_transform(64, flip=False).transforms[3]
         one = transform(sample, torch.Generator().manual_seed(seed))
         assert len(one.target.boxes) == 1
         areas.append(one.image.shape[1] * one.image.shape[2] / (90 * 120))
@@ -115,7 +115,7 @@ def test_a_cut_shows_less_than_a_fifth_of_a_kept_object():
 @pytest.mark.parametrize("flip", [True, False])
 def test_mirrored_only_where_that_is_right(monkeypatch, flip):
     monkeypatch.setattr(v2.RandomIoUCrop, "forward", lambda self, entries: entries)
-    monkeypatch.setattr(v2.RandomZoomOut, "forward", lambda self, entries: entries)
+    monkeypatch.setattr("snellen.data.transforms.ssd._ZOOMED_SHARE", 0.0)
     left = [float(one.target.boxes[0, 0]) for one in draws(sample_of([(0, 0, 30, 90)]), count=60, flip=flip)]
     assert {round(value) for value in left} == ({0, 48} if flip else {0})
 
@@ -136,3 +136,42 @@ def test_images_without_objects():
 def test_sizes_are_checked():
     with pytest.raises(InputError, match="1 pixel or more"):
         ssd_transform(0, flip=True)
+
+
+@pytest.mark.parametrize("strength", [-0.1, 1.5])
+def test_strength_is_checked(strength):
+    with pytest.raises(InputError, match=r"0\.\.1"):
+        ssd_transform(64, flip=True, strength=strength)
+
+
+def test_strength_scales_what_is_drawn():
+    """Without it images are resized and mirrored only; in between fewer are changed than at full strength."""
+    sample = sample_of([(10, 20, 60, 70)])
+    plain = draws(sample, count=8, flip=False, strength=0)
+    assert all(torch.equal(one.image, plain[0].image) for one in plain)
+    unchanged = []
+    for strength in (0.2, 1.0):
+        found = draws(sample, count=200, flip=False, strength=strength)
+        unchanged.append(sum(torch.allclose(one.target.boxes, plain[0].target.boxes) for one in found) / 200)
+    assert unchanged[0] > 0.6
+    assert unchanged[1] < 0.3
+
+
+def test_a_large_photo_is_reduced_before_it_is_put_on_a_canvas(monkeypatch):
+    largest = 0
+    pad, resize = v2.Pad.forward, v2.Resize.forward
+
+    def watched(change):
+        def forward(self, *inputs):
+            nonlocal largest
+            result = change(self, *inputs)
+            largest = max(largest, *result["image"].shape[-2:])
+            return result
+
+        return forward
+
+    monkeypatch.setattr(v2.Pad, "forward", watched(pad))
+    monkeypatch.setattr(v2.Resize, "forward", watched(resize))
+    for one in draws(sample_of([(100, 200, 900, 700)], size=(1200, 1600)), count=20):
+        assert one.image.shape == (3, 64, 64)
+    assert 64 < largest <= 64 / 0.3 + 4  # the smallest cut still fills the square

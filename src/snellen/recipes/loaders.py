@@ -52,7 +52,7 @@ def training_loader(index: DatasetIndex, record: Mapping[str, Any], stride: int)
 
 def _training_transform(index: DatasetIndex, record: Mapping[str, Any]) -> Transform:
     if record["augmentation"] == "ssd" and record["augment"]:
-        return ssd_transform(record["image_size"], flip=record["flip"])
+        return ssd_transform(record["image_size"], flip=record["flip"], strength=record["augment"])
     if record["proposals"] is not None:
         # A crop around objects would take any proposal for one: images are mirrored, and changed in colour.
         plain = training_transform(
