@@ -11,6 +11,10 @@ from sklearn.linear_model import Ridge
 from sklearn.svm import LinearSVC
 from torchvision.ops import box_iou
 
+from snellen.cli.choices import assignments
+from snellen.errors import ConfigError, TrainingError
+from snellen.models import change_settings, find_model
+from snellen.models.detection.feature_cache import FeatureCache, ImageFeatures
 from snellen.models.detection.fitting import MiningSettings, SvmSettings
 from snellen.structures import Batch
 
@@ -71,7 +75,7 @@ def test_machines_are_those_of_scikit_learn(name, tmp_path):
     samples = [scenes.scene(row) for row in range(10)]
     svm = SvmSettings(cost=0.01, tolerance=1e-4, max_iterations=50_000)
     mining = MiningSettings(svm=svm, start_images=10, evict_below=None)
-    model = scenes.built(name, mining=mining, feature_dtype=torch.float32, negatives_apart=None)
+    model = scenes.built(name, mining=mining, feature_dtype="float32", negatives_apart=None)
     scenes.fit(model, scenes.fit_data(scenes.collated(samples), tmp_path))
     features = vectors_of(model, samples, "deep")
     everything = torch.cat([part for pair in features for part in pair])
@@ -102,7 +106,7 @@ def test_negatives_of_sppnet_lie_apart(tmp_path):
 def test_box_regression_is_that_of_scikit_learn(name, tmp_path):
     """ERR-114: squared error, on pooled features of regions that overlap by more than 0.6, targets of SYS-012."""
     samples = [scenes.scene(row) for row in range(10)]
-    model = scenes.built(name, feature_dtype=torch.float32)
+    model = scenes.built(name, feature_dtype="float32")
     scenes.fit(model, scenes.fit_data(scenes.collated(samples), tmp_path))
     ridge = model.region_head.ridge
     features = vectors_of(model, samples, "pooled")
@@ -212,3 +216,28 @@ def test_mining_can_be_switched_off(train_batches, tmp_path):
     facts = scenes.fit(scenes.built("rcnn", mining=mining), scenes.fit_data(train_batches[:3], tmp_path))
     assert facts["svm"]["retrainings"] == 2
     assert facts["svm"]["hard negatives"] <= 60
+
+
+def test_the_advice_about_features_that_are_too_large_can_be_followed(tmp_path):
+    """What the error says works, also from the command line, where values are words."""
+    features = ImageFeatures(
+        boxes=torch.zeros(1, 4),
+        is_object=torch.zeros(1, dtype=torch.bool),
+        deep=torch.full((1, 2), 1e6),
+        near=torch.zeros(1, dtype=torch.long),
+        pooled=torch.zeros(1, 2),
+        object_boxes=torch.zeros(0, 4),
+        object_labels=torch.zeros(0, dtype=torch.long),
+        object_ignored=torch.zeros(0, dtype=torch.bool),
+    )
+    model = find_model("sppnet_mobilenet_v2").build(2)
+    cache = FeatureCache(tmp_path, key="a", dtype=model.region_head.fitting.dtype).opened()
+    with pytest.raises(TrainingError, match=r"float16.*--set \S+=float32") as caught:
+        cache.write(0, features, 0)
+    advice = str(caught.value).split("--set ")[1].rstrip(".")
+    change_settings(model, assignments([advice]))
+    cache = FeatureCache(tmp_path, key="a", dtype=model.region_head.fitting.dtype).opened()
+    cache.write(0, features, 0)
+    assert cache.read(0).deep.tolist() == [[1e6, 1e6]]
+    with pytest.raises(ConfigError, match="must be one of 'float16', 'float32'"):
+        change_settings(model, {"region_head.fitting.feature_dtype": "bfloat16"})

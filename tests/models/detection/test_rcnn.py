@@ -155,7 +155,7 @@ def test_everything_learns_in_fine_tuning(small, batch_of):
 @pytest.mark.slow
 def test_stages_on_a_real_network(batch_of, tmp_path):
     torch.manual_seed(0)
-    fitting = FittingSettings(feature_dtype=torch.float32)
+    fitting = FittingSettings(feature_dtype="float32")
     model = rcnn_mobilenet_v2(3, crop_size=64, fitting=fitting)
     batch = with_regions(batch_of((2, 3)), count=12)
     data = FitData(

@@ -20,6 +20,7 @@ __all__ = ["FeatureCache", "ImageFeatures", "content_of", "weights_key"]
 
 _KEY_LENGTH = 16  # hexadecimal digits: 64 bits, plenty to tell two trainings apart
 _FOLDER = "features-"
+_DTYPE_PATH = "region_head.fitting.feature_dtype"  # of the setting that decides the type
 _LIST = "complete.json"  # written last: the pass is over, and these are its images
 
 
@@ -92,7 +93,7 @@ class FeatureCache:
             if not bool(arrays[name].isfinite().all()):
                 raise TrainingError(
                     f"expected finite features within the range of {self.dtype}; got others in {name!r} of image "
-                    f"{index}. If the fine-tuning did not diverge, build the model with feature_dtype=torch.float32."
+                    f"{index}. If the fine-tuning did not diverge, keep them in float32: --set {_DTYPE_PATH}=float32."
                 )
         numpy_arrays = {name: value.cpu().numpy() for name, value in arrays.items()}
         part = self._file(index).with_suffix(".part")

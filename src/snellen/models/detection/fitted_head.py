@@ -6,6 +6,7 @@ Shapes: N regions, K classes, D deep features, P pooled features.
 """
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -21,6 +22,7 @@ from snellen.models.detection.fitting import (
     RidgeSettings,
 )
 from snellen.models.detection.rpn import at_least_float32
+from snellen.models.field_checks import SHARE, check_fields
 from snellen.ops import box_iou, covered_share, kept_by_nms
 from snellen.structures import TensorRecord
 
@@ -41,7 +43,7 @@ class FittingSettings:
         negatives_apart: If given, a region that overlaps a more promising one by more is no negative; 0.7 in
             SPPNet (He et al. 2014, section 4.1).
         ridge: How strongly the box regression is held back, and how near its regions are.
-        feature_dtype: Of the features on disk.
+        feature_dtype: Of the features on disk; ``"float32"`` for those that are too large for half precision.
         keep_all_pooled: Whether the pooled features of all regions are kept on disk, as the paper did, or only of
             those that box regression learns from.
     """
@@ -49,8 +51,21 @@ class FittingSettings:
     mining: MiningSettings = field(default_factory=MiningSettings)
     negatives_apart: float | None = None
     ridge: RidgeSettings = field(default_factory=RidgeSettings)
-    feature_dtype: torch.dtype = torch.float16
+    feature_dtype: Literal["float16", "float32"] = "float16"
     keep_all_pooled: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a type that is not there.
+
+        Raises:
+            ConfigError: If a field is out of its range.
+        """
+        check_fields(self, negatives_apart=SHARE)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """As which features are written."""
+        return torch.float16 if self.feature_dtype == "float16" else torch.float32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -280,13 +280,13 @@ class FittedTwoStage(TwoStage):
         parts = (self.normalize, self.backbone, self.region_features, self.region_head.deep)
         fitting = self.region_head.fitting
         settings = [str(self.region_features), str(self.normalize), str(self.region_head.reduce)]
-        settings += [str(fitting.ridge.near_above), str(fitting.keep_all_pooled), str(fitting.feature_dtype)]
+        settings += [str(fitting.ridge.near_above), str(fitting.keep_all_pooled), str(fitting.dtype)]
         key = weights_key([part.state_dict() for part in parts], "; ".join(settings))
-        return FeatureCache(data.folder, key=key, dtype=fitting.feature_dtype)
+        return FeatureCache(data.folder, key=key, dtype=fitting.dtype)
 
     def _paper_bytes(self) -> int:
         numbers = self.region_head.svms.weight.shape[-1] + self.region_head.ridge.weight.shape[-1]
-        return _PAPER_IMAGES * _PAPER_REGIONS * numbers * self.region_head.fitting.feature_dtype.itemsize
+        return _PAPER_IMAGES * _PAPER_REGIONS * numbers * self.region_head.fitting.dtype.itemsize
 
     @torch.no_grad()
     def _describe(
