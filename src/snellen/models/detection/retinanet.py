@@ -22,10 +22,11 @@ from snellen.losses import hard_negatives, hardest
 from snellen.models.backbones import Backbone, find_backbone, picked_features
 from snellen.models.detection.dense import Dense
 from snellen.models.detection.focal_sum import focal_sum
+from snellen.models.detection.retina_pyramid import RetinaPyramid
 from snellen.models.detection.rpn import at_least_float32, lies_in_ignored, pick
 from snellen.models.detection.selection import SelectionSettings
 from snellen.models.detection.two_stage import pick_labels
-from snellen.nn import IMAGENET_MEAN, IMAGENET_STD, FeaturePyramid, Norm, Normalize, Padding, coarser_map
+from snellen.nn import IMAGENET_MEAN, IMAGENET_STD, Norm, Normalize, Padding
 from snellen.ops import Matches, base_anchors, box_iou, decode_boxes, encode_boxes, grid_anchors, match_by_iou
 from snellen.structures import BoxTarget, FeatureSpec, ImageBatch, TensorRecord
 
@@ -96,51 +97,6 @@ class RetinaOutput(TensorRecord):
     offsets: Float[Tensor, "batch num_anchors 4"]
     sizes: Int64[Tensor, "batch 2"]
     per_level: tuple[int, ...]
-
-
-class RetinaPyramid(nn.Module):
-    """A feature pyramid with two coarser maps over its last one, as torchvision's RetinaNet has it.
-
-    ``FeaturePyramid`` with ``extra="p6p7"`` puts them on the backbone's last map instead, as in the paper and in
-    torchvision's ``retinanet_resnet50_fpn_v2``.
-
-    Args:
-        inputs: The levels to use, finest first.
-        out_channels: Depth of every output.
-
-    Attributes:
-        features: The outputs, finest first.
-
-    Source:
-        Lin et al. 2017 (RetinaNet), section 4, footnote 2. Differs: P6 comes from P5, not from C5.
-    """
-
-    features: tuple[FeatureSpec, ...]
-
-    def __init__(self, inputs: Sequence[FeatureSpec], out_channels: int) -> None:
-        super().__init__()
-        self.pyramid = FeaturePyramid(inputs, out_channels)
-        last = self.pyramid.features[-1]
-        coarser = tuple(
-            FeatureSpec(name=f"p{int(last.name[1:]) + step}", channels=out_channels, stride=last.stride * 2**step)
-            for step in (1, 2)
-        )
-        self.features = (*self.pyramid.features, *coarser)
-        self.extra_blocks = nn.ModuleDict(
-            {spec.name: nn.Conv2d(out_channels, out_channels, 3, 2, 1) for spec in coarser}
-        )
-        for layer in self.extra_blocks.values():
-            nn.init.kaiming_uniform_(layer.weight, a=1)  # type: ignore[arg-type]  # a convolution
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]  # with a bias
-
-    def forward(self, features: Mapping[str, Float[Tensor, "batch _ _ _"]]) -> dict[str, Float[Tensor, "batch _ _ _"]]:
-        """Return one map per entry of ``self.features``, by name."""
-        outputs: dict[str, Tensor] = self.pyramid(features)
-        x = outputs[self.pyramid.features[-1].name]
-        for number, (name, layer) in enumerate(self.extra_blocks.items()):
-            x = coarser_map(layer, functional.relu(x) if number else x)
-            outputs[name] = x
-        return outputs
 
 
 class RetinaHead(nn.Module):
