@@ -85,15 +85,23 @@ def run_job(job: Job, out: Path, threads: int) -> dict[str, float]:
     if status != 0:
         print(f"{job.name} failed; see {log}", file=sys.stderr)
         return {}
+    cache_mb = _cache_mb(folder)
     facts = {
         "seconds": time.perf_counter() - began,
         "cpu_seconds": usage.ru_utime + usage.ru_stime,
         "memory_mb": usage.ru_maxrss / 1024,
-        "disk_mb": sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6,
-        "cache_mb": sum(f.stat().st_size for f in (folder / "cache").rglob("*") if f.is_file()) / 1e6,
+        "disk_mb": cache_mb + sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6,
+        "cache_mb": cache_mb,
     }
     facts_file.write_text(json.dumps(facts))
     return facts
+
+
+def _cache_mb(folder: Path) -> float:
+    """Return the most that the stages of a training kept for one another; it is gone when they are done."""
+    file = folder / "stages.json"
+    stages = json.loads(file.read_text()) if file.is_file() else []
+    return max((stage.get("cache_bytes", 0) for stage in stages), default=0) / 1e6
 
 
 def run_all(jobs: Sequence[Job], out: Path, *, parallel: int, threads: int) -> dict[str, dict[str, float]]:

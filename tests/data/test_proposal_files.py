@@ -238,7 +238,9 @@ def test_boxes_are_clipped_dropped_and_counted(tmp_path):
     found = proposals(Path("a.jpg"), blank())
     assert found.tolist() == [[0, 0, 40, 30], [0, 0, 10, 10], [30, 20, 40, 30]]
     assert found.dtype == torch.float32
-    assert proposals.faults == {"clipped": 2, "dropped": 5}
+    named = [(Path("a.jpg"), (30, 40)), (Path("unknown.jpg"), (30, 40))]
+    assert proposals.faults(named) == {"all": 8, "clipped": 2, "dropped": 5}
+    assert proposals.faults(named) == proposals.faults(named[:1])
 
 
 def test_an_image_with_an_empty_list_is_no_fault(tmp_path):

@@ -1,14 +1,19 @@
 """Proposals from outside in a run: SYS-007, SYS-015."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from rich.console import Console
 
 import snellen
-from snellen.data import FileProposals, ProposalStore
+from snellen.data import FileProposals, ProposalStore, verify
 from snellen.errors import ConfigError
-from snellen.recipes.proposing import check_proposals, region_source
+from snellen.models import find_model
+from snellen.recipes.proposing import check_proposals, region_source, tell_faults
+from snellen.recipes.stages import read_stages
 
 
 @pytest.mark.parametrize("given", ["single", "fast", "quality"])
@@ -56,3 +61,52 @@ def test_models_that_propose_refuse_proposals(charts, tiny, proposals):
 def test_mixing_needs_a_model_that_proposes(charts, tiny):
     with pytest.raises(ConfigError, match="mosaic needs a model that makes its own proposals"):
         snellen.train(charts["boxes"], model="fast_rcnn_mobilenet_v2", mosaic=0.5, **tiny)
+
+
+def _said(told) -> str:
+    return told.file.getvalue()
+
+
+@pytest.fixture
+def told():
+    return Console(file=io.StringIO(), width=200)
+
+
+def test_what_is_mended_in_a_file_is_told_once(charts, tiny, tmp_path, told):
+    index = snellen.load(charts["boxes"])
+    rows = np.array([[0, 0, 30, 30], [-5, 0, 9000, 60], [5, 5, 5, 9]], np.float32)
+    file = tmp_path / "proposals.npz"
+    np.savez(file, **{index.path(row).name: rows for row in range(len(index))})
+    options = tiny | {"model": "fast_rcnn_mobilenet_v2", "proposals": str(file), "epochs": 1}
+    run = snellen.train(charts["boxes"], folder=tmp_path / "run", console=told, **options)
+    count = len(index)
+    line = f"of {3 * count:,} proposals {count:,} reach out of their image and are clipped, {count:,} are no boxes"
+    assert _said(told).count(line) == 1
+    other = Console(file=io.StringIO(), width=200)
+    snellen.evaluate(run, charts["boxes"], console=other)
+    count = len(index.split("test"))
+    assert _said(other).count(f"of {3 * count:,} proposals {count:,} reach out of their image") == 1
+
+
+def test_a_file_without_faults_is_not_told(charts, proposals, told):
+    index = verify(snellen.load(charts["boxes"]))
+    tell_faults(FileProposals(proposals), index, told)
+    tell_faults(None, index, told)
+    assert _said(told) == ""
+
+
+@pytest.mark.parametrize("weights", [False, True])
+def test_a_network_that_is_never_trained_needs_weights(charts, tiny, tmp_path, proposals, told, weights):
+    options = tiny | {"model": "sppnet_mobilenet_v2", "proposals": str(proposals), "epochs": 1}
+    if weights:
+        torch.save(find_model("sppnet_mobilenet_v2").build(2).state_dict(), tmp_path / "net.pth")
+        options["weights"] = tmp_path / "net.pth"
+    run = snellen.train(charts["boxes"], folder=tmp_path / "run", console=told, **options)
+    assert ("no weights were given: a part of this model is never trained" in _said(told)) is not weights
+    assert ("weights" in run.record["reasons"]) is not weights
+    assert ("stays random" in run.report.read_text(encoding="utf-8")) is not weights
+    assert not (run.folder / "cache").exists()
+    sizes = {stage.name: stage.cache_bytes for stage in read_stages(run.folder)}
+    assert sizes["features"] == sizes["svm"] > 0
+    facts = {stage.name: stage.facts for stage in read_stages(run.folder)}
+    assert sizes["features"] >= facts["features"]["features on disk (bytes)"]

@@ -1,14 +1,22 @@
 """Trainings of several stages, and how they go on: SYS-042 (HOG + SVM), SYS-026 (alternating training)."""
 
 import json
+import math
+from pathlib import Path
 
 import pytest
 import torch
 
 import snellen
+from snellen.data import ImageDataset
+from snellen.errors import DatasetError
 from snellen.models.detection.alternating import AlternatingTwoStage
 from snellen.models.detection.hog_svm import HogSvm
+from snellen.recipes.runs import read_skipped
+from snellen.recipes.session import Session
 from snellen.recipes.stages import StageDone, fact_text, read_stages, write_stages
+from snellen.structures import Results
+from snellen.training import read_checkpoint
 
 ALTERNATING = "faster_rcnn_mobilenet_v2_c4_alternating"
 
@@ -87,3 +95,35 @@ def test_stages_are_read_as_they_were_written(tmp_path):
 @pytest.mark.parametrize(("value", "text"), [(1234567, "1,234,567"), (0.123456, "0.1235"), ("none", "none")])
 def test_facts_as_people_read_them(value, text):
     assert fact_text(value) == text
+
+
+def test_images_that_only_a_fit_cannot_read_are_named(charts, tmp_path, monkeypatch):
+    """A training of fits alone never asks the loader of augmented batches."""
+    index = snellen.load(charts["boxes"])
+    broken = str(index.split("train").path(0))
+    read = ImageDataset.untransformed
+
+    def failing(self, row):
+        sample = read(self, row)
+        if sample.source == broken:
+            raise DatasetError("a whole picture was expected; the file ends early.", file=Path(broken))
+        return sample
+
+    monkeypatch.setattr(ImageDataset, "untransformed", failing)
+    run = snellen.train(charts["boxes"], model="hog_svm", folder=tmp_path / "run", workers=0)
+    assert broken in read_skipped(run.folder)
+    assert Path(broken).name in run.report.read_text(encoding="utf-8")
+
+
+def test_the_average_is_kept_where_no_validation_says_anything(charts, tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(Session, "validate", lambda *_: Results(headline="AP", scalars={"AP": math.nan}))
+    loaded: list[dict[str, torch.Tensor]] = []
+    monkeypatch.setattr(Session, "_load", lambda _, file: loaded.append(dict(read_checkpoint(file).weights)))
+    options = tiny | {"epochs": 4, "model": ALTERNATING, "ema": 0.9}
+    run = snellen.train(charts["boxes"], folder=tmp_path / "run", **options)
+    stage = read_stages(run.folder)[0]
+    assert stage.score is None
+    last = torch.load((run.folder / "checkpoints" / stage.weights).with_name("last.pt"), weights_only=True)
+    average, raw = last["average"]["model"], last["model"]
+    assert all(torch.equal(value, loaded[0][name]) for name, value in average.items())
+    assert any(not torch.equal(value, average[name]) for name, value in raw.items())

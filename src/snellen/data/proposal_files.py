@@ -7,7 +7,7 @@ search authors and of Fast R-CNN.
 import json
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any
@@ -70,8 +70,7 @@ class FileProposals:
     """Boxes of an image as a file of proposals has them.
 
     An image is looked up by its path relative to ``root``, then by its name, then by the name without suffix. Boxes
-    that reach out of the image are clipped; those that are no boxes or lie outside are dropped. ``faults`` counts both
-    in this process.
+    that reach out of the image are clipped; those that are no boxes or lie outside are dropped. ``faults`` counts both.
 
     Args:
         file: See `read_proposals`.
@@ -84,7 +83,6 @@ class FileProposals:
     def __init__(self, file: Path, *, root: Path | None = None) -> None:
         self.file = Path(file)
         self.root = None if root is None else Path(root)
-        self.faults: Counter[str] = Counter()
         boxes = read_proposals(self.file)
         self._boxes = dict(boxes)
         self._names = _unambiguous(boxes, lambda name: PurePosixPath(name).name)
@@ -107,16 +105,28 @@ class FileProposals:
         Raises:
             DatasetError: If the file has none for it, or several images go by its name.
         """
-        boxes = self._boxes[self._key(Path(path))]
-        height, width = image.shape[1:]
-        limits = np.array([width, height] * 2, dtype=np.float32)
-        is_box = np.isfinite(boxes).all(axis=1)
-        clipped = np.clip(np.where(is_box[:, None], boxes, 0), 0, limits)
-        is_box &= (clipped[:, 2:] > clipped[:, :2]).all(axis=1)
-        changed = is_box & (clipped != boxes).any(axis=1)
-        self.faults["dropped"] += int((~is_box).sum())
-        self.faults["clipped"] += int(changed.sum())
+        clipped, is_box = _clipped(self._boxes[self._key(Path(path))], (image.shape[1], image.shape[2]))
         return torch.from_numpy(clipped[is_box].astype(np.float32))
+
+    def faults(self, images: Iterable[tuple[Path, tuple[int, int]]]) -> Mapping[str, int]:
+        """Return how many boxes of images are ``"clipped"`` and ``"dropped"``, of how many in ``"all"``.
+
+        Images that the file has no proposals for are left out: whoever reads them is told.
+
+        Args:
+            images: File, height and width of each.
+        """
+        found: Counter[str] = Counter(all=0, clipped=0, dropped=0)
+        for path, size in images:
+            try:
+                boxes = self._boxes[self._key(path)]
+            except DatasetError:
+                continue
+            clipped, is_box = _clipped(boxes, size)
+            found["all"] += len(boxes)
+            found["dropped"] += int((~is_box).sum())
+            found["clipped"] += int((is_box & (clipped != boxes).any(axis=1)).sum())
+        return found
 
     def _key(self, path: Path) -> str:
         relative = path.as_posix()
@@ -142,6 +152,15 @@ class FileProposals:
             f"to the data set's folder{'' if self.root is not None else ', and give that folder as root'}."
         )
         raise DatasetError(message, file=self.file)
+
+
+def _clipped(boxes: NDArray[np.float32], size: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return boxes cut at the edge of an image of ``size`` (height, width), and which of them are boxes then."""
+    limits = np.array([size[1], size[0]] * 2, dtype=np.float32)
+    is_finite = np.asarray(np.isfinite(boxes).all(axis=1))
+    clipped: NDArray[np.float32] = np.clip(np.where(is_finite[:, None], boxes, 0), 0, limits)
+    has_area = np.asarray((clipped[:, 2:] > clipped[:, :2]).all(axis=1))
+    return clipped, is_finite & has_area
 
 
 def _unambiguous(boxes: Mapping[str, Any], short: Callable[[str], str]) -> dict[str, tuple[str, ...]]:

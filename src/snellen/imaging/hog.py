@@ -56,7 +56,7 @@ class HogSpec:
             ConfigError: If a count is not a positive whole number.
         """
         counts = (self.bins, self.cell_px, self.block_cells, self.block_step)
-        if not all(isinstance(count, int) and count >= 1 for count in counts) or self.epsilon <= 0:
+        if any(type(count) is not int or count < 1 for count in counts) or self.epsilon <= 0:
             raise ConfigError(
                 "bins, cell_px, block_cells and block_step of HogSpec must be whole and epsilon positive; got "
                 f"{counts} and {self.epsilon}. The usual ones are (9, 8, 2, 1) and 1e-5."

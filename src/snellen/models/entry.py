@@ -30,6 +30,7 @@ class ModelEntry:
         num_anchors: Anchors that the builder takes from the data (``anchors``: width and height in pixels); 0 for none.
         regions: Whether it judges proposals from outside.
         masks: Whether it learns from outlines.
+        presumes_weights: Whether a part of it is never trained, so that without weights it stays as random as it began.
         augmentation: ``usual``, or ``ssd`` for that paper's own.
         multi_scale: Smallest and greatest size in multi-scale training, as shares of the usual one; None for none.
         tuned: Optimizer and learning rate (for four images) that suit it when it starts from weights; None for what is
@@ -49,6 +50,7 @@ class ModelEntry:
     num_anchors: int = 0
     regions: bool = False
     masks: bool = False
+    presumes_weights: bool = False
     augmentation: Literal["usual", "ssd"] = "usual"
     multi_scale: tuple[float, float] | None = None
     tuned: tuple[Literal["sgd", "adamw"], float] | None = None

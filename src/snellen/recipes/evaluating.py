@@ -14,7 +14,7 @@ from snellen.evaluation import evaluate as measured
 from snellen.recipes.datasets import load, prepared
 from snellen.recipes.planning import chosen_device
 from snellen.recipes.progress import counted, say
-from snellen.recipes.proposing import region_source
+from snellen.recipes.proposing import region_source, tell_faults
 from snellen.recipes.runs import Run, add_skipped
 from snellen.report import results_text
 from snellen.structures import (
@@ -162,6 +162,8 @@ def evaluate(
     # A data set without splits is meant as a whole; a split that was mistyped is an error.
     part = None if split == "test" and "test" not in index.split_names else split
     name = f"{index.root.name}-{part or 'all'}"
+    measured_part = index if part is None else index.split(part)
+    tell_faults(region_source(used.record, index.root), measured_part, console)  # of its own data it was told before
     return evaluate_run(used, index=index, split=part, which=which, name=name, device=device, console=console)
 
 

@@ -1,9 +1,8 @@
 """Settings that work without being given: chosen from the data, the device and the weights, each with its reason."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
-from typing import Any
 
 import torch
 from torch import nn
@@ -11,14 +10,18 @@ from torch import nn
 from snellen.data import DataDescription
 from snellen.errors import ConfigError
 from snellen.models import ModelEntry, builder_options, find_model
+from snellen.recipes.loop_planning import USUAL, Choices, Usual, at_least_one, loop_settings
 from snellen.recipes.options import TrainOptions
 from snellen.recipes.progress import num_cores
 from snellen.recipes.proposing import check_proposals
 from snellen.recipes.sampling import SamplerName
-from snellen.structures import BoxTarget, ClassTarget, MaskTarget, Target
-from snellen.training import TrainSettings, best_precision
+from snellen.structures import BoxTarget, ClassTarget, Target
+from snellen.training import TrainSettings
 
-__all__ = ["Plan", "chosen_device", "make_plan"]
+__all__ = ["NOT_TRAINED", "Plan", "chosen_device", "make_plan"]
+
+# Of a model that presumes weights.
+NOT_TRAINED = "a part of this model is never trained and stays random; give weights that were trained on ImageNet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,106 +59,9 @@ class Plan:
     reasons: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Usual:
-    """What usually works for one type of target.
-
-    Rates are for ``batch_size_cpu`` images and grow with the square root (AdamW) or linearly (SGD) with the batch.
-    AdamW's rates are starting points, tried on the built-in charts only; SGD's are those of the budgets in
-    ``benchmarks/accuracy_settings.py`` where that has a row with pretrained weights.
-    """
-
-    model: str
-    model_tuned: str
-    size_cpu: int
-    size_gpu: int
-    batch_size_cpu: int
-    batch_size_gpu: int
-    images_cpu: int  # images to show in a whole run, when no number of epochs is given
-    images_gpu: int
-    lr_scratch: float
-    lr_tuned: float
-    augment: float
-    augment_epochs: tuple[int, int]  # up to the first none, from the second on all; with fewer epochs it costs accuracy
-    frozen_norm: bool
-    clip_norm: float
-
-
-_USUAL: Mapping[type[Target], _Usual] = {
-    BoxTarget: _Usual(
-        model="faster_rcnn_r18_fpn",
-        model_tuned="faster_rcnn_mobilenet_v2_fpn",
-        size_cpu=320,
-        size_gpu=640,
-        batch_size_cpu=4,
-        batch_size_gpu=16,
-        images_cpu=6_000,
-        images_gpu=60_000,
-        lr_scratch=5e-4,
-        lr_tuned=0.01,
-        augment=0.25,
-        augment_epochs=(10, 50),
-        frozen_norm=True,
-        clip_norm=10.0,
-    ),
-    ClassTarget: _Usual(
-        model="resnet18",
-        model_tuned="mobilenet_v2",
-        size_cpu=160,
-        size_gpu=224,
-        batch_size_cpu=16,
-        batch_size_gpu=64,
-        images_cpu=30_000,
-        images_gpu=300_000,
-        lr_scratch=1e-3,
-        lr_tuned=0.002,
-        augment=0.5,
-        augment_epochs=(0, 1),
-        frozen_norm=False,
-        clip_norm=10.0,
-    ),
-    MaskTarget: _Usual(
-        model="unet_resnet18",
-        model_tuned="unet_mobilenet_v2",
-        size_cpu=192,
-        size_gpu=512,
-        batch_size_cpu=4,
-        batch_size_gpu=16,
-        images_cpu=8_000,
-        images_gpu=80_000,
-        lr_scratch=1e-3,
-        lr_tuned=0.02,
-        augment=0.25,
-        augment_epochs=(10, 50),
-        frozen_norm=False,
-        clip_norm=10.0,
-    ),
-}
-
-_MIN_EPOCHS, _MAX_EPOCHS = 4, 100
-_MOST_VALIDATIONS = 25
-_WARMUP_SHARE = 0.05  # of all steps, at most _MAX_WARMUP
-_MAX_WARMUP = 500
 _SMALL_OBJECT_PX = 16.0  # an object smaller than two cells of stride 8 leaves little to see
 _LEAST_BATCHES = 8  # per epoch; fewer give an epoch too few steps to mean anything
 _MULTI_SCALE_EPOCHS = 30  # about; with fewer a network meets each size too seldom
-_EMA_DECAY = 0.99  # about the last hundred steps
-_EMA_LEAST_STEPS = 200
-
-
-class _Choices:
-    """Values with reasons; what the user gave always wins."""
-
-    def __init__(self, options: TrainOptions) -> None:
-        self.options = options
-        self.reasons: dict[str, str] = {}
-
-    def pick(self, name: str, choose: Callable[[], tuple[Any, str]]) -> Any:
-        """Return the user's value, or the chosen one, and note the reason."""
-        given = getattr(self.options, name)
-        value, reason = (given, "given") if given is not None else choose()
-        self.reasons[name] = reason
-        return value
 
 
 def chosen_device(device: str | None) -> tuple[str, str]:
@@ -190,22 +96,24 @@ def make_plan(description: DataDescription, target_type: type[Target], num_train
     Raises:
         ConfigError: If the model does not learn from such annotations, or a value is out of range.
     """
-    usual = _USUAL[target_type]
-    choices = _Choices(options)
+    usual = USUAL[target_type]
+    choices = Choices(options)
     device, choices.reasons["device"] = chosen_device(options.device)
     on_cpu = torch.device(device).type == "cpu"
     tuned = options.weights is not None
     entry = _model(choices, usual, target_type, tuned=tuned)
+    if entry.presumes_weights and not tuned:
+        choices.reasons["weights"] = NOT_TRAINED
     size = choices.pick("image_size", lambda: _image_size(description, usual, entry, on_cpu=on_cpu))
     batch_size = choices.pick("batch_size", lambda: _batch_size(usual, num_train, on_cpu=on_cpu))
-    _at_least_one(image_size=size, batch_size=batch_size)
+    at_least_one(image_size=size, batch_size=batch_size)
     batches = ceil(num_train / batch_size)
     flip = choices.pick("flip", lambda: _flip(description.classes))
     # A network that was published without batch norm has none to freeze.
     frozen_norm = tuned and usual.frozen_norm and builder_options(entry).get("norm") is nn.BatchNorm2d
     if frozen_norm:
         choices.reasons["frozen_norm"] = "batches are too small to estimate statistics better than those of the weights"
-    settings = _settings(choices, usual, entry, batch_size, batches, num_train, device, tuned=tuned)
+    settings = loop_settings(choices, usual, entry, batch_size, batches, num_train, device, tuned=tuned)
     augment = choices.pick("augment", lambda: _augment(usual, settings.epochs))
     _check_mixes(options, entry)
     return Plan(
@@ -226,7 +134,7 @@ def make_plan(description: DataDescription, target_type: type[Target], num_train
     )
 
 
-def _model(choices: _Choices, usual: _Usual, target_type: type[Target], *, tuned: bool) -> ModelEntry:
+def _model(choices: Choices, usual: Usual, target_type: type[Target], *, tuned: bool) -> ModelEntry:
     name = choices.pick(
         "model",
         lambda: (
@@ -244,7 +152,7 @@ def _model(choices: _Choices, usual: _Usual, target_type: type[Target], *, tuned
     return entry
 
 
-def _image_size(description: DataDescription, usual: _Usual, entry: ModelEntry, *, on_cpu: bool) -> tuple[int, str]:
+def _image_size(description: DataDescription, usual: Usual, entry: ModelEntry, *, on_cpu: bool) -> tuple[int, str]:
     target_type = entry.target_type
     if entry.resize == "square":
         return entry.default_size[0], "the size that the network is made for"
@@ -264,7 +172,7 @@ def _image_size(description: DataDescription, usual: _Usual, entry: ModelEntry, 
     return size, reason
 
 
-def _batch_size(usual: _Usual, num_train: int, *, on_cpu: bool) -> tuple[int, str]:
+def _batch_size(usual: Usual, num_train: int, *, on_cpu: bool) -> tuple[int, str]:
     size = usual.batch_size_cpu if on_cpu else usual.batch_size_gpu
     if num_train < _LEAST_BATCHES * size:
         return max(
@@ -281,7 +189,7 @@ def _multi_scale(epochs: int, options: TrainOptions) -> tuple[bool, str]:
     return True, "the paper's own"
 
 
-def _proposals(choices: _Choices, entry: ModelEntry) -> str | None:
+def _proposals(choices: Choices, entry: ModelEntry) -> str | None:
     if not entry.regions:
         return None
     return check_proposals(choices.pick("proposals", lambda: ("fast", "selective search, its fast strategy")))
@@ -308,7 +216,7 @@ def _flip(classes: tuple[str, ...]) -> tuple[bool, str]:
     return True, "mirror images show the same things"
 
 
-def _augment(usual: _Usual, epochs: int) -> tuple[float, str]:
+def _augment(usual: Usual, epochs: int) -> tuple[float, str]:
     first, full = usual.augment_epochs
     if epochs >= full:
         return usual.augment, "usual for this kind of annotation"
@@ -321,93 +229,3 @@ def _workers(*, on_cpu: bool) -> tuple[int, str]:
     if on_cpu and cores <= 2:
         return 0, f"the network needs the {cores} cores itself"
     return (min(4, cores // 4 or 1) if on_cpu else min(8, max(1, cores - 1))), f"{cores} cores"
-
-
-def _settings(
-    choices: _Choices,
-    usual: _Usual,
-    entry: ModelEntry,
-    batch_size: int,
-    batches: int,
-    num_train: int,
-    device: str,
-    *,
-    tuned: bool,
-) -> TrainSettings:
-    options = choices.options
-    on_cpu = torch.device(device).type == "cpu"
-    epochs = choices.pick("epochs", lambda: _epochs(usual, num_train, on_cpu=on_cpu))
-    _at_least_one(epochs=epochs, accumulate=options.accumulate)
-    steps = epochs * ceil(batches / options.accumulate)
-    optimizer = choices.pick(
-        "optimizer",
-        lambda: _optimizer(entry, tuned=tuned),
-    )
-    choices.reasons["channels_last"] = "convolutions are faster in this layout"
-    return TrainSettings(
-        epochs=epochs,
-        optimizer=optimizer,
-        lr=choices.pick("lr", lambda: _lr(usual, entry, batch_size * options.accumulate, optimizer, tuned=tuned)),
-        weight_decay=choices.pick(
-            "weight_decay",
-            lambda: (0.05, "usual for AdamW") if optimizer == "adamw" else (1e-4, "usual for SGD"),
-        ),
-        warmup_steps=choices.pick(
-            "warmup_steps",
-            lambda: (min(_MAX_WARMUP, ceil(_WARMUP_SHARE * steps)), f"{_WARMUP_SHARE:.0%} of {steps} steps"),
-        ),
-        schedule=choices.pick("schedule", lambda: ("cosine", "needs no milestones")),
-        milestones=options.milestones,
-        accumulate=options.accumulate,
-        clip_norm=choices.pick("clip_norm", lambda: (usual.clip_norm, "guards against single bad batches")) or None,
-        ema_decay=choices.pick("ema", lambda: _ema(steps)) or None,
-        precision=choices.pick("precision", lambda: _precision(device)),
-        channels_last=True,
-        patience=options.patience,
-        validate_every=choices.pick(
-            "validate_every",
-            lambda: (ceil(epochs / _MOST_VALIDATIONS), f"at most {_MOST_VALIDATIONS} validations"),
-        ),
-        seed=options.seed,
-    )
-
-
-def _epochs(usual: _Usual, num_train: int, *, on_cpu: bool) -> tuple[int, str]:
-    images = usual.images_cpu if on_cpu else usual.images_gpu
-    epochs = max(_MIN_EPOCHS, min(_MAX_EPOCHS, round(images / num_train)))
-    return epochs, f"shows about {epochs * num_train:,} images, as suits a {'CPU' if on_cpu else 'GPU'}"
-
-
-def _optimizer(entry: ModelEntry, *, tuned: bool) -> tuple[str, str]:
-    if not tuned:
-        return "adamw", "learns fastest from random weights"
-    if entry.tuned is not None and entry.tuned[0] == "adamw":
-        return "adamw", "its heads on every map start from nothing"
-    return "sgd", "keeps what the weights know"
-
-
-def _lr(usual: _Usual, entry: ModelEntry, batch: int, optimizer: str, *, tuned: bool) -> tuple[float, str]:
-    ratio = batch / usual.batch_size_cpu
-    own = entry.tuned[1] if tuned and entry.tuned is not None and entry.tuned[0] == optimizer else None
-    if optimizer == "sgd":
-        base = usual.lr_tuned if own is None else own
-        return base * ratio, f"{base:g} for {usual.batch_size_cpu} images, in proportion to the batch"
-    base = own if own is not None else usual.lr_scratch * (0.2 if tuned else 1.0)
-    return base * ratio**0.5, f"{base:g} for {usual.batch_size_cpu} images, with the square root of the batch"
-
-
-def _ema(steps: int) -> tuple[float, str]:
-    if steps < _EMA_LEAST_STEPS:
-        return 0.0, f"too few steps ({steps}) to average over"
-    return _EMA_DECAY, "the average of the last weights is usually better than the last weights"
-
-
-def _precision(device: str) -> tuple[str, str]:
-    best = best_precision(device)
-    return best, "faster on this device" if best == "bf16" else "bf16 is not faster on this device"
-
-
-def _at_least_one(**values: int) -> None:
-    for name, value in values.items():
-        if value < 1:
-            raise ConfigError(f"{name} must be 1 or more; got {value}.")

@@ -12,7 +12,7 @@ from snellen.errors import ConfigError, did_you_mean
 from snellen.imaging import SEARCH_STRATEGIES, selective_search
 from snellen.recipes.progress import counting, num_cores, say
 
-__all__ = ["check_proposals", "prepare_proposals", "region_source"]
+__all__ = ["check_proposals", "prepare_proposals", "region_source", "tell_faults"]
 
 
 def check_proposals(given: str) -> str:
@@ -42,8 +42,13 @@ def region_source(record: Mapping[str, Any], root: Path) -> RegionSource | None:
 
 
 def prepare_proposals(index: DatasetIndex, record: Mapping[str, Any], console: Console | None) -> None:
-    """Search all images of a data set before training, on every core; what was searched before is kept."""
+    """Search all images of a data set before training, on every core; what was searched before is kept.
+
+    Proposals from a file are looked through instead, and what is mended in them is told.
+    """
     source = region_source(record, index.root)
+    if isinstance(source, FileProposals):
+        tell_faults(source, index, console)
     if not isinstance(source, ProposalStore):
         return
     paths = [index.path(row) for row in range(len(index))]
@@ -51,3 +56,17 @@ def prepare_proposals(index: DatasetIndex, record: Mapping[str, Any], console: C
         skipped = source.prepare(paths, workers=num_cores(), on_progress=advance)
     for path, reason in skipped.items():
         say(console, f"no proposals for {path}: {reason}", style="yellow")
+
+
+def tell_faults(source: RegionSource | None, index: DatasetIndex, console: Console | None) -> None:
+    """Say how many proposals of a file reach out of the images of a data set or are no boxes; nothing if all fit."""
+    if not isinstance(source, FileProposals):
+        return
+    sizes = ((index.path(row), index.size(row)) for row in range(len(index)))
+    found = source.faults((path, size) for path, size in sizes if size is not None)
+    if found["clipped"] or found["dropped"]:
+        text = (
+            f"{source.file}: of {found['all']:,} proposals {found['clipped']:,} reach out of their image and are "
+            f"clipped, {found['dropped']:,} are no boxes or lie outside and are dropped"
+        )
+        say(console, text, style="yellow")

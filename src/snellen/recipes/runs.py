@@ -8,7 +8,7 @@ log.jsonl             what happened, line by line
 tensorboard/          the same as curves
 stages.json           what each stage took and gave; for trainings of several stages
 checkpoints/          last.pt (to go on), best.pt (to use); a folder for each stage
-cache/                features of regions; for trainings of several stages
+cache/                features of regions, as long as there are stages that need them
 evaluation/SPLIT/     results.json and predictions
 report.html
 """

@@ -1,5 +1,6 @@
 """One training of one run: its loaders, its stages, and what they leave behind."""
 
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -25,6 +26,7 @@ from snellen.structures import Batch, FitData, Model, Results, Stage, Staged
 from snellen.training import (
     CheckpointStore,
     Event,
+    FitResult,
     JsonlLog,
     Observer,
     ProgressBar,
@@ -109,6 +111,11 @@ class Session:
     def _judged(self) -> str:
         return "val" if "val" in self.index.split_names else "test"
 
+    @cached_property
+    def fitted(self) -> BatchLoader:
+        """Training batches as a fitting stage sees them: not augmented."""
+        return evaluation_loader(self.index.split("train"), self.run.record, self.model.stride)
+
     def validate(self, candidate: torch.nn.Module, _epoch: int) -> Results:
         """Measure a candidate on the validation images."""
         part = self.index.split(self._judged)
@@ -128,17 +135,26 @@ class Session:
             go_on: Whether to go on from what is in the run's folder.
         """
         prepare_proposals(self.index, self.run.record, self.console)
+        fitted: Mapping[str, str] = {}
         if isinstance(self.model, Staged):
             interrupted = self._stages(self.model)
+            fitted = self.fitted.skipped
+            if not interrupted and current_ranks().rank == 0:
+                shutil.rmtree(self._cache, ignore_errors=True)  # no stage is left that reads it
         else:
-            interrupted = self._descend(self.run.store, self.settings, go_on=go_on, steps=0, epochs=0)[0]
-        return Outcome(interrupted=interrupted, skipped=dict(self.source.skipped))
+            result = self._descend(self.run.store, self.settings, go_on=go_on, steps=0, epochs=0)
+            interrupted = result.stopped.reason == "interrupted"
+        return Outcome(interrupted=interrupted, skipped={**fitted, **self.source.skipped})
+
+    @property
+    def _cache(self) -> Path:
+        return self.run.folder / "cache"
 
     def _descend(
         self, store: CheckpointStore, settings: TrainSettings, *, go_on: bool, steps: int, epochs: int
-    ) -> tuple[bool, int, float | None]:
-        """Run the loop; return whether it was broken off, its steps, and its best score."""
-        result = fit(
+    ) -> FitResult:
+        """Run the loop."""
+        return fit(
             self.module,
             self.source,
             settings,
@@ -148,7 +164,6 @@ class Session:
             observers=self._observers(steps, epochs) if current_ranks().rank == 0 else (),
             resume=go_on,
         )
-        return result.stopped.reason == "interrupted", result.stopped.step, result.best_score
 
     def _observers(self, steps: int, epochs: int) -> Sequence[Observer]:
         total = self.settings.epochs * len(self.source) // self.settings.accumulate
@@ -168,10 +183,10 @@ class Session:
             self._load(self.run.folder / "checkpoints" / done[-1].weights)
         for number, stage in enumerate(model.stages[len(done) :], len(done) + 1):
             say(self.console, f"stage {number} of {len(model.stages)}: {stage.name}", style="bold")
-            model.enter(stage.name)
             store = CheckpointStore(self.run.folder / "checkpoints" / f"{number}-{stage.name}")
             began = perf_counter()
             try:
+                model.enter(stage.name)
                 entry = self._stage(model, stage, store, done)
             except KeyboardInterrupt:
                 return True
@@ -201,7 +216,15 @@ class Session:
                 score = score if isfinite(score) else None  # there may be nothing to measure on
             store.save_best(self.module.state_dict(), score=score or 0.0, epoch=0, step=0)
             return StageDone(
-                name=stage.name, kind="fit", seconds=0, score=score, steps=0, epochs=0, weights=file, facts=facts
+                name=stage.name,
+                kind="fit",
+                seconds=0,
+                score=score,
+                steps=0,
+                epochs=0,
+                weights=file,
+                facts=facts,
+                cache_bytes=sum(part.stat().st_size for part in self._cache.rglob("*") if part.is_file()),
             )
         epochs = max(1, round(self.settings.epochs * stage.share))
         steps = epochs * ceil(len(self.source) / self.settings.accumulate)
@@ -213,17 +236,18 @@ class Session:
             milestones=tuple(sorted({max(1, round(place * stage.share)) for place in self.settings.milestones})),
         )
         before = (sum(item.steps for item in done), sum(item.epochs for item in done))
-        interrupted, steps, score = self._descend(store, settings, go_on=True, steps=before[0], epochs=before[1])
-        if interrupted:
+        result = self._descend(store, settings, go_on=True, steps=before[0], epochs=before[1])
+        if result.stopped.reason == "interrupted":
             return None
-        if not store.best.exists():  # no validation said anything: a score that is not a number
-            store.save_best(self.module.state_dict(), score=0.0, epoch=epochs, step=steps)
+        steps = result.stopped.step
+        if not store.best.exists():  # no validation said anything: the last of what it judged is as good as any
+            store.save_best(result.model.state_dict(), score=0.0, epoch=epochs, step=steps)
         self._load(store.best)
         return StageDone(
             name=stage.name,
             kind="gradient",
             seconds=0,
-            score=score,
+            score=result.best_score,
             steps=steps,
             epochs=epochs,
             weights=file,
@@ -231,18 +255,14 @@ class Session:
         )
 
     def _fit_data(self, progress: "_FitProgress") -> FitData:
-        part = self.index.split("train")
-        loader = evaluation_loader(part, self.run.record, self.model.stride)
-
         def batches() -> Iterator[Batch]:
-            return loader.epoch(0)
+            return self.fitted.epoch(0)
 
-        folder = self.run.folder / "cache"
-        folder.mkdir(parents=True, exist_ok=True)
+        self._cache.mkdir(parents=True, exist_ok=True)
         return FitData(
             batches=batches,
-            num_images=len(part),
-            folder=folder,
+            num_images=len(self.index.split("train")),
+            folder=self._cache,
             device=self.device,
             seed=self.settings.seed,
             progress=progress.tell,

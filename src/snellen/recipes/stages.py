@@ -26,6 +26,8 @@ class StageDone:
         epochs: Of the training loop.
         weights: File with the state after it, beneath ``checkpoints``.
         facts: What it had to report.
+        cache_bytes: What it and those before it had left in the run's folder for those after it; that is removed when
+            the last one is done.
     """
 
     name: str
@@ -36,6 +38,7 @@ class StageDone:
     epochs: int
     weights: str
     facts: Mapping[str, Fact]
+    cache_bytes: int = 0
 
 
 def read_stages(folder: Path) -> list[StageDone]:

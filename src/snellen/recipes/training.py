@@ -11,11 +11,12 @@ from rich.console import Console
 from snellen.data import DatasetIndex
 from snellen.doctor import Level, chosen_language
 from snellen.errors import CheckpointError
-from snellen.models import WeightsReport
+from snellen.models import WeightsReport, find_model
 from snellen.recipes.checking import CheckReport, quick_check, refuse_spoiling, untold_problems, write_text
 from snellen.recipes.datasets import prepared
 from snellen.recipes.evaluating import evaluate_run, recorded_data
 from snellen.recipes.options import options_from
+from snellen.recipes.planning import NOT_TRAINED
 from snellen.recipes.preparing import Preparation, initial_model, prepare_training
 from snellen.recipes.progress import say
 from snellen.recipes.reporting import write_run_report
@@ -60,7 +61,7 @@ def train(
     ready = prepare_training(data, chosen)
     diagnosis = quick_check(ready, budget_s=_CHECK_S, console=console) if check else None
     if diagnosis is not None and not force:
-        refuse_spoiling(diagnosis)
+        refuse_spoiling(diagnosis, ready)
     folder = chosen.folder or new_folder(ready.plan.model.name)  # what fails before leaves none behind
     run = Run.create(folder, ready.record)
     index, settings = ready.index, ready.plan.settings
@@ -114,6 +115,8 @@ def _announce(
         say(console, f"  {name:<15} {value!s:<29} {reason}")
     if weights is not None:
         say(console, weights.summary())
+    elif find_model(run.record["model"]).presumes_weights:
+        say(console, f"no weights were given: {NOT_TRAINED}", style="yellow")
     say(console, f"run folder: {run.folder}")
 
 

@@ -46,7 +46,9 @@ _RCNN = partial(
     regions=True,
     tuned=("sgd", 1e-3),  # section 2.3; ten times as much destroys what the weights know
 )
-_SPPNET = partial(_DETECTOR, page="sppnet", paper="https://arxiv.org/abs/1406.4729", regions=True)
+_SPPNET = partial(
+    _DETECTOR, page="sppnet", paper="https://arxiv.org/abs/1406.4729", regions=True, presumes_weights=True
+)
 _FAST_RCNN = partial(_DETECTOR, page="fast_rcnn", paper="https://arxiv.org/abs/1504.08083", regions=True)
 _FASTER_RCNN = partial(_DETECTOR, page="faster_rcnn", paper="https://arxiv.org/abs/1506.01497")
 _FPN = partial(_DETECTOR, page="faster_rcnn", paper="https://arxiv.org/abs/1612.03144")

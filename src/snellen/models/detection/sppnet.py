@@ -228,6 +228,9 @@ def _sppnet(
 ) -> FittedTwoStage:
     """Return the detector; the layers below the pyramid are fixed, for SPPNet does not train through it.
 
+    The paper presumes that they were trained to classify ImageNet. Without weights they stay random, which the
+    catalogue says (``presumes_weights``) and a run tells; training them here would be another system.
+
     Source:
         He et al. 2014, section 4.1; Girshick 2015 (Fast R-CNN), section 1.1, on what that costs.
     """
