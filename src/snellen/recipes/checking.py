@@ -22,6 +22,7 @@ from snellen.doctor import (
     CheckResult,
     Diagnosis,
     Evidence,
+    Finding,
     Language,
     Level,
     NotCheckable,
@@ -53,7 +54,7 @@ from snellen.training.step import Stepper
 
 __all__ = ["CheckReport", "check", "quick_check", "refuse_spoiling", "untold_problems", "write_text"]
 
-# Checks whose faults reading mends or leaves out, image by image: they are told and stop no training.
+# Checks whose faults reading mends or leaves out, object by object: they are told and stop no training.
 MENDED_BY_READING = frozenset[str]()
 # Check that tells of a problem that reading tolerates, by the problem's code.
 TOLD_BY: Mapping[str, str] = {}
@@ -193,8 +194,12 @@ def quick_check(ready: Preparation, *, budget_s: float, console: Console | None 
     )
 
 
-def refuse_spoiling(diagnosis: Diagnosis) -> None:
+def refuse_spoiling(diagnosis: Diagnosis, ready: Preparation) -> None:
     """Stop where a training would be spoiled.
+
+    Args:
+        diagnosis: What was found.
+        ready: The training; images that it leaves out anyway spoil nothing.
 
     Raises:
         FaultsFoundError: If there is an error that reading the data does not mend or leave out by itself.
@@ -203,7 +208,7 @@ def refuse_spoiling(diagnosis: Diagnosis) -> None:
     spoiling = [
         finding
         for finding in diagnosis.findings
-        if finding.level == Level.ERROR and finding.code not in MENDED_BY_READING
+        if finding.level == Level.ERROR and not _is_mended(finding, ready.index)
     ]
     if not spoiling:
         return
@@ -218,6 +223,16 @@ def refuse_spoiling(diagnosis: Diagnosis) -> None:
         + "\n".join(lines)
         + "\nMend it, or go on all the same with --force (force=True). `snellen check` shows where they are."
     )
+
+
+def _is_mended(finding: Finding, index: DatasetIndex) -> bool:
+    """Return whether reading has already done what mends a fault: images left out, annotations clipped or dropped."""
+    if finding.code in MENDED_BY_READING:
+        return True
+    treatment = finding.treatment
+    if treatment is None or not treatment.drop_images or treatment.settings or treatment.data:
+        return False
+    return {index.paths[row] for row in range(len(index))}.isdisjoint(treatment.drop_images)
 
 
 def untold_problems(problems: Sequence[Problem], diagnosis: Diagnosis | None) -> tuple[Problem, ...]:

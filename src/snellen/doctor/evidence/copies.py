@@ -268,8 +268,10 @@ def _registered(
         normal = _normal(laid)
         down, across = np.gradient(normal, axis=(1, 2))
         down, across = down * THUMBNAIL_PX / window[:, 0, None, None], across * THUMBNAIL_PX / window[:, 2, None, None]
-        slopes = np.stack([down * places[:, None], down, across * places, across], axis=3).reshape(len(ours), -1, 4)
-        missing = (wanted - normal).reshape(len(ours), -1, 1)
+        slopes = np.stack([down * places[:, None], down, across * places, across], axis=3).reshape(
+            -1, THUMBNAIL_PX**2, 4
+        )
+        missing = (wanted - normal).reshape(-1, THUMBNAIL_PX**2, 1)
         squares = slopes.transpose(0, 2, 1) @ slopes + 1e-2 * np.eye(4, dtype=np.float32)
         step = np.linalg.solve(squares, slopes.transpose(0, 2, 1) @ missing)[:, :, 0]
         window = window + step.clip(-0.05, 0.05)
