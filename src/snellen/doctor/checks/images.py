@@ -26,7 +26,7 @@ def image_places(
     index: DatasetIndex,
     rows: Sequence[int] | NDArray[np.int64],
     scores: Sequence[float] | NDArray[np.floating] | None = None,
-    note: Callable[[int], str] = lambda row: "",
+    note: Callable[[int], str] | None = None,
 ) -> tuple[Place, ...]:
     """Return images as places, the worst first, no more than can be looked at.
 
@@ -40,7 +40,7 @@ def image_places(
     values = np.zeros(len(listed)) if scores is None else np.asarray(scores, np.float64)
     chosen = np.argsort(-values, kind="stable")[:MAX_PLACES]
     return tuple(
-        Place(kind="image", name=index.paths[row], note=note(row), score=score)
+        Place(kind="image", name=index.paths[row], note="" if note is None else note(row), score=score)
         for row, score in zip(listed[chosen].tolist(), values[chosen].tolist(), strict=True)
     )
 

@@ -33,7 +33,8 @@ def times_of_loading(index: DatasetIndex, facts: ImageFacts) -> LoadingTimes:
     """Load some images that are spread over the data set, as training would."""
     readable = np.flatnonzero(facts.is_readable)
     chosen = readable[np.unique(np.linspace(0, len(readable) - 1, min(SAMPLE, len(readable))).astype(np.int64))]
-    rows, seconds = [], []
+    rows: list[int] = []
+    seconds: list[float] = []
     for row in chosen.tolist():
         if sum(seconds) > MOST_SECONDS:
             break

@@ -177,7 +177,8 @@ def _state(record: Any, image: Image.Image, content: bytes) -> None:
     record["raw_height"], record["raw_width"] = height, width
     record["height"], record["width"] = (width, height) if orientation >= 5 else (height, width)
     record["format"], record["mode"] = (image.format or "").encode(), image.mode.encode()
-    raw_mode = str(image.tile[0][3]) if getattr(image, "tile", None) else ""
+    tiles = getattr(image, "tile", None)
+    raw_mode = str(tiles[0][3]) if tiles else ""
     depth = {"1": 1, "I": 32, "F": 32}.get(image.mode, 8)
     record["bit_depth"] = 16 if ";16" in image.mode or ";16" in raw_mode else depth
     record["has_alpha"] = image.mode in ALPHA_MODES or "transparency" in image.info
@@ -289,8 +290,8 @@ def _tiles(choose: Any, values: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _pixel_hash(record: Any, levels: NDArray[np.uint8], small: NDArray[np.uint8]) -> np.uint64:
     digest = hashlib.blake2b(digest_size=8)
     digest.update(np.array([record["height"], record["width"]], "<i4").tobytes())
-    digest.update(np.ascontiguousarray(levels))
-    digest.update(np.ascontiguousarray(small))
+    digest.update(levels.tobytes())
+    digest.update(small.tobytes())
     return np.uint64(int.from_bytes(digest.digest(), "little"))
 
 

@@ -82,11 +82,13 @@ CHECK = Check(
             f"finding needs {COPIED_SHARE:.0%} in a class, at least {LEAST_COPIES} copies, no more than half of the "
             f"classes so, and at most {OTHERS_SHARE:.0%} in the rest. It is an error if copies of one image lie in "
             "different splits, a warning if there are no splits yet, and only told within one split.",
-            false_alarms="A class photographed in bursts, whose frames are nearly the same; that leaks in the same way.",
+            false_alarms="A class photographed in bursts, whose frames are nearly the same; that leaks in the same "
+            "way.",
             fix="Take the copies out, split, and then draw the rare class more often while training (--sampler "
             "class_balanced).",
             messages={
-                "default": "{share} of the images of {class} are copies of others of that class ({rest} elsewhere), and "
+                "default": "{share} of the images of {class} are copies of others of that class ({rest} elsewhere), "
+                "and "
                 "the data are not split yet: a split would put copies on both sides.",
                 "straddling": "{share} of the images of {class} are copies of others of that class ({rest} elsewhere); "
                 "{straddling} images have copies in another split.",
@@ -98,13 +100,16 @@ CHECK = Check(
             finds="某些类别充满自身图像的副本，而其他类别没有：这是在磁盘上过采样留下的痕迹。",
             matters="划分之前的副本会落入划分两侧。模型见过用来评判它的图像，于是最难的类别看起来像已解决。",
             measured="每类中副本（完全相同，或经裁剪、缩放、压缩、镜像）占该类图像的比例。需要某类达到 "
-            f"{COPIED_SHARE:.0%} 且至少 {LEAST_COPIES} 个副本，这样的类别不超过一半，其余类别不超过 {OTHERS_SHARE:.0%}。"
+            f"{COPIED_SHARE:.0%} 且至少 {LEAST_COPIES} 个副本，这样的类别不超过一半，其余类别不超过 "
+            f"{OTHERS_SHARE:.0%}。"
             "同一图像的副本位于不同子集则报错误，尚未划分则警告，在同一子集内只提示。",
             false_alarms="某一类用连拍拍摄，各帧几乎相同；这同样会造成泄漏。",
             fix="去掉副本，先划分，再在训练时更频繁地抽取稀有类别（--sampler class_balanced）。",
             messages={
-                "default": "{class} 的图像中 {share} 是该类其他图像的副本（其他类 {rest}），且数据尚未划分：划分会使副本落入两侧。",
-                "straddling": "{class} 的图像中 {share} 是该类其他图像的副本（其他类 {rest}）；{straddling} 张图像在另一子集中有副本。",
+                "default": "{class} 的图像中 {share} 是该类其他图像的副本（其他类 {rest}），且数据尚未划分：划分会使副"
+                "本落入两侧。",
+                "straddling": "{class} 的图像中 {share} 是该类其他图像的副本（其他类 {rest}）；{straddling} 张图像在另"
+                "一子集中有副本。",
                 "within": "{class} 的图像中 {share} 是该类其他图像的副本（其他类 {rest}）。",
             },
         ),

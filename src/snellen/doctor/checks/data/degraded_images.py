@@ -116,7 +116,8 @@ CHECK = Check(
             f"{BRIGHT_ABOVE}. Blurred: the steepest edges, over the way from dark to light in 8 x 8 pixels of an image "
             f"of 160 to 319 pixels and with noise taken off, are below {BLURRED_BELOW}, or below {BLURRED_RATIO} of "
             f"the median of the data set. Empty: brightness varies by less than {BLANK_CONTRAST:g} levels. Each is "
-            f"told, and a warning from {WARNING_SHARE:.0%} of a split. Splits are compared by medians: brightness below "
+            f"told, and a warning from {WARNING_SHARE:.0%} of a split. Splits are compared by medians: brightness "
+            f"below "
             f"{SPLIT_DARKER} or sharpness below {SPLIT_BLURRIER} of the other's, or noise higher by "
             f"{SPLIT_NOISIER:g} levels.",
             false_alarms="Night scenes, fluorescence on black, a picture with a shallow depth of field and nothing "
@@ -160,16 +161,20 @@ CHECK = Check(
         "zh": Page(
             title="过暗、过亮、模糊或空白的图像",
             finds="几乎全黑、发白、失焦或没有内容的图像，以及比训练子集更暗、更亮、更模糊或噪声更大的子集。",
-            matters="看不见的就学不到，标签声称存在的东西会变成噪声。若现场图像比训练图像更暗或更模糊，在家里得到的分数说明不了什么。",
+            matters="看不见的就学不到，标签声称存在的东西会变成噪声。若现场图像比训练图像更暗或更模糊，在家里得到的分"
+            "数说明不了什么。",
             measured=f"过暗：亮度的第 99 百分位低于 {DARK_BELOW}。过亮：第 1 百分位高于 {BRIGHT_ABOVE}。"
             "模糊：在长边 160 至 319 像素的图像上，8 x 8 像素内最陡的边缘与明暗差之比（扣除噪声）低于 "
             f"{BLURRED_BELOW}，或低于数据集中位数的 {BLURRED_RATIO}。空白：亮度变化小于 {BLANK_CONTRAST:g} 级。"
-            f"每种都会提示，达到某子集的 {WARNING_SHARE:.0%} 则警告。子集按中位数比较：亮度低于另一方的 {SPLIT_DARKER}，"
+            f"每种都会提示，达到某子集的 {WARNING_SHARE:.0%} 则警告。子集按中位数比较：亮度低于另一方的 "
+            f"{SPLIT_DARKER}，"
             f"或清晰度低于 {SPLIT_BLURRIER}，或噪声高出 {SPLIT_NOISIER:g} 级。",
-            false_alarms="夜景、黑底荧光图、景深浅而无清晰处的照片、天空等没有边缘的表面；只用了一小段范围的 16 位灰度图读入后确实很暗。",
+            false_alarms="夜景、黑底荧光图、景深浅而无清晰处的照片、天空等没有边缘的表面；只用了一小段范围的 16 位灰度"
+            "图读入后确实很暗。",
             fix="查看这些图像，排除没有内容的。",
             messages={
-                "dark": "{images} 张图像中有 {count} 张几乎全黑：亮度不超过 {limit}（满值 255；占 {split} 的 {share}）。",
+                "dark": "{images} 张图像中有 {count} 张几乎全黑：亮度不超过 {limit}（满值 255；占 {split} 的 {share}）"
+                "。",
                 "bright": "{images} 张图像中有 {count} 张发白：亮度不低于 {limit}（满值 255；占 {split} 的 {share}）。",
                 "blurred": "{images} 张图像中有 {count} 张模糊：清晰度低于 {limit}（占 {split} 的 {share}）。",
                 "low_information": "{images} 张图像中有 {count} 张没有内容（占 {split} 的 {share}）。",
@@ -183,7 +188,8 @@ CHECK = Check(
             fixes={
                 "dark": "用对数 c log(1 + r) 提亮，或使用 16 位文件的完整范围；仍然全黑的请排除。",
                 "bright": "降低曝光或拉伸范围；已成白色的细节无法恢复。",
-                "blurred": "将其排除；若使用时会遇到这样的图像，则保留并标注仍能看清的内容。锐化（拉普拉斯）有助于人眼，"
+                "blurred": "将其排除；若使用时会遇到这样的图像，则保留并标注仍能看清的内容。锐化（拉普拉斯）有助于人眼"
+                "，"
                 "但不会增加网络找不到的信息。",
                 **dict.fromkeys(
                     (

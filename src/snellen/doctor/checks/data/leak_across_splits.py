@@ -91,21 +91,24 @@ CHECK = Check(
     judge=judge,
     covers=("DX-003",),
     caused_by=("D33",),
-    source="FiftyOne, compute_leaky_splits; deepchecks, TrainTestSamplesMix; ciFAIR (Barz and Denzler 2020); the shares "
+    source="FiftyOne, compute_leaky_splits; deepchecks, TrainTestSamplesMix; ciFAIR (Barz and Denzler 2020); the "
+    "shares "
     "by calibration",
     pages={
         "en": Page(
             title="the same images in training and in validation",
             finds="Images that are on both sides of a split: exact copies, pictures that were cut, scaled, compressed, "
             "mirrored or turned, images of a group that must stay together, and neighbouring frames of one video.",
-            matters="The model is judged by what it has learned by heart. The score is too good, and everything that is "
+            matters="The model is judged by what it has learned by heart. The score is too good, and everything that "
+            "is "
             "chosen by it (model, epoch, threshold) is chosen wrongly.",
             measured="Exact copies by the hash of the file or of all pixels, and groups by the numbers that the data "
             "set states: any is an error. Near copies by laying pictures over one another (99 % found at cuts of up to "
             f"10 % of a side): a warning from {NEAR_SHARE:.1%} of the held-out images, told below. Frames: names with "
             "the same stem and neighbouring numbers whose images are far more alike than others of that stem: a "
             f"warning from {FRAME_SHARE:.0%}. Blank images are not counted.",
-            false_alarms="A fixed camera with nothing happening gives near copies that are different moments; they leak "
+            false_alarms="A fixed camera with nothing happening gives near copies that are different moments; they "
+            "leak "
             "all the same.",
             fix="Take the copies out of the training split, and split again by scene, patient, video or source and not "
             "by image (a column named group in a CSV keeps images together).",
@@ -129,7 +132,8 @@ CHECK = Check(
             f"{NEAR_SHARE:.1%} 警告，低于则提示。帧：文件名主干相同、编号相邻，且图像相似度远高于同主干的其他图像："
             f"达到 {FRAME_SHARE:.0%} 警告。空白图像不计。",
             false_alarms="固定摄像机在无事发生时给出的近似副本是不同时刻；但同样会泄漏。",
-            fix="把副本移出训练子集，并按场景、病人、视频或来源而不是按图像重新划分（CSV 中名为 group 的列可使图像保持在一起）。",
+            fix="把副本移出训练子集，并按场景、病人、视频或来源而不是按图像重新划分（CSV 中名为 group 的列可使图像保持"
+            "在一起）。",
             messages={
                 "default": "{held_out} 张留出图像中有 {count} 张（{share}）是另一子集中图像的完全副本。",
                 "near": "{held_out} 张留出图像中有 {count} 张（{share}）是另一子集中图像的近似副本。",

@@ -41,7 +41,7 @@ def judge(index: DatasetIndex, facts: ImageFacts) -> Iterator[Finding]:
                  "limit": RANGE_BELOW, "low": int(np.median(low[rows])), "high": int(np.median(high[rows]))},
         measured=share,
         limit=Limit(value=WARNING_SHARE, unit="share", source="calibration: at most 2 % in 13 healthy data sets"),
-        places=image_places(index, rows, -used[rows], lambda row: f"{low[row]}..{high[row]}"),
+        places=image_places(index, rows, -used[rows].astype(np.float64), lambda row: f"{low[row]}..{high[row]}"),
         num_places=len(rows),
     )  # fmt: skip
 
@@ -57,7 +57,8 @@ CHECK = Check(
         "en": Page(
             title="images of low contrast",
             finds="Images whose brightness stays within a narrow range: haze, thin slides, flat scans.",
-            matters="Differences that matter are a few levels of 255 large, near the noise and the rounding; a net that "
+            matters="Differences that matter are a few levels of 255 large, near the noise and the rounding; a net "
+            "that "
             "was pretrained on photographs sees a grey surface.",
             measured=f"From the 1st to the 99th percentile of brightness an image reaches less than {RANGE_BELOW} of "
             "255 levels. It is told, and a warning from a quarter of a split. If the means of 16 parts explain most of "
@@ -65,11 +66,11 @@ CHECK = Check(
             "the range, equalisation of each; else one stretch for all.",
             false_alarms="Pictures of one plain surface, in which there is little to see.",
             fix="Stretch the range of all images alike, from {low} and {high} to 0 and 255, in training and in use.",
-            messages={
-                name: "{count} of {images} images ({share} of {split}) use fewer than {limit} of 255 levels, {low} to "
-                "{high} in the median."
-                for name in ("default", "equalise", "clahe")
-            },
+            messages=dict.fromkeys(
+                ("default", "equalise", "clahe"),
+                "{count} of {images} images ({share} of {split}) use fewer than {limit} of 255 levels, {low} to "
+                "{high} in the median.",
+            ),
             fixes={
                 "equalise": "Equalise the histogram of each image, or stretch each from its own percentiles, in "
                 "training and in use: they lie at different places of the range.",
@@ -86,10 +87,11 @@ CHECK = Check(
             "否则统一拉伸即可。",
             false_alarms="单一平面的照片，其中本来没有多少内容。",
             fix="在训练和使用中对所有图像统一拉伸，把 {low} 至 {high} 拉到 0 至 255。",
-            messages={
-                name: "{images} 张图像中有 {count} 张（占 {split} 的 {share}）只用到 255 级中不足 {limit} 级，中位数为 {low} 至 {high}。"
-                for name in ("default", "equalise", "clahe")
-            },
+            messages=dict.fromkeys(
+                ("default", "equalise", "clahe"),
+                "{images} 张图像中有 {count} 张（占 {split} 的 {share}）只用到 255 级中不足 {limit} 级，中位数为"
+                " {low} 至 {high}。",
+            ),
             fixes={
                 "equalise": "在训练和使用中对每张图像做直方图均衡，或按各自的百分位拉伸：它们位于范围内的不同位置。",
                 "clahe": "在训练和使用中做局部均衡（CLAHE）：光照不均，整图一条曲线无济于事。",

@@ -48,7 +48,8 @@ def judge(index: DatasetIndex, facts: ImageFacts) -> Iterator[Finding]:
         yield Finding(
             level=Level.WARNING,
             message="splits",
-            numbers={"grey": last, "grey_share": f"{shares[last]:.0%}", "colour": first, "share": f"{shares[first]:.0%}"},
+            numbers={"grey": last, "grey_share": f"{shares[last]:.0%}", "colour": first,
+                     "share": f"{shares[first]:.0%}"},
             measured=shares[last] - shares[first],
             limit=Limit(value=APART, unit="share", source="calibration: no difference in 10 healthy data sets"),
             places=image_places(index, rows),
@@ -90,7 +91,8 @@ CHECK = Check(
             title="images of different kinds of pixels",
             finds="Grey images among coloured ones or the reverse, 8 bits among 16, transparent among opaque ones, and "
             "splits of which one is grey and the other coloured.",
-            matters="A network that sees colour in most images leans on it, and fails where there is none; if one class "
+            matters="A network that sees colour in most images leans on it, and fails where there is none; if one "
+            "class "
             "or split alone is grey, being grey becomes the answer. Depths that differ are scaled differently, so the "
             "same object comes out light and dark.",
             measured="An image is grey if no place of it is coloured, however it is stored. The rarer kind within a "
@@ -108,7 +110,8 @@ CHECK = Check(
         ),
         "zh": Page(
             title="像素类型不一致的图像",
-            finds="彩色图像中混有灰度图像（或相反）、8 位与 16 位混用、透明与不透明混用，以及一个子集为灰度而另一个为彩色。",
+            finds="彩色图像中混有灰度图像（或相反）、8 位与 16 位混用、透明与不透明混用，以及一个子集为灰度而另一个为"
+            "彩色。",
             matters="大多数图像有颜色时网络会依赖颜色，遇到没有颜色的图像就会失败；若只有某一类或某一子集是灰度，"
             "“灰度”就成了答案。位深不同则缩放不同，同一物体会一明一暗。",
             measured="无论以何种方式存储，处处无色彩的图像算作灰度。每个子集中较少的一类会被提示，达到 5% 则警告；"

@@ -78,7 +78,8 @@ CHECK = Check(
                 "{training} px at most.",
             },
             fixes={
-                "large": "Scale the images down once, with their labels, to what is trained on (at most {training} px), "
+                "large": "Scale the images down once, with their labels, to what is trained on (at most {training} "
+                "px), "
                 "as JPEG, which is decoded at a reduced scale.",
             },
         ),
@@ -86,7 +87,8 @@ CHECK = Check(
             title="读取缓慢的图像",
             finds="读取图像缓慢的磁盘或网络，以及大到解码比训练还慢的图像。",
             matters="设备在等待下一批数据；一小时能完成的训练要花一天。",
-            measured=f"首次扫描时读取每个文件的时间：中位数高于 {SLOW_FILE_MS:g} 毫秒且速度低于 {SLOW_DISK_MB:g} MB/s 则警告。"
+            measured=f"首次扫描时读取每个文件的时间：中位数高于 {SLOW_FILE_MS:g} 毫秒且速度低于 {SLOW_DISK_MB:g} MB/s "
+            f"则警告。"
             f"完整解码一组样本的处理器时间：中位数高于 {LARGE_DECODE_MS:g} 毫秒且长边超过 {TRAINING_PX} 像素则警告。",
             false_alarms="扫描数据集时磁盘正忙。切成小块而不是缩小使用的大图。",
             fix="把数据集复制到本地磁盘。",

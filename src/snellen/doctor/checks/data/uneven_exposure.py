@@ -63,7 +63,8 @@ CHECK = Check(
         "en": Page(
             title="images of which a part is burnt or black",
             finds="Images in which a large part is plain white or plain black: too much or too little light in places.",
-            matters="What is clipped is gone: no processing brings it back, and labels there teach noise. One threshold "
+            matters="What is clipped is gone: no processing brings it back, and labels there teach noise. One "
+            "threshold "
             "for the whole image fails on such pictures.",
             measured=f"Pixels that are 0, 1, 254 or 255 make up more than {CLIPPED:.0%} of an image. It is told, and a "
             "warning from a quarter of a split. Where white or black is the ground of most images, it cannot be told.",
@@ -84,7 +85,8 @@ CHECK = Check(
             false_alarms="数据中其他图像不同，而个别物体位于白墙或夜空之前。",
             fix="按亮部曝光，或多次曝光；若为时已晚，用局部阈值或局部均衡（CLAHE）处理，并排除已丢失的图像。",
             messages={
-                "default": "{images} 张图像中有 {count} 张（占 {split} 的 {share}）超过 {limit} 的面积被截断：{burnt} 张过曝，{black} 张全黑。",
+                "default": "{images} 张图像中有 {count} 张（占 {split} 的 {share}）超过 {limit} 的面积被截断：{burnt} "
+                "张过曝，{black} 张全黑。",
             },
         ),
     },
