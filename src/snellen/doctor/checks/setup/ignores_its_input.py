@@ -4,12 +4,11 @@ from collections.abc import Iterator
 
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.evidence.probes.batch_images import BatchImages
-from snellen.doctor.evidence.probes.dependence import Dependence
+from snellen.doctor.evidence.probes.dependence import UNMOVED, Dependence
 from snellen.doctor.finding import Finding, Level, Limit
+from snellen.doctor.words import Text
 
 __all__ = ["CHECK"]
-
-SMALLEST = 1e-7  # change of the output, as a share of the largest: below float32's rounding, so nothing at all
 
 
 def judge(images: BatchImages, dependence: Dependence | None) -> Iterator[Finding]:
@@ -18,13 +17,19 @@ def judge(images: BatchImages, dependence: Dependence | None) -> Iterator[Findin
         yield Finding(level=Level.WARNING, message="images_equal", numbers={"count": images.shape[0]})
     elif dependence is None:
         raise NotCheckable(Dependence.ABSENT)
-    if dependence is not None and dependence.own <= SMALLEST:
+    elif dependence.own is None:
+        raise NotCheckable(
+            Text(
+                en="the output is constant, which a head that starts from zero may give; pass loss=",
+                zh="输出为常数，从零开始的分类头也会如此；请传入 loss=",
+            )
+        )
+    if dependence is not None and dependence.own is not None and dependence.own <= UNMOVED:
         yield Finding(
             level=Level.ERROR,
-            message="steps" if dependence.after_steps else "default",
             numbers={"samples": dependence.samples},
             measured=dependence.own,
-            limit=Limit(value=SMALLEST, unit="share", source="rounding of float32"),
+            limit=Limit(value=UNMOVED, unit="share", source="rounding of float32"),
         )
 
 
@@ -51,8 +56,8 @@ CHECK = Check(
             "over "
             "an axis of length one, activations that are all zero.",
             messages={
-                "default": "Blanking the images does not change the output at all ({samples} samples).",
-                "steps": "Blanking the images does not change the output at all, not even after some steps of training "
+                "default": "Blanking the images does not change the output at all, not even after some steps of "
+                "training "
                 "({samples} samples).",
                 "images_equal": "All {count} images of the batch are equal.",
             },
@@ -67,8 +72,7 @@ CHECK = Check(
             false_alarms="错误级别没有已知的误报。有意重复同一图像的批次只作警告。",
             fix="沿着 forward 跟踪图像：被覆盖的变量、与零的乘积、在长度为一的维上的 softmax、全为零的激活。",
             messages={
-                "default": "把图像置零完全不改变输出（{samples} 个样本）。",
-                "steps": "把图像置零完全不改变输出，训练几步之后也是如此（{samples} 个样本）。",
+                "default": "把图像置零完全不改变输出，训练几步之后也是如此（{samples} 个样本）。",
                 "images_equal": "批次中的 {count} 张图像全都相同。",
             },
             fixes={"images_equal": "检查数据集对不同行返回什么。"},

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from snellen.doctor.check import Check, Page, Stage
 from snellen.doctor.evidence.probes.first_step import FirstStep
 from snellen.doctor.evidence.probes.gradient_flow import GradientFlow
+from snellen.doctor.examining import Subject
 from snellen.doctor.finding import Finding, Level, Place
 
 __all__ = ["CHECK"]
@@ -12,7 +13,7 @@ __all__ = ["CHECK"]
 _MOST_PLACES = 50
 
 
-def judge(flow: GradientFlow, first: FirstStep) -> Iterator[Finding]:
+def judge(subject: Subject, flow: GradientFlow, first: FirstStep) -> Iterator[Finding]:
     """Yield a finding for parameters that no gradient reaches, or that a step does not change."""
     if first.backward_error:
         yield Finding(level=Level.ERROR, message="no_graph", numbers={"error": first.backward_error})
@@ -22,7 +23,7 @@ def judge(flow: GradientFlow, first: FirstStep) -> Iterator[Finding]:
         return
     for message, names, level in (
         ("cut", flow.cut, Level.ERROR),
-        ("zero", flow.zero, Level.WARNING),
+        ("zero", flow.zero, Level.INFO if subject.task == "detection" else Level.WARNING),
         ("unused", flow.unused, Level.INFO),
     ):
         if names:
@@ -64,7 +65,9 @@ CHECK = Check(
             "starts from zero has come alive by then. One step of your optimizer must change what had a gradient.",
             false_alarms="cut: a target network that follows without a gradient; set requires_grad_(False) on it. "
             "zero: "
-            "a part that this batch does not use, such as the mask head on a batch without objects.",
+            "a part that this batch does not use; for detectors, whose levels wait for objects of their size, it is "
+            "only "
+            "told.",
             fix="Remove what cuts the graph between these layers and the loss.",
             messages={
                 "no_graph": "No gradient can be computed: {error}",
@@ -96,7 +99,7 @@ CHECK = Check(
             "第一步以及 Adam 两步之后梯度始终全为零的矩阵给出警告：仅仅是从零开始的参数到那时已经活动起来。"
             "您的优化器执行一步，必须改变有梯度的参数。",
             false_alarms="cut：不用梯度跟随的目标网络；请对其设置 requires_grad_(False)。zero：该批次没有用到的部分，"
-            "例如批次中没有目标时的掩码头。",
+            "检测器的各层要等到相应大小的目标，因此只作提示。",
             fix="去掉这些层与损失之间切断计算图的操作。",
             messages={
                 "no_graph": "无法计算梯度：{error}",

@@ -12,7 +12,9 @@ from snellen.doctor.evidence.probes.first_step import floats_of
 from snellen.doctor.examining import Subject
 from snellen.doctor.words import Text
 
-__all__ = ["Dependence", "dependence"]
+__all__ = ["UNMOVED", "Dependence", "dependence"]
+
+UNMOVED = 1e-7  # change of an output, as a share of the largest: below float32's rounding, so nothing at all
 
 _MOST_ROWS = 8  # samples; more show nothing new
 _NUM_MAPS = 3  # of the last layers, where an output has nothing to compare
@@ -30,12 +32,12 @@ class Dependence:
 
     Attributes:
         leak: Largest change in the outputs of samples whose own image was left alone; None for a batch of one.
-        own: Largest change in the outputs of the samples that were blanked.
+        own: Largest change in the outputs of the samples that were blanked, after two steps of training if there was
+            none before; None if there was none and no loss to train with.
         repeat: Largest change between two equal passes with different random states.
         rounding: What rounding alone may change.
         samples: How many were looked at.
         batch_norms: Names of norms that use the statistics of the batch in evaluation too.
-        after_steps: Whether the answer about its own image needed some steps of training first.
         looked_at: ``output``, or ``features`` where the output was empty.
     """
 
@@ -45,12 +47,11 @@ class Dependence:
     )
 
     leak: float | None
-    own: float
+    own: float | None
     repeat: float
     rounding: float
     samples: int
     batch_norms: tuple[str, ...]
-    after_steps: bool
     looked_at: str
 
 
@@ -70,9 +71,9 @@ def dependence(subject: Subject) -> Dependence:
         again, _ = _outputs(subject, model, batch, count)
         torch.manual_seed(0)
         changed, _ = _outputs(subject, model, blanked, count)
-    own, after = _change(first, changed, slice(kept, None)), False
-    if own == 0.0:
-        own, after = _own_after_steps(subject, batch, blanked, kept, count), True
+    own: float | None = _change(first, changed, slice(kept, None))
+    if own is not None and own <= UNMOVED:
+        own = _own_after_steps(subject, batch, blanked, kept, count)
     return Dependence(
         leak=_change(first, changed, slice(0, kept)) if kept else None,
         own=own,
@@ -80,7 +81,6 @@ def dependence(subject: Subject) -> Dependence:
         rounding=max(_ROUNDING.get(part.dtype, 1e-4) for part in first),
         samples=count,
         batch_norms=_live_norms(subject.model),
-        after_steps=after,
         looked_at=looked_at,
     )
 
@@ -93,8 +93,10 @@ def _blanked(subject: Subject, batch: Any, kept: int) -> Any:
     return subject.with_images(batch, images)
 
 
-def _own_after_steps(subject: Subject, batch: Any, blanked: Any, kept: int, count: int) -> float:
+def _own_after_steps(subject: Subject, batch: Any, blanked: Any, kept: int, count: int) -> float | None:
     """Return how much the outputs depend on their images once the model has been trained a little."""
+    if not subject.has_loss or subject.loss_error is not None:
+        return None
     with subject.probed(training=True) as model:
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         optimizer = torch.optim.Adam(trained, lr=_OWN_RATE)

@@ -201,9 +201,10 @@ def _updated(subject: Subject, trainable: dict[str, nn.Parameter]) -> Update | N
             continue
         if not bool(moved.any()) and bool(gradient.any()):
             unchanged.append(name)
-        along += float((gradient.double() * moved.double()).sum())
-        change += float(moved.double().square().sum())
-        slope += float(gradient.double().square().sum())
+        gradient, moved = gradient.flatten().float(), moved.flatten().float()
+        along += float(torch.dot(gradient, moved))
+        change += float(torch.dot(moved, moved))
+        slope += float(torch.dot(gradient, gradient))
     return Update(
         unchanged=tuple(unchanged),
         climb=along / (change * slope) ** 0.5 if change and slope else 0.0,

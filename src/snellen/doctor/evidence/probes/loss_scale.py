@@ -11,7 +11,7 @@ from snellen.doctor.words import Text
 
 __all__ = ["LossScale", "loss_scale"]
 
-_MOST_ROWS = 2  # samples that are repeated
+_MOST_ROWS = 8  # samples that are repeated; one, if the model has to be run for them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ def loss_scale(subject: Subject, first: FirstStep) -> LossScale:
         NotCheckable: If there is no loss, or it is zero.
     """
     first.require_loss()
-    once = torch.arange(min(_MOST_ROWS, len(subject)))
+    once = torch.arange(min(_MOST_ROWS if subject.loss_takes_logits else 1, len(subject)))
     values = [_loss_of_rows(subject, first, rows) for rows in (once, once.repeat(2))]
     if not values[0]:
         raise NotCheckable(Text(en="the loss of the samples is zero", zh="这些样本的损失为零"))

@@ -125,7 +125,12 @@ def _weights(model: nn.Module) -> list[Tensor]:
 
 
 def _distance(a: list[Tensor], b: list[Tensor]) -> float:
-    return sqrt(sum(float((x.double() - y.double()).square().sum()) for x, y in zip(a, b, strict=True)))
+    return sqrt(sum(float((x - y).float().square().sum()) for x, y in zip(a, b, strict=True)))
+
+
+def _has_modes(module: nn.Module) -> bool:
+    """Return whether a layer works differently in the two modes."""
+    return isinstance(module, _MODAL) and getattr(module, "p", 1.0) > 0
 
 
 @contextmanager
@@ -135,7 +140,7 @@ def _modes(model: nn.Module) -> Iterator[dict[str, bool]]:
     handles = [
         module.register_forward_pre_hook(_noting(modes, name))
         for name, module in model.named_modules()
-        if isinstance(module, _MODAL) or not name
+        if not name or _has_modes(module)
     ]
     try:
         yield modes
