@@ -81,4 +81,4 @@ def test_no_label_and_no_detection_are_fine() -> None:
 def test_disagreement_counts_only_what_both_models_are_sure_of() -> None:
     probs = np.array([[0.9, 0.1], [0.95, 0.05], [0.55, 0.45], [0.1, 0.9]])
     shares = np.array([[1.0, 0.0], [0.8, 0.2], [1.0, 0.0], [1.0, 0.0]])
-    assert confident_disagreement(probs, shares, np.array([0, 1, 1, 0])) == (1, 2)
+    assert confident_disagreement(probs, shares, np.array([0, 1, 1, 0])) == (1, 1)

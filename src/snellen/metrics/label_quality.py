@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 SURE_SHARE = 0.7  # of the nearest neighbours that name one class
-SURE_QUANTILE = 0.5  # of the probabilities of the named class; above it a model is sure
+SURE_QUANTILE = 0.7  # of the probabilities of the named class; above it a model is sure
 SOFTMIN_TEMPERATURE = 0.1  # cleanlab, segmentation and object detection
 LOW_CONFIDENCE = 0.5  # of detections that are looked at at all; cleanlab
 HIGH_CONFIDENCE = 0.95  # of detections that must not lack a box; cleanlab

@@ -63,6 +63,12 @@ class Agreement:
         return self.chance_p < 0.05 and self.recall > self.chance
 
     @property
+    def skill(self) -> float:
+        """How far the logistic regression is from guessing, 0, to naming every label, 1: mean recall over classes."""
+        guess = 1 / len(np.unique(self.labels))
+        return (macro_recall(np.asarray(self.probs.argmax(1), np.int64), self.labels) - guess) / (1 - guess)
+
+    @property
     def own_probs(self) -> Floats:
         """What both models give the label that stands there, ``[n]``; 0 is a contradiction by both."""
         places = np.arange(len(self.labels))
