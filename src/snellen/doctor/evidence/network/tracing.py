@@ -15,27 +15,10 @@ from snellen.doctor.evidence.network.functions import Kind, arguments_of, kind_o
 __all__ = ["Call", "Tracer", "flat_tensors", "traced"]
 
 # What looks at the shape of its argument alone.
-_MAKERS = frozenset(
-    [
-        "new_empty",
-        "new_zeros",
-        "new_ones",
-        "new_full",
-        "new_tensor",
-        "empty_like",
-        "zeros_like",
-        "ones_like",
-        "full_like",
-        "rand_like",
-        "randn_like",
-        "randint_like",
-        "bernoulli_like",
-        "grad",
-        "data_ptr",
-        "size",
-        "shape",
-    ]
-)
+_MAKERS = (
+    "new_empty", "new_zeros", "new_ones", "new_full", "new_tensor", "empty_like", "zeros_like", "ones_like",
+    "full_like", "rand_like", "randn_like", "randint_like", "bernoulli_like", "grad", "data_ptr", "size", "shape",
+)  # fmt: skip
 
 
 @dataclass(kw_only=True, eq=False)
@@ -118,7 +101,8 @@ class Tracer(TorchFunctionMode):
         self._origins: MutableMapping[Tensor, _Origin] = WeakTensorKeyDictionary()
         self._writers: dict[int, int] = {}
         for name, parameter in model.named_parameters(remove_duplicate=False):
-            self._origins.setdefault(parameter, _Origin(parameters=(name,)))
+            if parameter not in self._origins:
+                self._origins[parameter] = _Origin(parameters=(name,))
         for image in images:
             self._origins[image] = _Origin(from_images=True)
         for target in targets:
@@ -166,7 +150,8 @@ class Tracer(TorchFunctionMode):
         )
         if not moving:
             for result in results:
-                self._origins.setdefault(result, merged)
+                if result not in self._origins:
+                    self._origins[result] = merged
             return
         call = self._call(name, args, kwargs, results, origins, parameters)
         self.calls.append(call)
