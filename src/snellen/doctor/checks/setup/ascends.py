@@ -13,7 +13,7 @@ __all__ = ["CHECK"]
 
 AWAY = 0.5  # cosine between the gradient at the logits and the way to the targets; a right loss has -1 to -0.2
 UPHILL = 0.1  # cosine between the gradient and the change of the weights; a right step has it negative
-NOTICED = 1e-4  # change of the loss along the step, as a share of the loss; rounding is far below
+NOTICED = 1e-6  # change of the loss along the step, as a share of the loss; ten roundings of float32
 
 
 def judge(first: FirstStep, contract: LossContract | None, own: OwnStep | None) -> Iterator[Finding]:

@@ -38,7 +38,8 @@ class OwnStep:
         moved: Whether any parameter of the model changed.
         asleep: Norms and dropouts that ran in evaluation mode because the whole model was in it.
         carried: How much a second step differs when the gradients are cleared before it, as a share of the step.
-        climb: Loss a little ahead in the direction of the step minus loss a little behind; None without a loss.
+        climb: Loss a little ahead in the direction of the step minus loss a little behind; None without a loss or in
+            half precision, where the difference is lost.
     """
 
     ABSENT: ClassVar[Text] = _NO_STEP
@@ -115,7 +116,8 @@ def _climb(subject: Subject, start: list[Tensor], first: list[Tensor]) -> float 
                 parameter.copy_(old + reach * (new - old))
             return float(subject.loss(subject.output(model, subject.batch), subject.batch))
 
-    if not subject.has_loss or subject.loss_error is not None:
+    coarse = any(parameter.dtype in (torch.float16, torch.bfloat16) for parameter in start)
+    if not subject.has_loss or subject.loss_error is not None or coarse:
         return None
     return loss_at(_REACH) - loss_at(-_REACH)
 
