@@ -172,7 +172,17 @@ def test_exit_codes(call, monkeypatch, error, code):
 
 
 def test_every_error_has_an_exit_code_in_the_documentation():
-    for code in ("0 done", "1 a fault", "2 a wrong", "3 a data set", "4 weights", "5 a missing", "6 training", "7 faults", "130"):
+    for code in (
+        "0 done",
+        "1 a fault",
+        "2 a wrong",
+        "3 a data set",
+        "4 weights",
+        "5 a missing",
+        "6 training",
+        "7 faults",
+        "130",
+    ):
         assert code in entry.__doc__
 
 

@@ -212,7 +212,7 @@ def test_findings_are_told_stored_and_reported(monkeypatch, charts, tmp_path, ti
         )
     )
     assert "warning D13 class-imbalance: a has 2 examples and b 1" in text
-    assert f"1 checks: 1 found (1 warning), 0 passed, 0 not checkable, 0 crashed; see {run.folder}" in text
+    assert f"1 check: 1 found (1 warning), 0 passed, 0 not checkable, 0 crashed; see {run.folder}" in text
     stored = diagnosis_from_json((run.folder / "diagnosis.json").read_bytes())
     assert [finding.level for finding in stored.findings] == [Level.WARNING]
     assert "a has 2 examples and b 1" in run.report.read_text(encoding="utf-8")

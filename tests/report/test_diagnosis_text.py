@@ -85,4 +85,4 @@ def test_names_steer_no_terminal(diagnoses):
 def test_two_hundred_findings(diagnoses):
     text = told(diagnoses.only(*(diagnoses.made_finding(f"X{number}") for number in range(200))))
     assert text.count("is wrong, says") == 200
-    assert "200 found (200 warning)" in text
+    assert "200 found (200 warnings)" in text

@@ -25,6 +25,11 @@ LEVELS: Mapping[Level, Text] = {
     Level.WARNING: Text(en="warning", zh="警告"),
     Level.INFO: Text(en="info", zh="提示"),
 }
+_MANY: Mapping[Level, Text] = {
+    Level.ERROR: Text(en="errors", zh="错误"),
+    Level.WARNING: Text(en="warnings", zh="警告"),
+    Level.INFO: Text(en="infos", zh="提示"),
+}
 OUTCOMES: Mapping[str, Text] = {
     "found": Text(en="found", zh="发现问题"),
     "passed": Text(en="passed", zh="通过"),
@@ -68,6 +73,7 @@ PHRASES: Mapping[str, Text] = {
     ),
     "none open": Text(en="Nothing was found.", zh="没有发现问题。"),
     "note": Text(en="what is wrong there", zh="具体情况"),
+    "one check": Text(en="1 check", zh="共 1 项检查"),
     "places": Text(en="Where", zh="位置"),
     "reason": Text(en="reason", zh="原因"),
     "seconds": Text(en="seconds", zh="秒"),
@@ -104,6 +110,7 @@ _CHINESE: Mapping[str, str] = {
     "{place} of {total}": "第 {place} 张，共 {total} 张",
 }
 _COLONS: Mapping[Language, str] = {"en": ": ", "zh": "："}
+_COMMAS: Mapping[Language, str] = {"en": ", ", "zh": "，"}
 
 
 def phrase(name: str, language: Language, /, **values: object) -> str:
@@ -126,7 +133,10 @@ def labelled(name: str, text: str, language: Language) -> str:
 def counted_levels(diagnosis: Diagnosis, language: Language) -> str:
     """Return how many findings of each level there are, the gravest first; consequences are not counted."""
     counts = Counter(finding.level for finding in diagnosis.findings)
-    return ", ".join(f"{counts[level]} {LEVELS[level](language)}" for level in sorted(counts, reverse=True))
+    return _COMMAS[language].join(
+        f"{counts[level]} {(LEVELS if counts[level] == 1 else _MANY)[level](language)}"
+        for level in sorted(counts, reverse=True)
+    )
 
 
 def summary_line(diagnosis: Diagnosis, language: Language) -> str:
@@ -138,7 +148,9 @@ def summary_line(diagnosis: Diagnosis, language: Language) -> str:
         for name, word in OUTCOMES.items()
         if counts[name] or name != "accepted"
     ]
-    return f"{phrase('checks', language, count=len(diagnosis.results))}{_COLONS[language]}{', '.join(parts)}"
+    name = "one check" if len(diagnosis.results) == 1 else "checks"
+    head = phrase(name, language, count=len(diagnosis.results))
+    return f"{head}{_COLONS[language]}{_COMMAS[language].join(parts)}"
 
 
 def outcome(result: CheckResult) -> str:
@@ -159,7 +171,7 @@ def measured_text(finding: Finding, language: Language) -> str:
         return ""
     unit = "" if finding.limit is None else finding.limit.unit
     told = f"{phrase('measured', language)} {_with_unit(finding.measured, unit)}"
-    return told if finding.limit is None else f"{told}, {limit_text(finding.limit, language)}"
+    return told if finding.limit is None else f"{told}{_COMMAS[language]}{limit_text(finding.limit, language)}"
 
 
 def _with_unit(value: float, unit: str) -> str:

@@ -33,6 +33,8 @@ def rate_text(rate: float) -> str:
 def range_verdict(test: RangeTest) -> tuple[str, ...]:
     """Return what a test says, in sentences."""
     ending = f"{len(test.rates)} steps; {_ENDINGS[test.ended]}."
+    if test.verdict == "still falling":
+        return (ending, "No suggestion: the loss had not reached its lowest point. Let the test go on to higher rates.")
     if test.suggestion is None or test.low is None or test.high is None or test.steepest is None:
         return (
             ending,
@@ -101,7 +103,8 @@ def _top(test: RangeTest) -> float:
 def _spark(test: RangeTest) -> tuple[str, str]:
     columns = min(_MOST_COLUMNS, len(test.rates))
     places = [place * (len(test.rates) - 1) // max(columns - 1, 1) for place in range(columns)]
-    top, best = _top(test), min(test.smoothed)
+    best = min(test.smoothed)
+    top = min(_top(test), max(test.smoothed))
     span = max(top - best, 1e-12)
     heights = [min(1.0, max(0.0, (test.smoothed[place] - best) / span)) for place in places]
     spark = "".join(_BLOCKS[min(len(_BLOCKS) - 1, int(height * len(_BLOCKS)))] for height in heights)
