@@ -9,8 +9,11 @@ from snellen.doctor.evidence.embeddings import embeddings_of_images
 from snellen.doctor.evidence.frames import neighbours_of_frames
 from snellen.doctor.evidence.images import facts_of_images
 from snellen.doctor.evidence.label_motion import label_motion
+from snellen.doctor.evidence.labels import objects_of
 from snellen.doctor.evidence.loading import times_of_loading
 from snellen.doctor.evidence.locality import locality_of_pixels
+from snellen.doctor.evidence.mask_pixels import pixels_of_masks
+from snellen.doctor.evidence.naming import named_pairs
 from snellen.doctor.evidence.network.affinity import affinity
 from snellen.doctor.evidence.network.batch_norms import batch_norms
 from snellen.doctor.evidence.network.decayed import decayed_parameters
@@ -35,12 +38,19 @@ from snellen.doctor.evidence.probes.one_batch import one_batch
 from snellen.doctor.evidence.probes.optimizer_facts import optimizer_facts
 from snellen.doctor.evidence.probes.own_step import own_step, own_validation
 from snellen.doctor.evidence.probes.worker_randomness import worker_randomness
+from snellen.doctor.evidence.resized import resized_objects
 from snellen.doctor.evidence.shortcuts import shortcuts_to_labels
+from snellen.doctor.evidence.written_boxes import written_boxes
 from snellen.doctor.range_test import deep_range
 
 __all__ = ["DATA_SOURCES", "SETUP_SOURCES"]
 
 DATA_SOURCES: tuple[Callable[..., object], ...] = (
+    named_pairs,
+    objects_of,
+    resized_objects,
+    written_boxes,
+    pixels_of_masks,
     facts_of_images,
     copies_of_images,
     neighbours_of_frames,
