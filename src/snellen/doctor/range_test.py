@@ -14,6 +14,8 @@ from scipy.ndimage import gaussian_filter1d
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from snellen.doctor.check import NotCheckable
+from snellen.doctor.evidence.loop_parts import Deep, UserLoader
 from snellen.doctor.examining import Subject, subject_of
 from snellen.doctor.examining.calling import Forward
 from snellen.doctor.words import Text
@@ -27,6 +29,9 @@ __all__ = [
     "Ending",
     "FirstWeights",
     "RangeTest",
+    "SubjectStep",
+    "Verdict",
+    "deep_range",
     "lr_range",
     "range_test",
     "rate_shares",
@@ -34,6 +39,7 @@ __all__ = [
 ]
 
 Ending = Literal["swept", "diverged", "interrupted", "out of batches"]
+Verdict = Literal["found", "flat", "still falling"]
 Step = Callable[[float], tuple[float, float]]
 
 LOWEST_RATE, HIGHEST_RATE = 1e-7, 10.0  # fastai's lr_find
@@ -65,11 +71,12 @@ class RangeTest:
             and the mean of those losses added.
         smoothed: The same, smoothed without lag.
         ended: Why the sweep ended.
-        suggestion: Rate to train with; None if the loss did not fall beyond its noise.
+        verdict: Whether a range was ``found``, the loss was ``flat`` within its noise, or it was ``still falling`` when
+            the sweep ended, so that nobody knows where steps become too long.
+        suggestion: Rate to train with; None if no range was found.
         low: Rate at which half of the fall is done.
         high: Rate at which the smoothed loss is lowest; beyond it steps are too long.
         steepest: Rate at which it falls fastest.
-        noise: Deviation of the smoothed curve.
 
     Source:
         Smith 2017, section 3.3, https://arxiv.org/abs/1506.01186; fastai's ``lr_find``; Lightning's ``Tuner.lr_find``.
@@ -85,11 +92,11 @@ class RangeTest:
     losses: tuple[float, ...]
     smoothed: tuple[float, ...]
     ended: Ending
+    verdict: Verdict
     suggestion: float | None
     low: float | None
     high: float | None
     steepest: float | None
-    noise: float
 
 
 def range_test(
@@ -173,28 +180,47 @@ class _Running:
 
 def _judged(rates: NDArray[np.float64], losses: NDArray[np.float64], ended: Ending) -> RangeTest:
     if len(rates) < _LEAST_STEPS:
-        return RangeTest(rates=tuple(rates.tolist()), losses=tuple(losses.tolist()), smoothed=tuple(losses.tolist()),
-                         ended=ended, suggestion=None, low=None, high=None, steepest=None, noise=0.0)  # fmt: skip
+        return _without_range(rates, losses, losses, ended, "still falling")
     bounded = _bounded(losses)
     smoothed = gaussian_filter1d(bounded, _KERNEL_STEPS, mode="nearest")
     bottom = int(smoothed.argmin())
-    noise = _noise_near(bounded, bottom)
     start = float(np.median(smoothed[: max(1, min(len(rates) // 4, bottom))]))
     fall = start - float(smoothed[bottom])
-    if bottom == 0 or fall <= _NOISE_FACTOR * noise:
-        return RangeTest(rates=tuple(rates.tolist()), losses=tuple(losses.tolist()), smoothed=tuple(smoothed.tolist()),
-                         ended=ended, suggestion=None, low=None, high=None, steepest=None, noise=noise)  # fmt: skip
+    if bottom == 0 or fall <= _NOISE_FACTOR * _noise_near(bounded, bottom):
+        return _without_range(rates, losses, smoothed, ended, "flat")
+    if ended != "diverged" and bottom >= len(rates) - 1 - _KERNEL_STEPS:
+        return _without_range(rates, losses, smoothed, ended, "still falling")
     nearly = _rate_at(rates, smoothed, start - _NEARLY_ALL * fall)
     return RangeTest(
         rates=tuple(rates.tolist()),
         losses=tuple(losses.tolist()),
         smoothed=tuple(smoothed.tolist()),
         ended=ended,
+        verdict="found",
         suggestion=float((nearly * rates[bottom]) ** 0.5),
         low=_rate_at(rates, smoothed, start - _HALF * fall),
         high=float(rates[bottom]),
         steepest=float(rates[int(np.gradient(smoothed)[: bottom + 1].argmin())]),
-        noise=noise,
+    )
+
+
+def _without_range(
+    rates: NDArray[np.float64],
+    losses: NDArray[np.float64],
+    smoothed: NDArray[np.float64],
+    ended: Ending,
+    verdict: Verdict,
+) -> RangeTest:
+    return RangeTest(
+        rates=tuple(rates.tolist()),
+        losses=tuple(losses.tolist()),
+        smoothed=tuple(smoothed.tolist()),
+        ended=ended,
+        verdict=verdict,
+        suggestion=None,
+        low=None,
+        high=None,
+        steepest=None,
     )
 
 
@@ -268,10 +294,24 @@ def lr_range(  # noqa: PLR0913 - what a user may have to say
         raise DatasetError("expected at least one batch for a range test; got none.")
     subject = subject_of(model, first, loss, optimizer, forward=forward)
     with subject.probed(training=True), Interruption() as interruption:
-        step = _SubjectStep(subject, optimizer, chain([first], _again(batches, skip=1)), clip_norm)
+        step = SubjectStep(subject, optimizer, chain([first], _again(batches, skip=1)), clip_norm)
         return range_test(
             step, low=low, high=high, steps=steps, progress=progress, stopped=lambda: interruption.requested
         )
+
+
+def deep_range(deep: Deep, subject: Subject, user: UserLoader | None) -> RangeTest:
+    """Run a range test of what is examined, on batches of its loader, or on the one batch there is.
+
+    Raises:
+        NotCheckable: If there is no optimizer or no loss.
+    """
+    del deep  # that it is there is what matters
+    if subject.optimizer is None:
+        raise NotCheckable(Text(en="no optimizer was given; pass optimizer=", zh="没有给出优化器；请传入 optimizer="))
+    batches = [subject.batch] if user is None else user.batches
+    with subject.probed(training=True):
+        return range_test(SubjectStep(subject, subject.optimizer, _again(batches, skip=0), None))
 
 
 def _again(batches: Iterable[Any], *, skip: int) -> Iterator[Any]:
@@ -311,8 +351,8 @@ class FirstWeights:
             self._kept[place], tensor.data = tensor.data, self._kept[place]
 
 
-class _SubjectStep:
-    """One step of training on the next batch."""
+class SubjectStep:
+    """One step of training on the next batch, for `range_test`."""
 
     def __init__(self, subject: Subject, optimizer: Optimizer, batches: Iterator[Any], clip_norm: float | None) -> None:
         self.subject = subject
@@ -323,6 +363,7 @@ class _SubjectStep:
         self.first_weights = FirstWeights(subject.model)
 
     def __call__(self, rate: float) -> tuple[float, float]:
+        """Take it; return the loss before, and that of the first weights on the same batch."""
         batch = next(self.batches)
         set_rate(self.optimizer, rate, self.shares)
         with self.first_weights.in_place():

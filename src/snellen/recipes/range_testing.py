@@ -51,7 +51,7 @@ class RateAdvice:
         return {
             "model": self.model, "optimizer": self.optimizer, "planned": self.planned, "suggestion": test.suggestion,
             "range": None if test.low is None else [test.low, test.high], "steepest": test.steepest,
-            "ended": test.ended, "rates": list(test.rates), "losses": list(test.losses),
+            "ended": test.ended, "verdict": test.verdict, "rates": list(test.rates), "losses": list(test.losses),
             "smoothed": list(test.smoothed),
         }  # fmt: skip
 

@@ -1,0 +1,194 @@
+"""Whether the model can learn a few samples by heart: what cannot fit sixteen will not fit a data set."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from math import isfinite
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from snellen.doctor.check import NotCheckable
+from snellen.doctor.evidence.probes.loss_contract import LossContract
+from snellen.doctor.examining import Subject
+from snellen.doctor.words import Text
+from snellen.training import evaluating
+
+__all__ = ["ENOUGH", "ENOUGH_FOR_DETECTION", "OneBatch", "one_batch"]
+
+ENOUGH = 0.10  # of the loss that could be lost may be left
+ENOUGH_FOR_DETECTION = 0.30  # its losses have floors of their own: sampled regions, boxes between two cells
+_MOST_ROWS = 16
+_MOST_ROWS_OF_DETECTION = 4
+_NUM_STEPS = 200
+_RATE = 1e-3  # Adam's usual one
+_BUDGET_S = 12.0  # so that an examination takes less than half a minute on two cores
+_BUDGET_OF_DETECTION_S = 40.0
+_LEAST_STEPS = 3
+_PAUSE = 2  # steps between two looks at the loss in evaluation mode; doubled each time
+_RENEWALS = 20  # passes that renew them: with the usual momentum of 0.1 an eighth of the old ones is left
+_FLOOR_STEPS = 60
+_FLOOR_RATE = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneBatch:
+    """What training on a few samples alone came to.
+
+    Attributes:
+        start: Loss before, in training mode without dropout.
+        end: Loss after, in evaluation mode where the model tells one.
+        fitted: Loss after, in training mode.
+        floor: Lowest loss that any logits reach with these targets; 0 where it is not known.
+        enough: Share of ``start - floor`` that may be left.
+        steps: Of Adam.
+        seconds: It took.
+        reached: Whether it got as low as it should.
+        ran_out: Whether time ended before the steps did.
+        samples: How many.
+    """
+
+    start: float
+    end: float
+    fitted: float
+    floor: float
+    enough: float
+    steps: int
+    seconds: float
+    reached: bool
+    ran_out: bool
+    samples: int
+
+    def left(self, loss: float) -> float:
+        """Return the share of what could be lost that is still there at a loss."""
+        return (loss - self.floor) / max(self.start - self.floor, 1e-12)
+
+
+def one_batch(subject: Subject, contract: LossContract | None) -> OneBatch:
+    """Train a copy of the weights.
+
+    Raises:
+        NotCheckable: If there is no loss, nothing that learns, or too little time for a few steps.
+    """
+    is_detection = subject.task == "detection"
+    count = min(len(subject), _MOST_ROWS_OF_DETECTION if is_detection else _MOST_ROWS)
+    batch = subject.rows(subject.batch, torch.arange(count))
+    budget = _BUDGET_OF_DETECTION_S if is_detection else _BUDGET_S
+    with subject.probed(training=True) as model, _without_dropout(model):
+        run = _Run(subject, model, batch, began=perf_counter(), budget=budget)
+        run.start(ENOUGH_FOR_DETECTION if is_detection else ENOUGH, contract)
+        return run.trained()
+
+
+@contextmanager
+def _without_dropout(model: nn.Module) -> Iterator[None]:
+    """Switch off what forgets on purpose; `Subject.probed` puts modes back."""
+    for module in model.modules():
+        if "Drop" in type(module).__name__ or "StochasticDepth" in type(module).__name__:
+            module.eval()
+    yield
+
+
+@dataclass
+class _Run:
+    subject: Subject
+    model: nn.Module
+    batch: Any
+    began: float
+    budget: float
+    first: float = 0.0
+    floor: float = 0.0
+    enough: float = 0.0
+    goal: float = 0.0
+
+    def start(self, enough: float, contract: LossContract | None) -> None:
+        """Measure the first loss and set the goal."""
+        output = self.subject.output(self.model, self.batch)
+        loss = self.subject.loss(output, self.batch)
+        if not loss.requires_grad:
+            raise NotCheckable(Text(en="the loss gives no gradient", zh="损失不产生梯度"))
+        self.first = float(loss.detach())
+        if not isfinite(self.first):
+            raise NotCheckable(Text(en="the loss is not finite before the first step", zh="第一步之前损失就不是有限值"))
+        self.floor = min(self._floor(self.subject.logits(output)), self.first)
+        self.enough = enough
+        hardest = self.first
+        if contract is not None and contract.chance is not None and isfinite(contract.chance):
+            hardest = max(hardest, contract.chance)  # weights that know the samples already have little to lose
+        self.goal = self.floor + enough * (hardest - self.floor)
+
+    def _floor(self, logits: Tensor | None) -> float:
+        """Return the lowest loss that any logits reach: above zero for soft targets, below for likelihoods."""
+        if logits is None or not self.subject.loss_takes_logits or self.subject.criterion is None:
+            return 0.0
+        free = logits.detach().clone().requires_grad_()
+        optimizer = torch.optim.Adam([free], lr=_FLOOR_RATE)
+        lowest = self.first
+        for _ in range(_FLOOR_STEPS):
+            loss = self.subject.loss(free, self.batch)
+            if not loss.requires_grad or not isfinite(float(loss.detach())):
+                break
+            lowest = min(lowest, float(loss.detach()))
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        return lowest
+
+    def trained(self) -> OneBatch:
+        """Take steps until the goal is reached, or time or steps are over."""
+        learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        if not learning:
+            raise NotCheckable(Text(en="no parameter learns", zh="没有任何参数参与学习"))
+        optimizer = torch.optim.Adam(learning, lr=_RATE)
+        fitted, steps, pause, look_at, ran_out = self.first, 0, _PAUSE, 1, False
+        while steps < _NUM_STEPS:
+            loss = self.subject.loss(self.subject.output(self.model, self.batch), self.batch)
+            fitted = float(loss.detach())
+            if not isfinite(fitted):
+                break
+            if fitted <= self.goal and steps >= look_at:
+                if self._judged() <= self.goal:
+                    break
+                self._renew()
+                if self._judged() <= self.goal:
+                    break
+                look_at, pause = steps + pause, 2 * pause
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            steps += 1
+            if perf_counter() - self.began > self.budget:
+                ran_out = True
+                break
+        if steps < _LEAST_STEPS and ran_out:
+            raise NotCheckable(Text(en="one step takes too long to try it here", zh="单步耗时过长，无法在此尝试"))
+        return self._result(fitted, steps, ran_out=ran_out)
+
+    def _result(self, fitted: float, steps: int, *, ran_out: bool) -> OneBatch:
+        end = self._judged()
+        return OneBatch(
+            start=self.first,
+            end=end,
+            fitted=fitted,
+            floor=self.floor,
+            enough=self.enough,
+            steps=steps,
+            seconds=perf_counter() - self.began,
+            reached=end <= self.goal,
+            ran_out=ran_out,
+            samples=len(self.subject.images(self.batch)),
+        )
+
+    def _judged(self) -> float:
+        """Return the loss in evaluation mode, or in training mode where the model tells none in the other."""
+        mode = nullcontext() if self.subject.loss_needs_training else evaluating(self.model)
+        with mode, torch.no_grad():
+            return float(self.subject.loss(self.subject.output(self.model, self.batch), self.batch))
+
+    def _renew(self) -> None:
+        """Let norms see what the last weights give."""
+        with torch.no_grad():
+            for _ in range(_RENEWALS):
+                self.subject.output(self.model, self.batch)
