@@ -1,6 +1,6 @@
 """Examining anybody's model before the first step."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from torch import nn
@@ -11,6 +11,8 @@ from snellen.doctor.check import Stage
 from snellen.doctor.diagnosis import Diagnosis, diagnose
 from snellen.doctor.evidence.catalog import SETUP_SOURCES
 from snellen.doctor.evidence.gathering import Evidence
+from snellen.doctor.evidence.loop_parts import BoxChange, Deep, LabelTransform, MaskChange, UserLoader
+from snellen.doctor.evidence.setup import Setup
 from snellen.doctor.examining.recognition import subject_of
 from snellen.doctor.examining.subject import Task
 
@@ -32,6 +34,11 @@ def examine(  # noqa: PLR0913 - what a user may have to say
     step: Callable[[Any], Any] | None = None,
     validate: Callable[[Any], Any] | None = None,
     keep: Sequence[Any] = (),
+    loader: Iterable[Any] | None = None,
+    box_transform: BoxChange | None = None,
+    mask_transform: MaskChange | None = None,
+    setup: Setup | None = None,
+    deep: bool = False,
     select: tuple[str, ...] = (),
     ignore: tuple[str, ...] = (),
 ) -> Diagnosis:
@@ -56,6 +63,12 @@ def examine(  # noqa: PLR0913 - what a user may have to say
         step: One step of your own loop on a batch: zero_grad, forward, backward, step. It shows faults of the loop.
         validate: Your own validation of one batch.
         keep: Whatever else could change and must not, such as a scheduler that `step` does not name.
+        loader: Of training, such as a ``DataLoader``; shows whether its processes draw the same random numbers.
+        box_transform: Augmentation and resizing, ``(image, boxes) -> (image, boxes)``, of bytes
+            ``[height, width, 3]`` and xyxy in pixels ``[n, 4]``.
+        mask_transform: The same with masks of class numbers, ``(image, mask) -> (image, mask)``.
+        setup: What is planned: ``Setup(epochs=…, steps=…, pretrained=True)``; whatever is left out is not judged.
+        deep: Whether to take minutes for a range test of the learning rate.
         select: Codes or names of checks; all if empty.
         ignore: What is left out.
 
@@ -88,5 +101,14 @@ def examine(  # noqa: PLR0913 - what a user may have to say
         validate=validate,
         keep=keep,
     )
+    given: list[object] = [subject]
+    if loader is not None:
+        given.append(UserLoader(batches=loader))
+    if box_transform is not None or mask_transform is not None:
+        given.append(LabelTransform(boxes=box_transform, mask=mask_transform))
+    if setup is not None:
+        given.append(setup)
+    if deep:
+        given.append(Deep())
     checks = tuple(check for check in selected(CHECKS, select, ignore) if check.stage is Stage.SETUP)
-    return diagnose(Evidence([subject], SETUP_SOURCES), checks)
+    return diagnose(Evidence(given, SETUP_SOURCES), checks)
