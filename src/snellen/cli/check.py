@@ -39,6 +39,9 @@ def check(
     write_baseline: Annotated[
         Path | None, typer.Option(help="Write a file that accepts all that is found now.")
     ] = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="With --model: test a range of learning rates too; takes minutes.")
+    ] = False,
     html: Annotated[Path | None, typer.Option(help="Write a page with pictures.")] = None,
     json: Annotated[str | None, typer.Option("--json", help="Write JSON to this file, or to - for the output.")] = None,
     sarif: Annotated[str | None, typer.Option(help="Write SARIF 2.1.0 to this file, or to - for the output.")] = None,
@@ -113,6 +116,7 @@ def check(
         select=comma_list(select) or (),
         ignore=comma_list(ignore) or (),
         baseline=baseline,
+        deep=deep,
         console=console(),
         weights=weights,
         mean=colour(mean, "--mean"),

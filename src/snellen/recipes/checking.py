@@ -38,11 +38,13 @@ from snellen.doctor import (
 )
 from snellen.doctor.evidence.catalog import DATA_SOURCES, SETUP_SOURCES
 from snellen.doctor.evidence.images import ScanSettings
+from snellen.doctor.evidence.loop_parts import Deep
 from snellen.doctor.examining import Subject, subject_of
 from snellen.errors import DatasetError, FaultsFoundError
 from snellen.evaluation import predicted_batches
 from snellen.recipes.datasets import load
 from snellen.recipes.loaders import training_loader
+from snellen.recipes.loop_facts import batches_of, transform_of
 from snellen.recipes.options import TrainOptions, options_from
 from snellen.recipes.preparing import Preparation, prepare_training
 from snellen.recipes.progress import progress_bar
@@ -136,6 +138,7 @@ def check(
     select: Sequence[str] = (),
     ignore: Sequence[str] = (),
     baseline: Path | str | None = None,
+    deep: bool = False,
     console: Console | None = None,
     **options: Any,
 ) -> CheckReport:
@@ -147,6 +150,7 @@ def check(
         select: Codes or names of checks, or beginnings such as ``D``; all if empty.
         ignore: Checks to leave out, in the same terms.
         baseline: File of accepted findings.
+        deep: Whether to take minutes for a range test of the learning rate.
         console: Where to show how far it is.
         **options: Those of ``train``, see ``TrainOptions``.
 
@@ -161,7 +165,7 @@ def check(
         checks = tuple(item for item in checks if item.stage == Stage.DATA)
     accepted = () if baseline is None else read_baseline(baseline)
     source = load(data, format=chosen.format, options=chosen.read) if isinstance(data, (str, Path)) else data
-    planned = () if model is None else _planned(source, chosen)
+    planned = () if model is None else _planned(source, chosen, deep=deep)
     results = _results(source, checks, planned, console)
     name = Path(data).name if isinstance(data, (str, Path)) else source.root.name
     report = CheckReport(results=results, name=name or str(source.root), index=source, model=model or "")
@@ -241,7 +245,7 @@ def untold_problems(problems: Sequence[Problem], diagnosis: Diagnosis | None) ->
     return tuple(problem for problem in problems if TOLD_BY.get(problem.code) not in found)
 
 
-def _planned(source: DatasetIndex, options: TrainOptions) -> tuple[Callable[..., object], ...]:
+def _planned(source: DatasetIndex, options: TrainOptions, *, deep: bool) -> tuple[Callable[..., object], ...]:
     """Return what supplies the set-up and the model with a batch.
 
     Where the data are too broken to be trained on, they are judged all the same, and the reason is told.
@@ -258,7 +262,12 @@ def _planned(source: DatasetIndex, options: TrainOptions) -> tuple[Callable[...,
             raise NotCheckable(reason)
         return ready
 
-    return preparation, setup_of, _subject, *SETUP_SOURCES
+    def leave() -> Deep:
+        if not deep:
+            raise NotCheckable(Deep.ABSENT)
+        return Deep()
+
+    return preparation, setup_of, batches_of, transform_of, leave, _subject, *SETUP_SOURCES
 
 
 def _subject(ready: Preparation) -> Subject:
