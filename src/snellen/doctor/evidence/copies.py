@@ -28,9 +28,9 @@ __all__ = ["ImageCopies", "copies_of_images"]
 FREQUENCIES = 4  # along each side that describe a candidate
 WINDOW = 0.93  # of a side: cuts of 0 to 10 % are near the whole or one of nine windows of this size
 NEIGHBOURS = 2  # that are looked at for each window; chains of copies are closed over their links
-RADIUS = 0.28  # between descriptors of length 1; 99 % of cut copies are nearer (benchmarks/results/doctor_scan.md)
-COARSE_PX = 8  # side at which a candidate is turned and first looked at
-SAME_COARSE = 0.7  # correlation at that size
+RADIUS = 0.25  # between descriptors of length 1; 99 % of cut copies are nearer (benchmarks/results/doctor_scan.md)
+SLACK = 0.3  # a neighbour may be so much farther than the nearest, as a share: half the time, the same copies found
+SAME_WAVES = 0.94  # cosine of the low frequencies of a window and its twin in one of the eight positions of a square
 ROUNDS = 4  # of registration
 SAME_SHAPE = 0.85  # correlation of the registered thumbnails; 0.90 to 1 for 99 % of copies
 SAME_DETAIL = (
@@ -39,7 +39,10 @@ SAME_DETAIL = (
 LEAST_DETAIL = 1.5  # levels of 255: standard deviation of the fine structure; below it there is nothing to compare
 FLAT_CONTRAST = 3.0  # levels of 255: an image with less is blank, and all blank images are alike
 BLOCK = 256  # pairs that are registered at one time: their arrays stay in the processor's cache
-_WAYS = (slice(None), slice(None, None, -1))
+# Transposed, mirrored down, mirrored across.
+_TURNS = tuple(
+    (transposed, down, across) for transposed in (False, True) for down in (False, True) for across in (False, True)
+)
 _SIDES = [0, 1, 0, 2]  # of a window's scale and offsets: scale and offset down, scale and offset across
 
 
@@ -160,29 +163,50 @@ def _windows() -> tuple[tuple[float, float, float], ...]:
 
 
 def _candidates(thumbnails: NDArray[np.uint8], ours: NDArray[np.int64], theirs: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return rows of pairs, the number of the window, ``[num_candidates, 3]``: theirs is like a window of ours."""
-    tree = KDTree(_descriptors(thumbnails[theirs], 0))
-    found, distances = [], []
+    """Return candidates: the rows of a pair, the number of the window of the first, and the position of the second.
+
+    Returns:
+        ``[num_candidates, 4]``; the second, put into that of the eight positions of a square, is like the window.
+    """
+    whole = _low_frequencies(thumbnails[theirs], 0)
+    positions = np.stack(_positions_of_waves(whole)).reshape(len(_TURNS), len(theirs), -1)
+    tree = KDTree(_descriptors(whole), leafsize=32)
+    found, scores = [], []
     for window in range(len(_windows())):
+        waves = _low_frequencies(thumbnails[ours], window)
         near, places = tree.query(
-            _descriptors(thumbnails[ours], window), k=range(1, NEIGHBOURS + 2), distance_upper_bound=RADIUS
+            _descriptors(waves),
+            k=range(1, NEIGHBOURS + 2),
+            distance_upper_bound=RADIUS,
+            eps=SLACK,
+            workers=-1,
         )
         rows, ranks = np.nonzero(np.isfinite(near))
-        pairs = np.stack([ours[rows], theirs[places[rows, ranks]], np.full(len(rows), window)], axis=1)
-        others = pairs[:, 0] != pairs[:, 1]
-        found.append(pairs[others])
-        distances.append(near[rows, ranks][others])
-    pairs = np.concatenate(found)[np.argsort(np.concatenate(distances), kind="stable")]
-    return pairs[np.unique(pairs[:, :2], axis=0, return_index=True)[1]]  # each in its nearest window
+        columns = places[rows, ranks]
+        alike = np.einsum("mk,pmk->pm", waves.reshape(len(ours), -1)[rows], positions[:, columns])
+        score, position = alike.max(0, initial=-1.0), alike.argmax(0)
+        found.append(np.stack([ours[rows], theirs[columns], np.full(len(rows), window), position], axis=1))
+        scores.append(score)
+    pairs, alike = np.concatenate(found), np.concatenate(scores)
+    hopeful = (pairs[:, 0] != pairs[:, 1]) & (alike >= SAME_WAVES)
+    pairs = pairs[hopeful][np.argsort(-alike[hopeful], kind="stable")]
+    nearest = np.unique(pairs[:, :2], axis=0, return_index=True)[1]
+    return np.asarray(pairs[nearest], np.int64)  # each in its nearest window
 
 
-def _descriptors(thumbnails: NDArray[np.uint8], window: int) -> NDArray[np.float32]:
-    """Return amplitudes of low frequencies, the same for all mirrored and turned versions, of length 1."""
+def _low_frequencies(thumbnails: NDArray[np.uint8], window: int) -> NDArray[np.float32]:
+    """Return amplitudes ``[n, 4, 4]`` of waves down and across a window, without the mean, of length 1."""
     scale, down, across = _windows()[window]
     waves = _waves(FREQUENCIES)
     rows, columns = (waves @ _resampling(np.array([scale]), np.array([offset]))[0] for offset in (down, across))
-    amplitudes = np.abs(rows @ thumbnails.astype(np.float32) @ columns.T)
-    amplitudes[:, 0, 0] = 0
+    found = rows @ thumbnails.astype(np.float32) @ columns.T
+    found[:, 0, 0] = 0
+    return np.asarray(found / np.maximum(np.linalg.norm(found, axis=(1, 2), keepdims=True), 1e-6))
+
+
+def _descriptors(waves: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return what of low frequencies is the same for all mirrored and turned versions of an image."""
+    amplitudes = np.abs(waves)
     flipped = amplitudes.transpose(0, 2, 1)
     upper = np.triu_indices(FREQUENCIES, 1)
     parts = [
@@ -190,8 +214,18 @@ def _descriptors(thumbnails: NDArray[np.uint8], window: int) -> NDArray[np.float
         np.abs(amplitudes - flipped)[:, upper[0], upper[1]] / np.sqrt(2),
         np.diagonal(amplitudes, axis1=1, axis2=2)[:, 1:],
     ]
-    found = np.concatenate(parts, axis=1)
-    return np.asarray(found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-6), np.float32)
+    return np.asarray(np.concatenate(parts, axis=1), np.float32)
+
+
+def _positions_of_waves(waves: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """Return low frequencies as they are after each of the eight turns: mirroring negates the odd ones."""
+    odd = np.where(np.arange(FREQUENCIES) % 2, -1, 1).astype(np.float32)
+    return [
+        (waves.transpose(0, 2, 1) if transposed else waves)
+        * (odd[:, None] if down else 1)
+        * (odd if across else 1)
+        for transposed, down, across in _TURNS
+    ]  # fmt: skip
 
 
 def _waves(number: int) -> NDArray[np.float32]:
@@ -214,12 +248,9 @@ def _verified(
     thumbnails: NDArray[np.uint8], candidates: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Return those candidates that are copies, and how alike their fine structure is."""
-    windows = np.array(_windows(), np.float32)[candidates[:, 2]][:, _SIDES]
     ours = thumbnails[candidates[:, 0]].astype(np.float32)
-    theirs, alike = _turned(_warped(ours, windows), thumbnails[candidates[:, 1]].astype(np.float32))
-    hopeful = alike >= SAME_COARSE
-    candidates, ours, theirs = candidates[hopeful], ours[hopeful], theirs[hopeful]
-    laid = _registered(ours, theirs, windows[hopeful])
+    theirs = _turned(thumbnails[candidates[:, 1]], candidates[:, 3]).astype(np.float32)
+    laid = _registered(ours, theirs, np.array(_windows(), np.float32)[candidates[:, 2]][:, _SIDES])
     fine, other = _fine(laid), _fine(theirs)
     detail = _correlation(fine, other)
     enough = np.minimum(fine.std((1, 2)), other.std((1, 2))) >= LEAST_DETAIL
@@ -227,24 +258,14 @@ def _verified(
     return candidates[keep, :2], detail[keep]
 
 
-def _turned(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return ``theirs`` mirrored and turned as it is most like ``ours``, and how alike they are then."""
-    part = THUMBNAIL_PX // COARSE_PX
-    small, other = (
-        _normal(images.reshape(len(images), COARSE_PX, part, COARSE_PX, part).mean((2, 4))) for images in (ours, theirs)
-    )
-    scores = np.stack([(small * version).mean((1, 2)) for version in _versions(other)])
-    best = scores.argmax(0)
-    turned = np.empty_like(theirs)
-    for number, version in enumerate(_versions(theirs)):
-        turned[best == number] = version[best == number]
-    return turned, scores.max(0)
-
-
-def _versions(images: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
-    """Return the images in all eight positions of a square."""
-    both = (images, images.transpose(0, 2, 1))
-    return tuple(image[:, down, across] for image in both for down in _WAYS for across in _WAYS)
+def _turned(images: NDArray[np.uint8], positions: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Return each image in one of the eight positions of a square."""
+    turned = np.empty_like(images)
+    for position, (transposed, down, across) in enumerate(_TURNS):
+        chosen = positions == position
+        part = images[chosen].transpose(0, 2, 1) if transposed else images[chosen]
+        turned[chosen] = part[:, :: -1 if down else 1, :: -1 if across else 1]
+    return turned
 
 
 def _warped(images: NDArray[np.float32], window: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -16,6 +16,7 @@ from snellen.doctor.words import Text
 __all__ = ["CHECK"]
 
 NEAR_SHARE = 0.005  # of the held-out images; below it near copies are only told
+LEAST_NEAR = 2  # held-out images: one likeness may be chance (one false pair in some thousands)
 FRAME_SHARE = 0.1  # of the held-out images are the neighbours of training frames
 
 
@@ -48,7 +49,7 @@ def judge(index: DatasetIndex, copies: ImageCopies, frames: FrameNeighbours) -> 
             continue
         drop = np.unique(train_first[:, 0][index.splits[train_first[:, 0]] == training])
         yield Finding(
-            level=level if share >= limit else Level.INFO,
+            level=level if share >= limit and (message != "near" or len(known) >= LEAST_NEAR) else Level.INFO,
             message=message,
             numbers={"count": len(known), "held_out": held_out, "share": f"{share:.1%}"},
             measured=share,
