@@ -282,7 +282,7 @@ def test_problems_of_reading_are_told_once(monkeypatch, charts):
     report = snellen.check(index, select=["D13"])
     found = replace(report, results=(replace(report.results[0], status=Status.FOUND, findings=(
         Finding(code="D13", level=Level.INFO, numbers=NUMBERS),)),))  # fmt: skip
-    monkeypatch.setattr(checking, "TOLD_BY", {"image-unreadable": "D13"})
+    monkeypatch.setattr(checking, "TOLD_BY", {"D13": ("image-unreadable",)})
     from snellen.data import Problem
 
     problems = (Problem(code="image-unreadable", message="m"), Problem(code="split-made", message="m"))
@@ -299,3 +299,11 @@ def test_a_source_may_lack_what_it_needs(monkeypatch, charts):
     report = snellen.check(charts["classes"])
     assert "not checkable: D13: nothing in csv" in report.text("en")
     assert Path(charts["classes"]).exists()
+
+
+def test_what_is_mended_by_reading_are_messages_of_checks():
+    """A name that is mistyped would let a training go on, or print a problem twice."""
+    for code, names in checking.MENDED_BY_READING.items():
+        assert set(names) <= set(find_check(code).pages["en"].messages)
+    for code in checking.TOLD_BY:
+        assert find_check(code)

@@ -56,10 +56,27 @@ from snellen.training.step import Stepper
 
 __all__ = ["CheckReport", "check", "quick_check", "refuse_spoiling", "untold_problems", "write_text"]
 
-# Checks whose faults reading mends or leaves out, object by object: they are told and stop no training.
-MENDED_BY_READING = frozenset[str]()
-# Check that tells of a problem that reading tolerates, by the problem's code.
-TOLD_BY: Mapping[str, str] = {}
+# Findings, by check and message, about entries that reading leaves out or mends: they are told and stop no training.
+MENDED_BY_READING: Mapping[str, tuple[str, ...]] = {
+    "D4": ("unreadable", "not_finite", "dangling"),
+    "D5": ("out_of_range", "unknown"),
+    "D7": ("no_area", "outside"),
+    "D8": ("shape",),
+}
+# Problems that reading tolerates and a check tells of, by the check.
+TOLD_BY: Mapping[str, tuple[str, ...]] = {
+    "D1": ("image-unreadable",),
+    "D2": ("boxes-turned", "image-turned"),
+    "D3": ("image-missing", "label-missing", "mask-missing"),
+    "D4": (
+        "annotation-duplicate", "annotation-unreadable", "box-not-finite", "category-unknown", "category-unreadable",
+        "class-missing", "image-duplicate", "image-entry-unreadable", "image-unknown", "mask-unreadable",
+        "outline-unreadable", "row-short", "size-mismatch", "split-missing", "split-overlap",
+    ),
+    "D5": ("category-conflict", "class-count", "class-out-of-range", "class-unknown"),
+    "D7": ("annotation-duplicate", "box-degenerate", "box-outside"),
+    "D8": ("mask-lossy", "mask-scaled", "mask-shape", "mask-value-unknown"),
+}  # fmt: skip
 _NOT_RUN = Text(
     en="the model is not run before a training; `snellen check DATA --model NAME` does it",
     zh="训练前不运行模型；`snellen check 数据 --model 名称` 会运行",
@@ -231,7 +248,7 @@ def refuse_spoiling(diagnosis: Diagnosis, ready: Preparation) -> None:
 
 def _is_mended(finding: Finding, index: DatasetIndex) -> bool:
     """Return whether reading has already done what mends a fault: images left out, annotations clipped or dropped."""
-    if finding.code in MENDED_BY_READING:
+    if finding.message in MENDED_BY_READING.get(finding.code, ()):
         return True
     treatment = finding.treatment
     if treatment is None or not treatment.drop_images or treatment.settings or treatment.data:
@@ -242,7 +259,8 @@ def _is_mended(finding: Finding, index: DatasetIndex) -> bool:
 def untold_problems(problems: Sequence[Problem], diagnosis: Diagnosis | None) -> tuple[Problem, ...]:
     """Return what was tolerated while reading and is in no finding."""
     found = set() if diagnosis is None else {finding.code for finding in diagnosis.all_findings}
-    return tuple(problem for problem in problems if TOLD_BY.get(problem.code) not in found)
+    told = {name for code in found for name in TOLD_BY.get(code, ())}
+    return tuple(problem for problem in problems if problem.code not in told)
 
 
 def _planned(source: DatasetIndex, options: TrainOptions, *, deep: bool) -> tuple[Callable[..., object], ...]:
