@@ -94,7 +94,7 @@ CHECK = Check(
     stage=Stage.DATA,
     judge=judge,
     covers=("DX-011",),
-    caused_by=("D3", "D4", "D6", "D7"),
+    caused_by=("D3", "D6", "D12"),
     source="own; Mann and Whitney 1947; datumaro, OnlyOneLabel and FarFromAttrMean for the idea",
     pages={
         "en": Page(

@@ -50,7 +50,7 @@ CHECK = Check(
     stage=Stage.DATA,
     judge=judge,
     covers=("DX-096",),
-    caused_by=("D6", "D7", "D19"),
+    caused_by=("D6", "D19"),
     source="Liu et al. 2016, SSD, section 4.1; Lin et al. 2017, Feature pyramid networks, table 1",
     pages={
         "en": Page(

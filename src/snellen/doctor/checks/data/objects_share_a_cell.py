@@ -56,7 +56,7 @@ CHECK = Check(
     stage=Stage.DATA,
     judge=judge,
     covers=("DX-095",),
-    caused_by=("D6", "D7"),
+    caused_by=("D6",),
     source="Redmon et al. 2016, You Only Look Once, section 2.4 (limitations)",
     pages={
         "en": Page(

@@ -47,7 +47,7 @@ CHECK = Check(
     stage=Stage.DATA,
     judge=judge,
     covers=("DX-094", "DX-098"),
-    caused_by=("D6", "D7"),
+    caused_by=("D6",),
     source="Redmon et al. 2016, You Only Look Once, section 2.4; Girshick et al. 2014, R-CNN, appendix A (warping)",
     pages={
         "en": Page(

@@ -13,8 +13,8 @@ from snellen.doctor.words import Text
 
 __all__ = ["CHECK"]
 
-INFO_SHARE = 0.01  # of the labelled pixels; CamVid's small classes (poles, signs) lie just below it
-WARNING_RATIO = 500.0  # pixels of the largest over those of the smallest class that occurs; CamVid has 54
+INFO_SHARE = 0.01  # of the labelled pixels; CamVid's smallest two classes lie below it
+WARNING_RATIO = 500.0  # pixels of the largest over those of the smallest class that occurs; CamVid has 109
 
 
 def judge(index: DatasetIndex, masks: MaskPixels) -> Iterator[Finding]:
@@ -39,7 +39,7 @@ def judge(index: DatasetIndex, masks: MaskPixels) -> Iterator[Finding]:
                  "largest": index.classes[int(shares.argmax())], "count": len(small), "classes": len(present)},
         measured=ratio if is_warning else float(shares[label]),
         limit=Limit(value=WARNING_RATIO if is_warning else INFO_SHARE, unit="" if is_warning else "share",
-                    source="CamVid has 54 : 1, and its three smallest classes below 1 %"),
+                    source="CamVid has 109 : 1, and its two smallest classes below 1 %"),
         places=class_places(index, [(int(place), round(100 * float(shares[place]), 3)) for place in small]),
         num_places=len(small),
         treatment=Treatment(settings={"sampler": "repeat_factor"}),

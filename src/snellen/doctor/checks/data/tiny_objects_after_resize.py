@@ -98,7 +98,7 @@ CHECK = Check(
     stage=Stage.DATA,
     judge=judge,
     covers=("DX-096", "DX-037"),
-    caused_by=("D6", "D7"),
+    caused_by=("D6",),
     source="checks.md, D19; Lin et al. 2017, Feature pyramid networks; Tukey 1977; cleanvision, odd_size",
     pages={
         "en": Page(

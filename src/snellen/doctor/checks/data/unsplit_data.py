@@ -100,6 +100,7 @@ CHECK = Check(
     stage=Stage.DATA,
     judge=judge,
     covers=("DX-023",),
+    caused_by=("D5", "D8", "D12"),
     source="DeepCrime's operator VRM (Humbatova et al. 2021); Ng 2018, Machine Learning Yearning, chapters 5 to 7",
     pages={
         "en": Page(

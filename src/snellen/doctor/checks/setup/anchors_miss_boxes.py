@@ -84,7 +84,7 @@ CHECK = Check(
     stage=Stage.SETUP,
     judge=judge,
     covers=("DX-093", "DX-094"),
-    caused_by=("D6", "D7"),
+    caused_by=("D6",),
     source="YOLOv5, utils/autoanchor.py (best possible recall); Redmon and Farhadi 2017, YOLO9000, section 2",
     pages={
         "en": Page(

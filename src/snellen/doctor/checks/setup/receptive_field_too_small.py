@@ -90,7 +90,7 @@ CHECK = Check(
     stage=Stage.SETUP,
     judge=judge,
     covers=("DX-037", "DX-107"),
-    caused_by=("D6", "D7"),
+    caused_by=("D6",),
     source="Luo et al. 2016, Understanding the effective receptive field; Chen et al. 2017, DeepLab, section 3.1",
     pages={
         "en": Page(
