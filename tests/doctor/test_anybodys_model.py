@@ -3,6 +3,7 @@
 All have random weights and see small images. Every row names what is wrong with its sick twin.
 """
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,9 +33,9 @@ class Case:
     optimizer: torch.optim.Optimizer | None = None
     more: dict[str, Any] = field(default_factory=dict)
 
-    def examined(self) -> Diagnosis:
+    def examined(self, checks: tuple[str, ...]) -> Diagnosis:
         optimizer = self.optimizer or torch.optim.SGD(self.model.parameters(), lr=0.01)
-        return snellen.examine(self.model, self.batch, self.loss, optimizer, **self.more)
+        return snellen.examine(self.model, self.batch, self.loss, optimizer, select=checks, **self.more)
 
 
 class Then(nn.Module):
@@ -312,7 +313,11 @@ ROWS = (
     Row("transformers-yolos", hf_yolos, validated_in_training, "M7", "training_in_validation"),
     Row("by_hand", by_hand, in_a_list, "M5", "unregistered"),
 )
+CONTRACTS = ("M1", "M2", "M3", "M4", "M5", "M6", "M7", "M8", "M15", "M16", "M20", "M24", "M25")
 EACH = pytest.mark.parametrize("row", [pytest.param(row, id=row.name, marks=row.marks) for row in ROWS])
+BOTH = pytest.mark.parametrize(
+    "checks", [pytest.param(CONTRACTS, id="contracts"), pytest.param((), id="all", marks=pytest.mark.slow)]
+)
 
 
 def built(row: Row) -> Case:
@@ -320,18 +325,42 @@ def built(row: Row) -> Case:
     return row.build()
 
 
+def bits(case: Case) -> list[Any]:
+    """Return everything that an examination could leave different."""
+    modules = list(case.model.modules())
+    return [
+        *(value.clone() for value in case.model.state_dict().values()),
+        *(parameter.grad for parameter in case.model.parameters()),
+        *(parameter.requires_grad for parameter in case.model.parameters()),
+        *(module.training for module in modules),
+        *(sorted(vars(module)) for module in modules),
+        *(len(hooks) for module in modules for hooks in (module._forward_hooks, module._forward_pre_hooks)),
+        torch.get_rng_state(),
+        random.getstate(),
+    ]
+
+
+def are_same(a: Any, b: Any) -> bool:
+    return torch.equal(a, b) if isinstance(a, Tensor) else a == b
+
+
+@BOTH
 @EACH
-def test_healthy_has_no_error(row: Row) -> None:
-    diagnosis = built(row).examined()
+def test_healthy_has_no_error_and_is_left_as_it_was(row: Row, checks: tuple[str, ...]) -> None:
+    case = built(row)
+    before = bits(case)
+    diagnosis = case.examined(checks)
+    assert all(are_same(a, b) for a, b in zip(before, bits(case), strict=True))
     assert [(found.code, found.message) for found in diagnosis.all_findings if found.level == Level.ERROR] == []
     assert not diagnosis.with_status(Status.CRASHED)
 
 
+@BOTH
 @EACH
-def test_planted_fault_is_found(row: Row) -> None:
+def test_planted_fault_is_found(row: Row, checks: tuple[str, ...]) -> None:
     case = built(row)
     row.plant(case)
-    diagnosis = case.examined()
+    diagnosis = case.examined(checks)
     errors = [(found.code, found.message) for found in diagnosis.findings if found.level == Level.ERROR]
     assert (row.code, row.message) in errors
     assert not diagnosis.with_status(Status.CRASHED)
