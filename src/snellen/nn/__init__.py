@@ -1,6 +1,6 @@
 """Layers that two models share."""
 
-from snellen.nn.blocks import ConvNormAct, Padding, SameConv2d
+from snellen.nn.blocks import ConvNormAct, Padding, SameConv2d, conv_norm
 from snellen.nn.fpn import FeaturePyramid, coarser_map
 from snellen.nn.l2norm import L2Norm
 from snellen.nn.norm import FrozenBatchNorm, Norm
@@ -18,4 +18,5 @@ __all__ = [
     "Padding",
     "SameConv2d",
     "coarser_map",
+    "conv_norm",
 ]

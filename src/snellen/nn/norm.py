@@ -47,6 +47,11 @@ class FrozenBatchNorm(nn.Module):
             x, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=self.eps
         )
 
+    def affine(self) -> tuple[Float[Tensor, " channels"], Float[Tensor, " channels"]]:
+        """Return scale and shift of each channel: the layer is ``x * scale + shift``."""
+        scale = self.weight * (self.running_var + self.eps).rsqrt()
+        return scale, self.bias - self.running_mean * scale
+
     def extra_repr(self) -> str:
         """Return what ``print`` shows."""
         return f"{len(self.weight)}, eps={self.eps}"

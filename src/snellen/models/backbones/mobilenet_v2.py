@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from snellen.models.backbones.backbone import Backbone
-from snellen.nn import ConvNormAct, Norm, Padding
+from snellen.nn import ConvNormAct, Norm, Padding, conv_norm
 from snellen.structures import FeatureSpec
 
 __all__ = ["InvertedResidual", "MobileNetV2", "mobilenet_v2"]
@@ -79,13 +79,23 @@ class InvertedResidual(nn.Module):
             nn.Conv2d(hidden, out_channels, 1, bias=False),
             norm(out_channels),
         ]
-        self.conv = nn.Sequential(*layers)
+        self.conv = _Layers(*layers)
         self.has_short_cut = stride == 1 and in_channels == out_channels
 
     def forward(self, x: Float[Tensor, "batch _ _ _"]) -> Float[Tensor, "batch _ _ _"]:
         """Return the block's output."""
         residual: Tensor = self.conv(x)
         return x + residual if self.has_short_cut else residual
+
+
+class _Layers(nn.Sequential):
+    """Layers of which the last two are a convolution and its norm, which have keys of their own in torchvision."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - nn.Sequential's name
+        *layers, conv, norm = self
+        for layer in layers:
+            input = layer(input)  # noqa: A001 - the same
+        return conv_norm(conv, norm, input)
 
 
 class MobileNetV2(Backbone):

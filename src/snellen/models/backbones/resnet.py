@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from snellen.models.backbones.backbone import Backbone
-from snellen.nn import Norm
+from snellen.nn import ConvNormAct, Norm, conv_norm
 from snellen.structures import FeatureSpec
 
 __all__ = [
@@ -52,8 +52,8 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch _ _ _"]) -> Float[Tensor, "batch _ _ _"]:
         """Return ``relu(x + residual(x))``."""
-        residual = self.relu(self.bn1(self.conv1(x)))
-        residual = self.bn2(self.conv2(residual))
+        residual = self.relu(conv_norm(self.conv1, self.bn1, x))
+        residual = conv_norm(self.conv2, self.bn2, residual)
         residual += x if self.downsample is None else self.downsample(x)
         return self.relu(residual)  # type: ignore[no-any-return]  # nn.Module's call is untyped
 
@@ -88,17 +88,17 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch _ _ _"]) -> Float[Tensor, "batch _ _ _"]:
         """Return ``relu(x + residual(x))``."""
-        residual = self.relu(self.bn1(self.conv1(x)))
-        residual = self.relu(self.bn2(self.conv2(residual)))
-        residual = self.bn3(self.conv3(residual))
+        residual = self.relu(conv_norm(self.conv1, self.bn1, x))
+        residual = self.relu(conv_norm(self.conv2, self.bn2, residual))
+        residual = conv_norm(self.conv3, self.bn3, residual)
         residual += x if self.downsample is None else self.downsample(x)
         return self.relu(residual)  # type: ignore[no-any-return]  # nn.Module's call is untyped
 
 
-def _short_cut(in_channels: int, out_channels: int, *, stride: int, norm: Norm) -> nn.Sequential | None:
+def _short_cut(in_channels: int, out_channels: int, *, stride: int, norm: Norm) -> ConvNormAct | None:
     if stride == 1 and in_channels == out_channels:
         return None
-    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), norm(out_channels))
+    return ConvNormAct(in_channels, out_channels, kernel=1, stride=stride, norm=norm, activation=None)
 
 
 Block = type[BasicBlock] | type[Bottleneck]
@@ -147,7 +147,7 @@ class ResNet(Backbone):
 
     def forward(self, x: Float[Tensor, "batch 3 height width"]) -> dict[str, Float[Tensor, "batch _ _ _"]]:
         """Return the maps ``c1`` … by name."""
-        maps = {"c1": self.relu(self.bn1(self.conv1(x)))}
+        maps = {"c1": self.relu(conv_norm(self.conv1, self.bn1, x))}
         x = self.maxpool(maps["c1"])
         for number in range(1, len(self.features)):
             x = self.get_submodule(f"layer{number}")(x)

@@ -148,7 +148,7 @@ class RegionProposalNetwork(nn.Module):
         canvas = images.pixels.shape[-2:]
         anchors, objectness, offsets = [], [], []
         for level, name in enumerate(self.names):
-            hidden = functional.relu(self.conv(features[name]))
+            hidden = functional.relu(self.conv(features[name]), inplace=True)
             rows, columns = hidden.shape[-2:]
             stride = (canvas[0] // rows, canvas[1] // columns)
             anchors.append(grid_anchors(getattr(self, f"base_{level}"), (rows, columns), stride))
