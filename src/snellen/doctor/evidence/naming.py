@@ -13,6 +13,7 @@ from snellen.doctor.words import Text
 
 __all__ = ["NamedPairs", "named_pairs", "plain_stem"]
 
+LABEL_SUFFIXES = (".txt", ".xml", ".json")
 MOST_FILES = 200_000  # that are looked through for near misses
 
 
@@ -79,7 +80,7 @@ def named_pairs(index: DatasetIndex) -> NamedPairs:
 def plain_stem(name: str) -> str:
     """Return a name without what differs by mistake: case, spaces, ending, marks of a copy."""
     stem = Path(name).name.casefold().strip()
-    while "." in stem[1:] and re.fullmatch(r"[a-z0-9]{2,4}", stem.rpartition(".")[2].strip()):
+    while is_image_name(stem) or stem.endswith(LABEL_SUFFIXES):
         stem = stem.rpartition(".")[0].strip()
     stem = re.sub(r"\s*(\(\d+\)|[-_ ]copy( \d+)?)$", "", stem)
     return re.sub(r"[\s_-]+", "_", stem).strip("_")

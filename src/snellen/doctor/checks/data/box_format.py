@@ -34,7 +34,7 @@ def judge(index: DatasetIndex, written: WrittenBoxes) -> Iterator[Finding]:
         best = max(shares, key=lambda reading: shares[reading])
         if shares[best] >= NEAR_PERFECT and declared <= shares[best] - MARGIN:
             yield _finding(index, written, rows, best, {"declared": declared, "best": shares[best]}, name)
-        elif shares[best] > declared - MARGIN and declared >= NEAR_PERFECT:
+        elif shares[best] > declared - MARGIN:
             is_open = True
     if not told:
         raise NotCheckable(Text(en=f"fewer than {LEAST_BOXES} boxes", zh=f"框少于 {LEAST_BOXES} 个"))
