@@ -1,6 +1,8 @@
-"""A small network and a way to run one check on it."""
+"""A small network and a way to run one check on it; a gallery of pictures in files."""
 
+import importlib.util
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -59,3 +61,14 @@ def checked() -> Callable[..., CheckResult]:
 def messages() -> Callable[[CheckResult], list[str]]:
     """Say which messages a check gave, with their levels."""
     return lambda result: [f"{finding.level.name} {finding.message}" for finding in result.findings]
+
+
+@pytest.fixture
+def gallery(tmp_path: Path) -> Any:
+    """An empty data set of pictures; see gallery.py."""
+    spec = importlib.util.spec_from_file_location("gallery", Path(__file__).with_name("gallery.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.Gallery(tmp_path / "pictures")

@@ -169,7 +169,7 @@ def _candidates(thumbnails: NDArray[np.uint8], ours: NDArray[np.int64], theirs: 
         ``[num_candidates, 4]``; the second, put into that of the eight positions of a square, is like the window.
     """
     whole = _low_frequencies(thumbnails[theirs], 0)
-    positions = np.stack(_positions_of_waves(whole)).reshape(len(_TURNS), len(theirs), -1)
+    positions = np.stack(_positions_of_waves(whole)).reshape(len(_TURNS), len(theirs), FREQUENCIES**2)
     tree = KDTree(_descriptors(whole), leafsize=32)
     found, scores = [], []
     for window in range(len(_windows())):
@@ -183,7 +183,7 @@ def _candidates(thumbnails: NDArray[np.uint8], ours: NDArray[np.int64], theirs: 
         )
         rows, ranks = np.nonzero(np.isfinite(near))
         columns = places[rows, ranks]
-        alike = np.einsum("mk,pmk->pm", waves.reshape(len(ours), -1)[rows], positions[:, columns])
+        alike = np.einsum("mk,pmk->pm", waves.reshape(len(ours), FREQUENCIES**2)[rows], positions[:, columns])
         score, position = alike.max(0, initial=-1.0), alike.argmax(0)
         found.append(np.stack([ours[rows], theirs[columns], np.full(len(rows), window), position], axis=1))
         scores.append(score)

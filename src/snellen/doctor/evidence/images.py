@@ -74,6 +74,8 @@ class ImageFacts:
         is_animated: Whether there are more frames than the first; ``[n]``.
         is_coloured: Whether any place is not grey, however it is stored; ``[n]``.
         is_ended: Whether a JPEG has the marker that ends it; True for other formats; ``[n]``.
+        lost_share: Share of rows, from the bottom up, that are the grey with which decoders fill in what is missing;
+            ``[n]``.
         suffix_fits: Whether the name promises the format that the content has; ``[n]``.
         file_bytes: Size of the file; ``[n]``.
         file_hash: First 128 bits of SHA-256 of the file; ``[n, 2]``.
@@ -112,6 +114,7 @@ class ImageFacts:
     is_animated: NDArray[np.bool_]
     is_coloured: NDArray[np.bool_]
     is_ended: NDArray[np.bool_]
+    lost_share: NDArray[np.float32]
     suffix_fits: NDArray[np.bool_]
     file_bytes: NDArray[np.int64]
     file_hash: NDArray[np.uint64]

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 __all__ = ["KNOWN", "PERCENTILES", "RECORD", "THUMBNAIL_PX", "measured", "measured_files"]
 
@@ -35,6 +35,7 @@ DETAIL_SHARE = 0.01  # of the tiles must hold an edge before sharpness can be to
 SHARPEST_SHARE = 0.9  # quantile over the strongest edges: an image with one sharp plane is sharp
 COLOUR_LEVELS = 8  # of 255: how far channels are apart in a colour image; JPEG noise in grey ones stays below
 BLACK, BURNT = 1, 254  # levels of 255
+LOST_LEVEL = 128  # with which libjpeg fills what is missing
 GRID = 4  # cells a side in which local brightness is averaged
 TINY = 1e-12  # keeps logarithms finite
 PIXEL_LIMIT = 178_956_970  # as `snellen.data.images`
@@ -60,6 +61,7 @@ RECORD = np.dtype(
         ("is_animated", "?"),
         ("is_coloured", "?"),
         ("is_ended", "?"),
+        ("lost_share", "f4"),
         ("file_bytes", "i8"),
         ("file_hash", "u8", (2,)),
         ("pixel_hash", "u8"),
@@ -137,6 +139,7 @@ def measured(
         small = np.asarray(working.resize((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.BOX))
         record["detail"], record["sharpness"], record["noise"] = _edges(levels)
         record["pixel_hash"] = _pixel_hash(record, levels, small)
+        record["lost_share"] = _lost_share(levels)
         counts[row] = grey.histogram()
         colours[row] = small if small.ndim == 3 else small[..., None]
     _measure_brightness(records, counts)
@@ -159,8 +162,12 @@ def _decoded(record: Any, content: bytes) -> tuple[Image.Image | None, str]:
         with Image.open(BytesIO(content)) as image:
             _state(record, image, content)
             return _working(image), ""
+    except UnidentifiedImageError:
+        if content[4:8] == b"ftyp":
+            return None, "HEIC, HEIF, AVIF or video, for which there is no decoder"
+        return None, f"no image: the file begins with {content[:8]!r}"
     except Exception as error:  # noqa: BLE001 - decoders raise anything on damaged files; the reason is kept
-        return None, f"{type(error).__name__}: {error}"
+        return None, str(error) or type(error).__name__
 
 
 def _state(record: Any, image: Image.Image, content: bytes) -> None:
@@ -276,6 +283,15 @@ def _quantile(values: NDArray[np.float32], part: float) -> float:
     """Return an element of the values, which takes a fifth of the time of NumPy's interpolated quantile."""
     rank = int(part * (len(values) - 1))
     return float(np.partition(values, rank)[rank])
+
+
+def _lost_share(levels: NDArray[np.uint8]) -> float:
+    """Return the share of rows, from the bottom up, that are the plain grey of data that is missing."""
+    is_filled = np.abs(levels[-1].astype(np.int16) - LOST_LEVEL).max() <= 1
+    if not is_filled:
+        return 0.0
+    others = np.flatnonzero((np.abs(levels.astype(np.int16) - LOST_LEVEL) > 1).any(1))
+    return 1.0 - (int(others[-1]) + 1) / len(levels) if len(others) else 0.0
 
 
 def _tiles(choose: Any, values: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -6,6 +6,7 @@ import queue
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any, TypeAlias
@@ -109,6 +110,8 @@ def _answers(chunks: Iterator[_Chunk], num_files: int, workers: int | None) -> I
     finally:
         for _ in helpers:
             waiting.put(None)
+        for helper in helpers:
+            helper.join()
 
 
 def _taken(answered: "queue.Queue[_Answer | BaseException]") -> _Answer:
@@ -120,68 +123,60 @@ def _taken(answered: "queue.Queue[_Answer | BaseException]") -> _Answer:
 
 def _drive(waiting: "queue.Queue[_Chunk | None]", answered: "queue.Queue[_Answer | BaseException]") -> None:
     """Pass chunks to a process of its own until there are no more."""
-    process: subprocess.Popen[bytes] | None = None
+    measurer = _Measurer()
     try:
         while (chunk := waiting.get()) is not None:
-            process = _alive(process)
             rows, files = chunk
-            answer = _asked(process, files)
-            if answer is None:  # a decoder may take its process along: find out which file it was
-                answer, process = _one_by_one(files)
-            answered.put((rows, *answer))
+            answered.put((rows, *measurer.measured(files)))
     except BaseException as error:  # noqa: BLE001 - raised where the answers are awaited
         answered.put(error)
     finally:
-        if process is not None:
-            process.kill()
-            process.wait()
-            _close(process)
+        measurer.close()
 
 
-def _one_by_one(files: list[_File]) -> tuple[tuple[NDArray[Any], list[str]], "subprocess.Popen[bytes]"]:
-    records = np.zeros(len(files), RECORD)
-    errors = []
-    process = None
-    for row, file in enumerate(files):
-        process = _alive(process)
-        answer = _asked(process, [file])
-        if answer is None:
-            errors.append(CRASHED)
-        else:
-            records[row] = answer[0][0]
-            errors.append(answer[1][0])
-    return (records, errors), _alive(process)
+class _Measurer:
+    """A process that measures files, started again whenever a decoder has taken it along."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def measured(self, files: list[_File]) -> tuple[NDArray[Any], list[str]]:
+        """Return records and errors; a file over which the process dies is told as `CRASHED`."""
+        answer = self._asked(files)
+        if answer is not None:
+            return answer
+        if len(files) == 1:
+            return np.zeros(1, RECORD), [CRASHED]
+        parts = [self.measured([file]) for file in files]
+        return np.concatenate([records for records, _ in parts]), [error for _, errors in parts for error in errors]
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process is None:
+            return
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                with suppress(OSError):  # what the process had not read when it ended
+                    stream.close()
+        self._process = None
+
+    def _asked(self, files: list[_File]) -> tuple[NDArray[Any], list[str]] | None:
+        process = self._process = self._process or _started()
+        if process.stdin is None or process.stdout is None:
+            return None
+        try:
+            pickle.dump(files, process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
+            process.stdin.flush()
+            answer: tuple[NDArray[Any], list[str]] = pickle.load(process.stdout)
+        except (EOFError, OSError, pickle.UnpicklingError):
+            self.close()
+            return None
+        return answer
 
 
-def _alive(process: "subprocess.Popen[bytes] | None") -> "subprocess.Popen[bytes]":
-    if process is not None and process.poll() is None:
-        return process
-    if process is not None:
-        _close(process)
+def _started() -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-P", str(Path(picture.__file__).resolve())]  # -P: its neighbours shadow no library
     single = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=single)
-
-
-def _asked(process: "subprocess.Popen[bytes]", files: list[_File]) -> tuple[NDArray[Any], list[str]] | None:
-    """Return what the process measures, or None if it dies over it."""
-    if process.stdin is None or process.stdout is None:
-        return None
-    try:
-        pickle.dump(files, process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
-        process.stdin.flush()
-        answer: tuple[NDArray[Any], list[str]] = pickle.load(process.stdout)
-    except (EOFError, OSError, pickle.UnpicklingError):
-        process.kill()
-        process.wait()
-        return None
-    return answer
-
-
-def _close(process: "subprocess.Popen[bytes]") -> None:
-    for stream in (process.stdin, process.stdout):
-        if stream is not None:
-            try:
-                stream.close()
-            except OSError:  # what was not read before it died
-                continue
