@@ -88,6 +88,11 @@ def diagnose(evidence: Evidence, checks: Sequence[Check]) -> Diagnosis:
 
 def _outcome(check: Check, evidence: Evidence) -> CheckResult:
     began = time.perf_counter()
+    result = _judged(check, evidence)
+    return replace(result, seconds=time.perf_counter() - began)
+
+
+def _judged(check: Check, evidence: Evidence) -> CheckResult:
     try:
         found = tuple(replace(finding, code=check.code) for finding in check.judge(**evidence.arguments(check.judge)))
     except NotCheckable as outcome:
@@ -96,8 +101,7 @@ def _outcome(check: Check, evidence: Evidence) -> CheckResult:
         return CheckResult(check=check, status=Status.CRASHED, trace=_trace(failed.__cause__ or failed))
     except Exception as error:  # noqa: BLE001 - told as the outcome of this check; the others go on
         return CheckResult(check=check, status=Status.CRASHED, trace=_trace(error))
-    status = Status.FOUND if found else Status.PASSED
-    return CheckResult(check=check, status=status, findings=found, seconds=time.perf_counter() - began)
+    return CheckResult(check=check, status=Status.FOUND if found else Status.PASSED, findings=found)
 
 
 def _trace(error: BaseException) -> str:
