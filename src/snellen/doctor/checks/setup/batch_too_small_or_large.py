@@ -1,7 +1,6 @@
 """batch-too-small-or-large (M37)."""
 
 from collections.abc import Iterator
-from math import isfinite
 
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.evidence.probes.noise_scale import NoiseScale
@@ -22,11 +21,11 @@ _MCCANDLISH = "McCandlish et al. 2018, section 2.2"
 
 def judge(setup: Setup | None, noise: NoiseScale | None) -> Iterator[Finding]:
     """Yield findings about the number of images in a step."""
-    if noise is None and (setup is None or setup.steps is None or setup.epochs is None):
+    if (noise is None or noise.scale is None) and (setup is None or setup.steps is None or setup.epochs is None):
         raise NotCheckable(
             Text(
-                en="neither the number of steps nor the noise of the gradient is known",
-                zh="既不知道训练步数，也不知道梯度的噪声",
+                en="the number of steps is not known, and one batch does not show the noise of the gradient",
+                zh="不知道训练步数，一个批次也看不出梯度的噪声",
             )
         )
     if setup is not None:
@@ -54,11 +53,13 @@ def _few_steps(setup: Setup) -> Iterator[Finding]:
 
 
 def _noise(noise: NoiseScale, accumulate: int) -> Iterator[Finding]:
+    if noise.scale is None:
+        return
     batch = noise.batch_size * accumulate
     if noise.scale > FAR_BELOW * batch:
         yield Finding(
             level=Level.INFO,
-            message="small" if isfinite(noise.scale) else "drowns",
+            message="small",
             numbers={"batch": batch, "scale": f"{noise.scale:.0f}"},
             measured=noise.scale / batch,
             limit=Limit(value=FAR_BELOW, source=_MCCANDLISH),
@@ -90,8 +91,8 @@ CHECK = Check(
             matters="With a batch far below the noise scale the loss is jagged and the rate has to be low; far above "
             "it, images are spent without getting further, and with few steps an epoch the loss flattens early.",
             measured="Steps an epoch: below 10 with 100 images or more is told, one is a warning. Noise scale: "
-            "gradients of four parts of the batch, compared with their mean. A scale of more than 10 batches, or a "
-            "batch of 256 or more that is 10 scales, is told.",
+            "gradients of four parts of the batch, compared with one another, where what they have in common is "
+            "clear. A scale of more than 10 batches, or a batch of 256 or more that is 10 scales, is told.",
             false_alarms="The scale at the first step is a rough estimate from one batch, and it grows while the loss "
             "falls: a batch that looks too large now may be right later. It is never more than told.",
             fix="Too small: a larger batch, or several batches a step (--accumulate). Too large: a smaller batch; 16 "
@@ -100,7 +101,6 @@ CHECK = Check(
                 "few_steps": "A batch of {batch} leaves {steps} steps an epoch of {images} images; {better} images a "
                 "step would leave twenty.",
                 "small": "The gradient of {batch} images is mostly noise: it takes about {scale} for a clear one.",
-                "drowns": "The gradients of the parts of a batch of {batch} have nothing in common but noise.",
                 "large": "A batch of {batch} is far more than the {scale} images from which on more gain little.",
             },
         ),
@@ -110,7 +110,7 @@ CHECK = Check(
             matters="批次远小于噪声尺度时损失剧烈抖动，学习率不得不降低；远大于噪声尺度时浪费图像而进展不大，"
             "每个 epoch 步数太少时损失过早变平。",
             measured="每个 epoch 的步数：图像不少于 100 张而步数少于 10 时提示，只有一步时警告。噪声尺度：比较批次四个"
-            "部分的梯度与其均值。尺度超过 10 个批次，或不小于 256 的批次达到 10 倍尺度，则提示。",
+            "部分的梯度，仅在其共同部分明确时判断。尺度超过 10 个批次，或不小于 256 的批次达到 10 倍尺度，则提示。",
             false_alarms="第一步的尺度只是由一个批次得到的粗略估计，并会随损失下降而增大：现在看来过大的批次以后可能正"
             "合适。因此只作提示。",
             fix="过小：增大批次，或每步累积多个批次（--accumulate）。过大：减小批次；常用 16 到 64 张。学习率随之调整："
@@ -119,7 +119,6 @@ CHECK = Check(
                 "few_steps": "批次为 {batch} 时，{images} 张图像的每个 epoch 只有 {steps} 步；每步 {better} 张可有二十"
                 "步。",
                 "small": "{batch} 张图像的梯度以噪声为主：大约需要 {scale} 张才能得到清晰的梯度。",
-                "drowns": "{batch} 张图像的批次，其各部分的梯度除噪声外没有共同之处。",
                 "large": "批次 {batch} 远超过 {scale}，再多的图像收益很小。",
             },
         ),

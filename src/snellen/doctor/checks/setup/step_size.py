@@ -9,7 +9,8 @@ from snellen.doctor.finding import Finding, Level, Limit, Number, Treatment
 __all__ = ["CHECK"]
 
 LARGEST = 0.3  # change of a weight matrix over its size, in a step; TheDeepChecker has 0.1, healthy set-ups up to 0.1
-SMALLEST = 1e-5  # TheDeepChecker has 1e-4; fine-tuning with plain momentum is at 1e-5
+SMALLEST = 1e-5  # TheDeepChecker has 1e-4; fine-tuning with plain momentum is at 1e-5, and its loss falls all the same
+NO_GAIN = 0.05  # of the loss in five steps, as a share of the first
 RISE = 3.0  # of the loss on the same samples in five steps, as a share of the first loss; healthy set-ups up to 0.8
 
 _SOURCE = "TheDeepChecker (1e-4 to 1e-1), widened on healthy set-ups"
@@ -33,7 +34,7 @@ def judge(updates: FirstUpdates) -> Iterator[Finding]:
         yield _long(updates, "rises", numbers, limit, measured=rise)
     elif largest > LARGEST:
         yield _long(updates, "long", numbers, Limit(value=LARGEST, source=_SOURCE), measured=largest)
-    elif updates.ratio < SMALLEST:
+    elif updates.ratio < SMALLEST and updates.gain < NO_GAIN:
         yield Finding(
             level=Level.WARNING,
             message="short",
@@ -75,7 +76,8 @@ CHECK = Check(
             measured="Five steps of the optimizer as it was handed over, at the planned rate (the peak, if a scheduler "
             "begins lower), on up to 16 samples of the batch; then all is undone. A warning: the loss of the same "
             "samples becomes NaN or infinite, or four times as high; or in a step the weight matrices change by more "
-            "than 0.3 of their size in the median; or, in the median step, by less than 0.00001.",
+            "than 0.3 of their size in the median; or, in the median step, by less than 0.00001, and the loss falls "
+            "by less than 5 %.",
             false_alarms="Schedules whose warm-up no scheduler of torch does; layers that are meant to move slowly; "
             "weights that hardly need a change.",
             fix="Too long: divide the rate by ten, or warm up. Too short: multiply it. `snellen lr` finds the range "
@@ -95,7 +97,7 @@ CHECK = Check(
             matters="步长过大时损失跳动或变为 NaN，神经元永久失活；步长过小时损失在整个训练中原地不动。",
             measured="用给定的优化器按计划的学习率（若调度器从较低值开始，则取峰值）在批次的至多 16 个样本上走五步，之"
             "后全部撤销。警告条件：同一批样本的损失变为 NaN 或无穷大，或升到四倍；或某一步权重矩阵变化的中位数超过其大"
-            "小的 0.3；或中位步的变化小于其大小的 0.00001。",
+            "小的 0.3；或中位步的变化小于其大小的 0.00001，且损失下降不到 5 %。",
             false_alarms="预热不由 torch 调度器完成的训练；有意缓慢更新的层；几乎不需要改变的权重。",
             fix="过大：学习率除以十，或加预热。过小：提高学习率。`snellen lr` 能找到有效范围。批次增大 k 倍时，"
             "SGD 的学习率可提高 k 倍并加预热，Adam 提高 √k 倍。",

@@ -124,6 +124,7 @@ def _steps(
     matrices = [p for group in optimizer.param_groups for p in group["params"] if p.ndim >= 2 and p.requires_grad]
     for number in range(_NUM_STEPS):
         optimizer.zero_grad(set_to_none=True)
+        torch.manual_seed(0)  # the same units are dropped in every step, so that losses can be compared
         loss = subject.loss(subject.output(model, batch), batch)
         losses.append(float(loss.detach()))
         if not loss.requires_grad:
@@ -140,6 +141,7 @@ def _steps(
         ratios.append(_median_ratio(former, moved))
         if number == 0 and is_decoupled(optimizer):
             decay = _decoupled_decay(optimizer, dict(zip(map(id, moved), former, strict=True)))
+    torch.manual_seed(0)
     with torch.no_grad():
         losses.append(float(subject.loss(subject.output(model, batch), batch)))
     return ratios, losses, norms, decay

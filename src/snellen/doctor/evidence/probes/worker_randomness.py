@@ -4,6 +4,7 @@ import hashlib
 import pickle
 from dataclasses import dataclass
 from typing import Any, cast
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 import torch
@@ -119,12 +120,14 @@ def worker_randomness(user: UserLoader) -> WorkerRandomness:
 
 def _epoch(loader: DataLoader[Any]) -> list[tuple[str, ...]]:
     """Return the draws of each process; processes are given batches in turn."""
-    probe: DataLoader[tuple[str, ...]] = DataLoader(
-        _Draws(loader.dataset),
-        batch_size=None,
-        num_workers=_NUM_WORKERS,
-        worker_init_fn=loader.worker_init_fn,
-        generator=loader.generator,
-        multiprocessing_context=loader.multiprocessing_context,
-    )
-    return [cast("tuple[str, ...]", tuple(draws)) for draws in probe]
+    with catch_warnings():
+        simplefilter("ignore", UserWarning)  # two processes on a machine with one core are slow, and right
+        probe: DataLoader[tuple[str, ...]] = DataLoader(
+            _Draws(loader.dataset),
+            batch_size=None,
+            num_workers=_NUM_WORKERS,
+            worker_init_fn=loader.worker_init_fn,
+            generator=loader.generator,
+            multiprocessing_context=loader.multiprocessing_context,
+        )
+        return [cast("tuple[str, ...]", tuple(draws)) for draws in probe]
