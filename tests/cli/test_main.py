@@ -17,7 +17,7 @@ from snellen.errors import CheckpointError, ConfigError, DatasetError, InputErro
 from snellen.recipes.reporting import _commands
 
 COMMANDS = (
-    ("train",), ("check",), ("explain",), ("eval",), ("predict",), ("models",), ("demo",),
+    ("train",), ("check",), ("explain",), ("lr",), ("eval",), ("predict",), ("models",), ("demo",),
     ("data", "describe"), ("data", "convert"), ("data", "draw"),
 )  # fmt: skip
 
@@ -36,12 +36,17 @@ OPTIONS = {
     },
     "check": READING | {
         "--model", "-m", "--select", "--ignore", "--baseline", "--write-baseline", "--html", "--json", "--sarif",
-        "--lang", "--fail-on", "--exit-zero", "--max-places", "--weights", "--mean", "--std", "--padding", "--epochs",
+        "--lang", "--fail-on", "--exit-zero", "--max-places", "--deep", "--weights", "--mean", "--std", "--padding", "--epochs",
         "--image-size", "--batch-size", "--lr", "--optimizer", "--schedule", "--milestone", "--weight-decay",
         "--warmup-steps", "--accumulate", "--precision", "--augment", "--flip", "--no-flip", "--sampler",
         "--proposals", "--set", "--seed", "--device",
     },
     "explain": {"--lang"},
+    "lr": READING | {
+        "--model", "-m", "--weights", "--mean", "--std", "--padding", "--image-size", "--batch-size", "--optimizer",
+        "--weight-decay", "--accumulate", "--clip-norm", "--augment", "--set", "--seed", "--device", "--workers",
+        "--from", "--to", "--steps", "--out", "-o", "--json",
+    },
     "eval": {"--split", "--which", "--format", "--device", "--json"},
     "predict": {"--out", "-o", "--which", "--tile", "--min-score", "--draw", "--no-draw", "--device"},
     "models": {"--num-classes", "--size"},

@@ -263,7 +263,8 @@ def test_one_in_twenty_files_is_broken(make_charts, tmp_path, tiny):
     problems = json.loads((run.folder / "problems.json").read_text())
     left_out = [problem["file"] for problem in problems if problem["code"] == "image-unreadable"]
     assert sorted(map(str, left_out)) == [str(file) for file in unreadable]
-    assert "image-unreadable (2)" in text
+    assert "error D1 unreadable-image: 4 of 50 images cannot be read" in text
+    assert "image-unreadable (" not in text  # what a finding tells is not told again
     report = run.report.read_text(encoding="utf-8")
     assert all(file.name in report for file in [*cut, *unreadable])
     lines = [json.loads(line) for line in (run.folder / "log.jsonl").read_text().splitlines()]

@@ -107,7 +107,6 @@ def check(
     from snellen.cli.console import console
     from snellen.data import ReadOptions
     from snellen.doctor import chosen_language
-    from snellen.report import diagnosis_text
 
     language = chosen_language(lang)
     report = recipes.check(
@@ -145,7 +144,7 @@ def check(
     )
     is_piped = "-" in (json, sarif)
     screen = console() if is_piped else Console()
-    screen.print(diagnosis_text(report, language, max_places=max_places))
+    screen.print(report.renderable(language, max_places=max_places))
     for place, text in ((json, report.json), (sarif, lambda: report.sarif(language))):
         if place == "-":
             typer.echo(text())

@@ -2,6 +2,7 @@
 
 import re
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -12,7 +13,8 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.text import Text as RichText
 from torch import nn
 
 from snellen.data import DatasetIndex, Problem
@@ -49,7 +51,7 @@ from snellen.recipes.options import TrainOptions, options_from
 from snellen.recipes.preparing import Preparation, prepare_training
 from snellen.recipes.progress import progress_bar
 from snellen.recipes.setup_facts import setup_of
-from snellen.report import diagnosis_html, diagnosis_json, diagnosis_sarif, diagnosis_text, phrase, write_page
+from snellen.report import diagnosis_html, diagnosis_json, diagnosis_sarif, diagnosis_text, labelled, phrase, write_page
 from snellen.structures import Batch, Staged
 from snellen.training import TrainState
 from snellen.training.step import Stepper
@@ -58,6 +60,7 @@ __all__ = ["CheckReport", "check", "quick_check", "refuse_spoiling", "untold_pro
 
 # Findings, by check and message, about entries that reading leaves out or mends: they are told and stop no training.
 MENDED_BY_READING: Mapping[str, tuple[str, ...]] = {
+    "D1": ("default",),
     "D4": ("unreadable", "not_finite", "dangling"),
     "D5": ("out_of_range", "unknown"),
     "D7": ("no_area", "outside"),
@@ -105,8 +108,19 @@ class CheckReport(Diagnosis):
     def text(self, language: str | None = None, *, max_places: int = 5) -> str:
         """Return everything as plain text; in the language of the system if none is given."""
         screen = Console(file=StringIO(), width=_TEXT_COLUMNS, record=True)
-        screen.print(diagnosis_text(self, chosen_language(language), max_places=max_places))
+        screen.print(self.renderable(chosen_language(language), max_places=max_places))
         return screen.export_text()
+
+    def renderable(self, language: Language, *, max_places: int = 5) -> RenderableType:
+        """Return everything as something that ``rich`` prints."""
+        told = diagnosis_text(self, language, max_places=max_places)
+        kinds: Counter[str] = Counter()
+        for problem in untold_problems(self.index.problems, self):
+            kinds[problem.code] += problem.count
+        if not kinds:
+            return told
+        noticed = ", ".join(f"{code} ({count})" for code, count in kinds.items())
+        return Group(RichText(labelled("noticed", noticed, language), style="dim"), told)
 
     def write_html(self, path: Path | str, language: str | None = None) -> Path:
         """Write one page with pictures of the places at fault."""

@@ -15,7 +15,7 @@ from snellen.report.model import (
     Setting,
     SkippedImage,
 )
-from snellen.report.phrases import LEVELS, phrase, summary_line
+from snellen.report.phrases import LEVELS, labelled, phrase, summary_line
 from snellen.report.sarif import diagnosis_sarif
 from snellen.report.text import results_markdown, results_text, table_markdown, table_text
 
@@ -39,6 +39,7 @@ __all__ = [
     "draw",
     "findings_text",
     "json_schema",
+    "labelled",
     "phrase",
     "report_html",
     "results_markdown",

@@ -73,6 +73,7 @@ PHRASES: Mapping[str, Text] = {
     ),
     "none open": Text(en="Nothing was found.", zh="没有发现问题。"),
     "note": Text(en="what is wrong there", zh="具体情况"),
+    "noticed": Text(en="noticed while reading", zh="读取时注意到"),
     "one check": Text(en="1 check", zh="共 1 项检查"),
     "places": Text(en="Where", zh="位置"),
     "reason": Text(en="reason", zh="原因"),
