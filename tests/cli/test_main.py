@@ -36,7 +36,8 @@ OPTIONS = {
     },
     "check": READING | {
         "--model", "-m", "--select", "--ignore", "--baseline", "--write-baseline", "--html", "--json", "--sarif",
-        "--lang", "--fail-on", "--exit-zero", "--max-places", "--deep", "--weights", "--mean", "--std", "--padding", "--epochs",
+        "--lang", "--fail-on", "--exit-zero", "--max-places", "--deep", "--weights", "--mean", "--std", "--padding",
+        "--epochs",
         "--image-size", "--batch-size", "--lr", "--optimizer", "--schedule", "--milestone", "--weight-decay",
         "--warmup-steps", "--accumulate", "--precision", "--augment", "--flip", "--no-flip", "--sampler",
         "--proposals", "--set", "--seed", "--device",
