@@ -136,8 +136,9 @@ def _is_clipped(
     rows = np.flatnonzero(changed.codes == "box-clipped")
     limits = np.tile(sizes[changed.images[rows]][:, ::-1], 2)
     left = changed.boxes[rows].clip(0, limits).astype(np.float32)
-    if not len(rows):
-        return np.zeros(len(boxes), np.bool_)
     known = {(image, *box) for image, box in zip(changed.images[rows].tolist(), left.tolist(), strict=True)}
-    every = zip(images.tolist(), boxes.tolist(), strict=True)
-    return np.fromiter(((image, *box) in known for image, box in every), np.bool_, len(boxes))
+    candidates = np.flatnonzero(np.isin(images, changed.images[rows]))
+    every = zip(images[candidates].tolist(), boxes[candidates].tolist(), strict=True)
+    is_clipped = np.zeros(len(boxes), np.bool_)
+    is_clipped[candidates] = [(image, *box) in known for image, box in every]
+    return is_clipped

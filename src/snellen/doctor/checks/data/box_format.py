@@ -24,12 +24,13 @@ _SOURCE = "checks.md, D6; on BCCD, fruit and Penn-Fudan the right reading has 1.
 def judge(index: DatasetIndex, written: WrittenBoxes) -> Iterator[Finding]:
     """Yield a finding for each split whose numbers make sense under another reading than that of the format."""
     told, is_open = False, False
+    valid = {reading: written.is_valid(reading) for reading in READINGS}
     for name, images in split_rows(index):
         rows = np.flatnonzero(np.isin(written.images, images))
         if len(rows) < LEAST_BOXES:
             continue
         told = True
-        shares = {reading: float(written.is_valid(reading)[rows].mean()) for reading in READINGS}
+        shares = {reading: float(right[rows].mean()) for reading, right in valid.items()}
         declared = shares.pop(written.declared)
         best = max(shares, key=lambda reading: shares[reading])
         if shares[best] >= NEAR_PERFECT and declared <= shares[best] - MARGIN:

@@ -22,7 +22,7 @@ __all__ = ["CHECK"]
 
 LEAST_RECALL = 0.98  # best possible recall below which YOLOv5's autoanchor makes new anchors
 MOST_RATIO = 4.0  # of the sides of a box and an anchor; YOLOv5's anchor_t
-MOST_BOXES = 20_000  # that new anchors are made from
+MOST_BOXES = 4_000  # that new anchors are made from
 
 
 def judge(index: DatasetIndex, objects: Objects, resized: ResizedObjects, setup: Setup) -> Iterator[Finding]:
