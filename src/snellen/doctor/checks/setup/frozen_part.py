@@ -3,20 +3,18 @@
 from collections.abc import Iterator
 
 from snellen.doctor.check import Check, Page, Stage
-from snellen.doctor.evidence.network.frozen import FrozenPart
-from snellen.doctor.evidence.probes.learning_parameters import LearningParameters
+from snellen.doctor.evidence.network.frozen import LEARNED, FrozenPart
 from snellen.doctor.evidence.setup import Setup
 from snellen.doctor.finding import Finding, Level, Limit, Number, Place
 
 __all__ = ["CHECK"]
 
 MOST = 0.5  # of the numbers of the model
-LEARNED = 1.1  # largest singular value over that of random numbers; random weights have 0.98 to 1.00, trained 1.25 up
 
-_CALIBRATION = "random weights of 13 networks: at most 1.00; trained weights of 28 checkpoints: at least 1.25"
+_CALIBRATION = "random weights of 13 networks: at most 1.00; 28 checkpoints: at least 1.25; small trained ones: 1.04 up"
 
 
-def judge(part: FrozenPart, learning: LearningParameters, setup: Setup | None) -> Iterator[Finding]:
+def judge(part: FrozenPart, setup: Setup | None) -> Iterator[Finding]:
     """Yield findings for frozen layers that have learned nothing, a frozen last layer, and norms that still move."""
     if not part.layers:
         return
@@ -24,26 +22,18 @@ def judge(part: FrozenPart, learning: LearningParameters, setup: Setup | None) -
         "share": round(100 * part.share), "count": len(part.layers), "layers": part.num_layers,
         "structure": "?" if part.structure is None else round(part.structure, 2), "first": part.layers[0],
     }  # fmt: skip
-    untrained = _is_untrained(part, learning, setup)
-    if untrained and part.share > MOST:
-        yield _finding(part, "untrained", Level.ERROR, numbers)
-    elif untrained is None and part.share > MOST:
-        yield _finding(part, "unknown", Level.WARNING, numbers)
-    elif untrained:
+    looks_random = part.structure is not None and part.structure < LEARNED
+    looks_trained = part.norms_are_fresh is False or (part.structure is not None and not looks_random)
+    if not looks_trained and part.share > MOST:
+        is_proven = part.norms_are_fresh is True or (setup is not None and setup.pretrained is False)
+        message = "untrained" if is_proven or looks_random else "unknown"
+        yield _finding(part, message, Level.ERROR if is_proven else Level.WARNING, numbers)
+    elif not looks_trained and (looks_random or part.norms_are_fresh is True):
         yield _finding(part, "part_untrained", Level.WARNING, numbers)
     if part.last_is_frozen and not part.is_all:
         yield _finding(part, "head", Level.WARNING, numbers)
     if part.moving_norms or part.learning_norms:
         yield _norms(part)
-
-
-def _is_untrained(part: FrozenPart, learning: LearningParameters, setup: Setup | None) -> bool | None:
-    """Return whether the frozen weights are as they were drawn; None if nothing tells."""
-    if part.structure is not None:
-        return part.structure < LEARNED
-    if setup is not None and setup.pretrained is not None:
-        return not setup.pretrained
-    return None if learning.looks_trained is None else not learning.looks_trained
 
 
 def _finding(part: FrozenPart, message: str, level: Level, numbers: dict[str, Number]) -> Finding:
@@ -113,8 +103,8 @@ CHECK = Check(
             matters="随机特征永远随机：网络其余部分只能将就。冻结的最后一层学不会类别。变动的归一化会改变本应保持不变"
             "的骨干特征。",
             measured="把冻结的矩阵与独立随机数比较：后者的最大奇异值为 s·(√行数 + √列数)，训练过的权重更大。低于该界限"
-            "的 1.1 倍（最多 12 个矩阵的中位数）即为随机权重：冻结部分超过模型一半时为错误，否则为警告。最后一层被冻结"
-            "时警告，归一化仍在变动时提示。",
+            "的 1.1 倍（最多 12 个矩阵的中位数）且冻结归一化的缩放和平移仍为初始值，即为随机权重：冻结部分超过模型一半"
+            "时为错误；不到一半或没有归一化可供判断时为警告。最后一层被冻结时警告，归一化仍在变动时提示。",
             false_alarms="有意使用随机特征；有意固定的分类器（词向量、单纯形）。让归一化适应新数据有时有益。",
             fix="先加载权重再冻结，或设 requires_grad_(True)；不要冻结新的输出层；要完全冻结骨干，"
             "还须在每次 model.train() 之后对其批归一化调用 eval()。",

@@ -23,25 +23,29 @@ def judge(trace: NetworkTrace) -> Iterator[Finding]:
     """Yield a finding if what tells images apart, or the gradient, dies or bursts on its way through the layers."""
     if len(trace.layers) < 2:
         return
-    signal = _signal(trace)
+    signal, growth = _signal(trace)
     gradient = min((each.gradient for each in trace.first_layers if each.gradient is not None), default=None)
     if signal is None and gradient is None:
         raise NotCheckable(Text(en="no layer could be measured", zh="没有可测量的层"))
-    if signal is not None and signal > GROWN:
-        yield _finding(trace, "grows", signal, GROWN)
+    if growth is not None and growth > GROWN:
+        yield _finding(trace, "grows", growth, GROWN)
     elif signal is not None and signal < FADED:
         yield _finding(trace, "fades", signal, FADED)
     elif gradient is not None and gradient < FADED:
         yield _finding(trace, "gradient_fades", gradient, FADED)
 
 
-def _signal(trace: NetworkTrace) -> float | None:
-    """Return the spread of what the last layers read over that of what the first give; the least of several."""
-    starts = [each.spread for each in trace.first_layers if each.spread]
+def _signal(trace: NetworkTrace) -> tuple[float | None, float | None]:
+    """Return the spread of what the last layers read over that of what the first give, and of what these read."""
+    if trace.last_layers == trace.first_layers:
+        return None, None
     ends = [each.given_spread for each in trace.last_layers if each.given_spread is not None]
-    if not starts or not ends or trace.last_layers == trace.first_layers:
-        return None
-    return min(ends) / max(starts)
+    results = [each.spread for each in trace.first_layers if each.spread]
+    images = [each.given_spread for each in trace.first_layers if each.given_spread]
+    return (
+        min(ends) / max(results) if ends and results else None,
+        max(ends) / max(images) if ends and images else None,
+    )
 
 
 def _finding(trace: NetworkTrace, message: str, measured: float, limit: float) -> Finding:

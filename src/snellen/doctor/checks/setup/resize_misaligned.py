@@ -9,6 +9,7 @@ from snellen.doctor.finding import Finding, Level, Place
 
 __all__ = ["CHECK"]
 
+_CASTS = ("long", "int", "short", "char", "byte", "to", "type", "type_as")
 _LINEAR = ("linear", "bilinear", "bicubic", "trilinear", "area")
 
 
@@ -57,7 +58,7 @@ def _blends_classes(trace: NetworkTrace, resize: Operation) -> bool:
             return False
         place = trace.operations[place.inputs[0]]
     users = [trace.operations[index] for index in trace.behind(resize)]
-    return any(_is_whole(each.dtype) and each.kind is Kind.SHAPE and not each.from_images for each in users)
+    return any(_is_whole(each.dtype) and each.function in _CASTS and not each.from_images for each in users)
 
 
 def _is_whole(dtype: str) -> bool:

@@ -8,13 +8,13 @@ from snellen.doctor.finding import Finding, Level, Limit, Number, Place
 
 __all__ = ["CHECK"]
 
-SATURATED = 0.5  # share of units with a slope below 0.01; healthy networks have at most 0.02 before the first step
+SATURATED = 0.6  # share of units with a slope below 0.01; healthy networks have at most 0.02 before the first step
 DEEP = 3  # hidden layers of sigmoids or the like
-FADED = 0.01  # norm of the gradient at the first layer over that before the last
+FADED = 0.005  # norm of the gradient at the first layer over that before the last
 TOLD = 2  # hidden layers of sigmoids that are worth knowing
 
 _NOT_CENTRED = ("sigmoid", "hardsigmoid", "expit")
-_GRID = "144 small networks trained on digits: below this, sigmoid networks learned slowly or not at all"
+_GRID = "of small sigmoid networks trained on digits, those below learned slowly or not at all"
 
 
 def judge(trace: NetworkTrace) -> Iterator[Finding]:
@@ -35,7 +35,7 @@ def judge(trace: NetworkTrace) -> Iterator[Finding]:
             message="saturated",
             numbers=numbers,
             measured=worst.saturated,
-            limit=Limit(value=SATURATED, unit="share", source="57 healthy networks have at most 0.02; " + _GRID),
+            limit=Limit(value=SATURATED, unit="share", source="57 healthy networks have at most 0.02"),
             places=_places(hidden),
             num_places=len(hidden),
         )
@@ -84,9 +84,9 @@ CHECK = Check(
             matters="The slope of a sigmoid is at most a quarter and that of a saturated unit nearly zero. Gradients "
             "are multiplied by it at each layer, so the first layers hardly move.",
             measured="The saturating functions on the way with the fewest layers are counted: gates (squeeze and "
-            "excitation, swish, attention, LSTM) and the last function are not on it. A warning: more than half of the "
+            "excitation, swish, attention, LSTM) and the last function are not on it. A warning: more than 60 % of the "
             "units of one have a slope below 0.01 on the batch; or there are 3 sigmoids and of a random gradient "
-            "before the last layer less than 0.01 reaches the first. Two sigmoids are told.",
+            "before the last layer less than 0.005 reaches the first. Two sigmoids are told.",
             false_alarms="Small classical networks (LeNet with sigmoids) learn, slowly. Networks whose sigmoids squash "
             "on purpose, such as binary codes.",
             fix="Use ReLU, GELU or SiLU in hidden layers and keep the sigmoid for the output or gates; or put a batch "
@@ -105,7 +105,7 @@ CHECK = Check(
             matters="sigmoid 的斜率最多为四分之一，饱和单元的斜率几乎为零。梯度每过一层都要乘以它，因此前面的层几乎不"
             "动。",
             measured="统计层数最少的路径上的饱和型函数：门控（SE、swish、注意力、LSTM）和最后的函数不在其中。警告条"
-            "件：某层超过一半的单元在该批次上斜率低于 0.01；或有 3 个 sigmoid，且最后一层之前的随机梯度只有不到 0.01 "
+            "件：某层超过 60% 的单元在该批次上斜率低于 0.01；或有 3 个 sigmoid，且最后一层之前的随机梯度只有不到 0.005 "
             "到达第一层。有两个 sigmoid 时给出提示。",
             false_alarms="小型经典网络（使用 sigmoid 的 LeNet）仍能学习，只是较慢。有意压缩取值的网络，例如二值编码。",
             fix="隐藏层使用 ReLU、GELU 或 SiLU，sigmoid 只用于输出或门控；或在每个 sigmoid 之前加批归一化，"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from snellen.doctor.evidence.network.frozen import LEARNED, learned_structure
 from snellen.doctor.evidence.network.functions import Kind
 from snellen.doctor.evidence.network.trace import NetworkTrace
 from snellen.doctor.examining import Subject
@@ -33,7 +34,8 @@ class BatchNorms:
 
     Attributes:
         live: Those that take their statistics from the batch.
-        untouched: Paths of those whose weights have been trained but whose running statistics are as they were built.
+        untouched: Paths of those whose scales and shifts have been trained, as have the matrices of the model, but
+            whose running statistics are as they were built.
         untouched_in_use: Whether any of these is held in evaluation mode, so that it uses them.
         num_norms: All batch norms of the model.
         num_samples: Images of the batch.
@@ -51,6 +53,8 @@ def batch_norms(subject: Subject, trace: NetworkTrace) -> BatchNorms:
     kind = nn.modules.batchnorm._BatchNorm  # noqa: SLF001 - the class that all batch norms share
     norms = {name: module for name, module in subject.model.named_modules() if isinstance(module, kind)}
     untouched = [name for name, module in norms.items() if _is_trained(module) and _is_unfilled(module)]
+    if untouched and (learned_structure(list(subject.model.parameters())) or 0.0) < LEARNED:
+        untouched = []  # drawn, and not loaded
     return BatchNorms(
         live=tuple(
             NormUse(

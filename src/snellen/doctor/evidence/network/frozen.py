@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from snellen.doctor.evidence.network.trace import NetworkTrace
 from snellen.doctor.examining import Subject
 
-__all__ = ["FrozenPart", "frozen_part", "learned_structure"]
+__all__ = ["LEARNED", "FrozenPart", "frozen_part", "learned_structure"]
 
+LEARNED = 1.1  # largest singular value over that of random numbers; random weights have 0.98 to 1.00, trained 1.04 up
 _LEAST_SIDE = 8  # rows and columns; the edge is sharp for large matrices only
 _MOST_NUMBERS = 4_000_000  # of a matrix whose singular values are computed
 _MOST_MATRICES = 12  # that are looked at, spread over the network
@@ -28,6 +29,8 @@ class FrozenPart:
         is_all: Whether nothing at all learns.
         structure: Of the frozen matrices, the middle of their largest singular value over the edge of what independent
             random numbers have; None where nothing is large enough.
+        norms_are_fresh: Whether the scales and shifts of all frozen norms are as they were built; None where there are
+            no frozen norms.
         moving_norms: Batch norms right behind a frozen layer that keep updating their statistics.
         learning_norms: Norms right behind a frozen layer whose scales learn.
     """
@@ -38,6 +41,7 @@ class FrozenPart:
     last_is_frozen: bool
     is_all: bool
     structure: float | None
+    norms_are_fresh: bool | None
     moving_norms: tuple[str, ...]
     learning_norms: tuple[str, ...]
 
@@ -59,6 +63,7 @@ def frozen_part(subject: Subject, trace: NetworkTrace) -> FrozenPart:
         last_is_frozen=bool(last) and all(_matrices(each.parameters, named) <= frozen for each in last),
         is_all=bool(named) and len(frozen) == len(named),
         structure=learned_structure([named[name] for name in named if name in frozen]),
+        norms_are_fresh=_are_fresh(subject.model, {each.module for each in norms}),
         moving_norms=tuple(each.module for each in norms if each.settings.get("training") is True),
         learning_norms=tuple(each.module for each in norms if set(each.parameters) - frozen),
     )
@@ -66,6 +71,19 @@ def frozen_part(subject: Subject, trace: NetworkTrace) -> FrozenPart:
 
 def _matrices(names: tuple[str, ...], named: dict[str, nn.Parameter]) -> set[str]:
     return {name for name in names if named[name].ndim > 1}
+
+
+def _are_fresh(model: nn.Module, behind: set[str]) -> bool | None:
+    """Return whether no norm that is frozen, or stands behind a frozen layer, has scales and shifts that moved."""
+    found = [
+        values.detach()
+        for name, module in model.named_modules()
+        for values in (getattr(module, own, None) for own in ("weight", "bias"))
+        if "Norm" in type(module).__name__
+        and isinstance(values, Tensor)
+        and (name in behind or not values.requires_grad)
+    ]
+    return all(bool((values == values.flatten()[0]).all()) for values in found if values.numel()) if found else None
 
 
 def learned_structure(weights: list[nn.Parameter]) -> float | None:

@@ -1,0 +1,1 @@
+"""Healthy and sick networks, small enough to be built for every test."""
