@@ -23,7 +23,7 @@ def photo(seed: int, size: tuple[int, int] = (200, 150)) -> Image.Image:
     for octave in range(1, 7):
         side = 2**octave
         clouds = Image.fromarray(chance.integers(0, 256, (side, side, 3)).astype(np.uint8))
-        total += np.asarray(clouds.resize(size, Image.Resampling.BICUBIC), np.float64) / side**0.5
+        total += np.asarray(clouds.resize(size, Image.Resampling.BICUBIC), np.float64) / side**0.25
     total = 40 + 175 * (total - total.min()) / np.ptp(total)
     for _ in range(8):
         x, y = chance.integers(0, width), chance.integers(0, height)

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
 from snellen.doctor.evidence import copies as module
-from snellen.doctor.evidence.copies import ImageCopies, copies_of_images
+from snellen.doctor.evidence.copies import ImageCopies
 from snellen.doctor.evidence.images import ImageFacts
 
 

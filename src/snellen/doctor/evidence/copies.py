@@ -37,7 +37,7 @@ SAME_DETAIL = (
     0.80  # correlation of what is finer than 5 pixels of 32; 0.82 to 1 for 99 % of copies, below 0.73 for others
 )
 LEAST_DETAIL = 1.5  # levels of 255: standard deviation of the fine structure; below it there is nothing to compare
-FLAT_CONTRAST = 3.0  # levels of 255: an image with less is blank, and all blank images are alike
+FLAT_CONTRAST = 1.5  # levels of 255: an image with less is blank, and all blank images are alike
 BLOCK = 256  # pairs that are registered at one time: their arrays stay in the processor's cache
 # Transposed, mirrored down, mirrored across.
 _TURNS = tuple(

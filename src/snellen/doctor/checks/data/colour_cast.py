@@ -26,7 +26,7 @@ def judge(index: DatasetIndex, facts: ImageFacts) -> Iterator[Finding]:
     usable = facts.is_readable & facts.is_coloured
     if not usable.any():
         raise NotCheckable(Text(en="no image is coloured", zh="没有彩色图像"))
-    tints = _tints(facts)
+    tints = _agreed(facts.white_tint, facts.edge_tint)
     strength = np.hypot(tints[:, 0], tints[:, 1])
     rows = np.flatnonzero(usable & (strength > CAST))
     usual = np.median(tints[usable], axis=0)
@@ -50,14 +50,16 @@ def judge(index: DatasetIndex, facts: ImageFacts) -> Iterator[Finding]:
             places=image_places(index, rows, strength[rows], lambda row: _told(tints[row])),
             num_places=len(rows),
         )
-    tints[~usable] = np.nan
-    for name, median, base in medians_of_splits(index, tints):
-        apart = float(np.hypot(*(median - base)))
+    both = np.concatenate([facts.white_tint, facts.edge_tint], axis=1).astype(np.float64)
+    both[~usable] = np.nan
+    for name, median, base in medians_of_splits(index, both):
+        shift = _agreed((median - base)[None, :2], (median - base)[None, 2:])[0]
+        apart = float(np.hypot(*shift))
         if apart > SPLIT_CAST:
             yield Finding(
                 level=Level.WARNING,
                 message="split",
-                numbers={"split": name, **_gains(median - base)},
+                numbers={"split": name, **_gains(shift)},
                 measured=apart,
                 limit=Limit(value=SPLIT_CAST, source=_SOURCE),
                 places=(Place(kind="split", name=name, score=apart),),
@@ -65,11 +67,10 @@ def judge(index: DatasetIndex, facts: ImageFacts) -> Iterator[Finding]:
             )
 
 
-def _tints(facts: ImageFacts) -> NDArray[np.float64]:
+def _agreed(white: NDArray[np.floating], edge: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return for red and blue the part on which bright places and edges agree: a green wood has white clouds."""
-    white, edge = facts.white_tint.astype(np.float64), facts.edge_tint.astype(np.float64)
     agree = np.sign(white) == np.sign(edge)
-    return np.where(agree, np.sign(white) * np.minimum(np.abs(white), np.abs(edge)), 0.0)
+    return np.where(agree, np.sign(white) * np.minimum(np.abs(white), np.abs(edge)), 0.0).astype(np.float64)
 
 
 def _gains(tint: NDArray[np.float64]) -> dict[str, float | str]:

@@ -17,7 +17,8 @@ DARK_BELOW = 64  # levels of 255: the 99th percentile; healthy sets: 0 to 1 % of
 BRIGHT_ABOVE = 200  # levels of 255: the 1st percentile; healthy sets: 0 to 0.7 % above
 BLURRED_BELOW = 0.30  # sharpness; healthy sets: 0 to 0.6 % below, 98 % of images blurred by 1.7 % of their side
 BLURRED_RATIO = 0.55  # of the median sharpness of the data set; healthy sets: 0 to 1.5 % below
-BLANK_CONTRAST = 3.0  # levels of 255: standard deviation of an image that shows nothing
+BLANK_CONTRAST = 1.5  # levels of 255: standard deviation of an image that shows nothing
+BLACK_CONTRAST = 0.75  # the same for dark and bright images, in which a little contrast is all that is left
 WARNING_SHARE = 0.25  # of the images of a split; any healthy set has below 2 %
 SPLIT_DARKER = 0.7  # ratio of the median brightness; healthy splits: 0.77 to 1.3
 SPLIT_BLURRIER = 0.7  # ratio of the median sharpness; healthy splits: 0.83 to 1.2
@@ -27,18 +28,18 @@ _SOURCE = "calibration on 13 healthy data sets and planted faults (benchmarks/re
 
 def judge(index: DatasetIndex, facts: ImageFacts) -> Iterator[Finding]:
     """Yield what is dark, bright, blurred or empty, and splits that are darker, blurrier or noisier than training."""
-    shows = facts.is_readable & (facts.contrast >= BLANK_CONTRAST)
     largest, smallest = facts.percentile(99).astype(float), facts.percentile(1).astype(float)
+    dark, bright = facts.is_readable & (largest < DARK_BELOW), facts.is_readable & (smallest > BRIGHT_ABOVE)
+    shows = facts.is_readable & (facts.contrast >= np.where(dark | bright, BLACK_CONTRAST, BLANK_CONTRAST))
     sharpness = facts.sharpness.astype(float)
     usual = float(np.nanmedian(sharpness[shows])) if np.isfinite(sharpness[shows]).any() else 1.0
     blurred_below = max(BLURRED_BELOW, BLURRED_RATIO * usual)
     with np.errstate(invalid="ignore"):
         blurred = shows & (sharpness < blurred_below)
-    dark, bright = shows & (largest < DARK_BELOW), shows & (smallest > BRIGHT_ABOVE)
     blank = facts.is_readable & ~shows
     for message, rows, values, limit, sign in (
-        ("dark", dark, largest, float(DARK_BELOW), -1),
-        ("bright", bright, smallest, float(BRIGHT_ABOVE), 1),
+        ("dark", dark & shows, largest, float(DARK_BELOW), -1),
+        ("bright", bright & shows, smallest, float(BRIGHT_ABOVE), 1),
         ("blurred", blurred & ~dark & ~bright, sharpness, blurred_below, -1),
         ("low_information", blank, facts.contrast.astype(float), BLANK_CONTRAST, -1),
     ):

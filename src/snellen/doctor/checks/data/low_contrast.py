@@ -13,12 +13,12 @@ from snellen.doctor.finding import Finding, Level, Limit
 __all__ = ["CHECK"]
 
 RANGE_BELOW = 64  # levels of 255 from the 1st to the 99th percentile; healthy sets: 0 to 2 % of images below
-BLANK_CONTRAST = 3.0  # levels of 255: an image with less shows nothing, which another check tells
+BLANK_CONTRAST = 1.5  # levels of 255: an image with less shows nothing, which another check tells
 DARK_BELOW, BRIGHT_ABOVE = 64, 200  # levels of 255: darker and brighter images are told by degraded-images
 WARNING_SHARE = 0.25  # of the images of a split
 # Where the extremes are far apart, or the means of 16 parts explain most of the spread, stretching does nothing.
-FULL_RANGE = 200  # levels of 255 from the darkest to the brightest percentile of the images at fault
-UNEVEN = 0.8  # spread of the means of 16 parts over the spread of all pixels
+FULL_RANGE = 150  # levels of 255 from the darkest to the brightest percentile of the images at fault
+UNEVEN = 0.9  # spread of the means of 16 parts over the spread of all pixels
 
 
 def judge(index: DatasetIndex, facts: ImageFacts) -> Iterator[Finding]:

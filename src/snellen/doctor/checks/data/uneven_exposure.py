@@ -14,7 +14,7 @@ from snellen.doctor.words import Text
 __all__ = ["CHECK"]
 
 CLIPPED = 0.25  # of the pixels are burnt or black; healthy sets of photographs: 0 to 3 % of images above
-BLANK_CONTRAST = 3.0  # levels of 255: an image with less shows nothing, which another check tells
+BLANK_CONTRAST = 1.5  # levels of 255: an image with less shows nothing, which another check tells
 PLAIN_GROUND = 0.1  # of the pixels of the median image: white or black is then the ground on which things are shown
 DARK_BELOW = 64  # levels of 255: darker images are told by degraded-images
 WARNING_SHARE = 0.25  # of the images of a split
