@@ -23,7 +23,8 @@ class Problem:
         fix: What the owner of the data can do.
         severity: ``note`` (harmless), ``warning`` (something was changed), ``error`` (something was left
             out).
-        subject: What is missing or at fault where that is not the file: the image that a label names.
+        subject: What is missing or at fault where that is not the whole file: the image that a label names, an
+            object by its number.
     """
 
     code: str

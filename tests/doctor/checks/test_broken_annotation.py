@@ -25,6 +25,14 @@ def test_entries_that_are_left_out(annotated, judged, messages, change, message)
     assert messages(result) == [f"{level} {message}"]
 
 
+def test_names_objects_by_their_numbers(annotated, judged):
+    good = {"id": 7, "image_id": 1, "category_id": 1, "bbox": [5, 5, 9, 9]}
+    changes = ({"category_id": 9}, {"id": 8, "bbox": [1]}, {"id": 9, "image_id": 5}, {"id": 10})
+    folder = annotated.coco("train", BOXES, annotations=[{**good, **change} for change in changes])
+    places = [place.note for finding in judged("D4", load(folder)).findings for place in finding.places]
+    assert places == ["#1", "id 7", "id 9"]
+
+
 def test_says_where(annotated, judged, said):
     folder = annotated.yolo(["0 .5 .5 .2 .2\n", "0 .5 .5 .2 .2\n1 .5 half .2 .2\n1 .5 .5\n"])
     result = judged("D4", load(folder))

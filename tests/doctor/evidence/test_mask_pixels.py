@@ -8,6 +8,7 @@ from snellen.data import load
 from snellen.doctor.check import NotCheckable
 from snellen.doctor.evidence.images import ScanSettings
 from snellen.doctor.evidence.mask_pixels import pixels_of_masks
+from snellen.doctor.words import Text
 
 
 @pytest.fixture
@@ -67,6 +68,14 @@ def test_colours_and_files_that_are_gone(tmp_path):
     assert found.coloured
     assert found.is_readable.tolist() == [True, False]
     assert dict(zip(index.classes, found.shares[0], strict=False)) == {"road": 0.25, "other": 0.75}
+
+
+def test_stops_when_the_time_is_over(folder, tmp_path):
+    def over(done, of):
+        raise NotCheckable(Text(en="over", zh="结束"))
+
+    with pytest.raises(NotCheckable, match="over"):
+        pixels_of_masks(load(folder), ScanSettings(cache=tmp_path / "cache", workers=1, on_progress=over))
 
 
 def test_needs_label_images(tmp_path):

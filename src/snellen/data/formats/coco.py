@@ -164,7 +164,7 @@ class _Reader:
         numbers, counts = np.unique(np.array(self.rows.ids[first:], np.int64), return_counts=True)
         for number in numbers[(counts > 1) & (numbers != 0)].tolist():
             message = f"annotation id {number} appears more than once; all are kept."
-            self.log.add("annotation-duplicate", message, file=self._file, severity="note")
+            self.log.add("annotation-duplicate", message, file=self._file, severity="note", subject=f"id {number}")
 
     def _read_categories(self, categories: Sequence[msgspec.Raw]) -> None:
         for raw in categories:
@@ -221,16 +221,31 @@ class _Reader:
             found = _ANNOTATION.decode(raw)
         except msgspec.MsgspecError as error:
             message = f"annotation {position} is not as COCO says ({error}): {bytes(raw)[:80]!r}; left out."
-            self.log.add("annotation-unreadable", message, file=self._file, severity="error")
+            subject = f"#{position}"
+            self.log.add("annotation-unreadable", message, file=self._file, severity="error", subject=subject)
             return
         number = found.id if isinstance(found.id, int) else 0
         row = row_of.get(found.image_id)
         if row is None:
             message = f"annotation {found.id} belongs to image {found.image_id}, which is not listed; left out."
-            self.log.add("image-unknown", message, file=self._file, severity="error", fix="list the image")
+            self.log.add(
+                "image-unknown",
+                message,
+                file=self._file,
+                severity="error",
+                fix="list the image",
+                subject=f"id {found.id}",
+            )
         elif found.category_id not in self.categories:
             message = f"annotation {found.id} has category {found.category_id}, which is not listed; left out."
-            self.log.add("category-unknown", message, file=self._file, severity="error", fix="list the category")
+            self.log.add(
+                "category-unknown",
+                message,
+                file=self._file,
+                severity="error",
+                fix="list the category",
+                subject=f"id {found.id}",
+            )
         elif row >= 0:
             self._add_object(found, row, number)
 

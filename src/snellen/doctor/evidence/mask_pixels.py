@@ -21,7 +21,7 @@ __all__ = ["MaskPixels", "pixels_of_masks", "ramp_share"]
 BYTE_VALUES = 256  # raw values that are counted one by one; the rare larger ones are counted together
 ROWS_OF_RAMPS = 512  # of a label image that are searched for ramps, evenly
 _FACTS = 4  # columns behind the histogram: readable, height, width, ramps
-_FROM_START = 50  # label images from one call of the progress to the next
+_PROGRESS_EVERY = 50  # label images
 
 Shares = NDArray[np.float32]
 
@@ -121,11 +121,14 @@ def _stamp(path: Path) -> bytes:
 def _measured(paths: list[Path], table: MaskTable, columns: int, settings: ScanSettings) -> Shares:
     rows = np.zeros((len(paths), columns + _FACTS), np.float32)
     workers = joblib.cpu_count() if settings.workers is None else max(1, settings.workers)
-    with ThreadPoolExecutor(workers) as pool:  # decoding and counting leave Python's lock
+    pool = ThreadPoolExecutor(workers)  # decoding and counting leave Python's lock
+    try:
         for done, row in enumerate(pool.map(lambda path: _row(path, table, columns), paths), 1):
             rows[done - 1] = row
-            if settings.on_progress is not None and (done % _FROM_START == 0 or done == len(paths)):
+            if settings.on_progress is not None and (done % _PROGRESS_EVERY == 0 or done == len(paths)):
                 settings.on_progress(done, len(paths))
+    finally:  # also where the progress says that the time is over
+        pool.shutdown(cancel_futures=True)
     return rows
 
 
