@@ -50,7 +50,6 @@ def other_size(subject: Subject) -> OtherSize:
     if subject.images(larger).shape[-1] != 2 * width:
         raise NotCheckable(_NO_SIZE)
     with subject.probed(training=False) as model, torch.no_grad():
-        subject.output(model, batch)
         tracer = Tracer(model, batch_sources(subject, larger)[0])
         error = ""
         try:

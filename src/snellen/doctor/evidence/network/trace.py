@@ -8,6 +8,7 @@ from math import inf, sqrt
 from typing import Any, ClassVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from snellen.doctor.check import NotCheckable
@@ -22,6 +23,7 @@ WEIGHTED = (Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR, Kind.ATTENTION, Kind.RE
 SATURATING = ("sigmoid", "tanh", "hardsigmoid", "softsign", "expit")
 _ZEROING = ("relu", "relu6", "threshold", "clamp", "clamp_min", "hardtanh")
 _MEASURED = (*WEIGHTED, Kind.ACTIVATION, Kind.BATCH_NORM, Kind.NORM, Kind.ADD)
+_MOST_VALUES = 200_000  # of a result that are measured; a mean over so many is right to a few per mille
 _FLAT_SLOPE = 0.01  # of a sigmoid or tanh; a unit with less hardly passes a gradient (DX-062)
 
 
@@ -48,7 +50,7 @@ class Operation:
         dtype: Of its result.
         weight_shape: Of its matrix or filters; empty if it has none.
         result_bytes: Of its result, where it is new memory.
-        std: Standard deviation of the result; None where it was not measured.
+        std: Standard deviation of the result, of a sample of it where it is large; None where it was not measured.
         spread: Root mean variance of the result between samples; None where it was not measured.
         given_spread: That of what it reads, for operations with weights.
         zeros: Share of the result that is zero; None but for ReLU and its like.
@@ -267,13 +269,13 @@ def _operation(call: Call, num_forward: int, sizes: Mapping[str, int]) -> Operat
 
 
 def _figures(call: Call) -> dict[str, float]:
-    values = call.result.detach()
-    if call.kind not in _MEASURED or not values.is_floating_point() or not values.numel():
+    result = call.result.detach()
+    if call.kind not in _MEASURED or not result.is_floating_point() or not result.numel():
         return {}
-    values = values.float()
+    values = _rows(result)
     found = {"std": float(values.std(correction=0)), "spread": _spread(values)}
-    if call.kind in WEIGHTED and call.given.is_floating_point():
-        found["given_spread"] = _spread(call.given.detach().float())
+    if call.kind in WEIGHTED and call.given.is_floating_point() and call.given.numel():
+        found["given_spread"] = _spread(_rows(call.given.detach()))
     if call.function in _ZEROING:
         found["zeros"] = float((values == 0).float().mean())
     if call.function in SATURATING:
@@ -282,11 +284,16 @@ def _figures(call: Call) -> dict[str, float]:
     return found
 
 
-def _spread(values: Tensor) -> float:
-    """Return the root mean variance along the first axis; of all values if there is but one row."""
-    if values.ndim < 2 or len(values) < 2:
-        return float(values.std(correction=0)) if values.numel() else 0.0
-    return sqrt(float(values.var(0, correction=0).mean()))
+def _rows(values: Tensor) -> Float[Tensor, "rows columns"]:
+    """Return some of the values, one row for each place along the first axis."""
+    rows = values.reshape(len(values), -1) if values.ndim > 1 else values.reshape(1, -1)
+    step = rows.numel() // _MOST_VALUES | 1  # odd, so that all columns of a map come in turn
+    return rows[:, ::step].float()
+
+
+def _spread(rows: Float[Tensor, "rows columns"]) -> float:
+    """Return the root mean variance between rows; of all values if there is but one row."""
+    return sqrt(float(rows.var(0, correction=0).mean())) if len(rows) > 1 else float(rows.std(correction=0))
 
 
 def _with_gradients(trace: NetworkTrace, calls: list[Call]) -> NetworkTrace:

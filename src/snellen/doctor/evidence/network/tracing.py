@@ -1,5 +1,6 @@
 """Following every tensor of a pass from the images to the output, also through functions that no module wraps."""
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -220,7 +221,8 @@ def traced(tracer: Tracer, model: nn.Module) -> Iterator[Tracer]:
     with ExitStack() as stack:
         for handle in handles:
             stack.callback(handle.remove)
-        stack.enter_context(torch.compiler.set_stance("force_eager"))
+        if "torch._dynamo" in sys.modules:  # otherwise nothing is compiled, and to ask would import it
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
         stack.enter_context(tracer)
         yield tracer
 
