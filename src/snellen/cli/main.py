@@ -92,6 +92,8 @@ def _root(
 
     snellen check PATH                what is wrong with it
 
+    snellen lr PATH --model NAME      a learning rate for the training
+
     snellen train PATH                a model and a report; nothing else has to be given
 
     snellen predict RUN IMAGES        drawn images and results as JSON

@@ -59,11 +59,11 @@ CHECK = Check(
             matters="What cannot fit sixteen samples will not fit a data set, and more data will not help: little data "
             "leads to overfitting, never to a loss that stays high. The cause is a wrong loss, a cut graph, labels "
             "that contradict one another, or a network that is too small.",
-            measured="Up to 16 samples (4 for detection) for as long as the loss falls, 200 to 1,000 steps of Adam at "
-            "a rate of 0.001, with dropout switched off, then undone. Judged in evaluation mode: of what the loss "
-            "could lose, at most 10 % may be left (30 % for detection). The lowest loss that is possible, such as "
-            "with smoothed labels, is found first. Where time ends before the steps, the check says so and does not "
-            "judge.",
+            measured="Up to 16 samples (4 for detection and segmentation) for as long as the loss falls, 200 to 1,000 "
+            "steps of Adam at a rate of 0.001, with dropout switched off, then undone. Judged in evaluation mode: of "
+            "what the loss could lose, at most 10 % may be left (30 % for detection and segmentation). The lowest "
+            "loss that is possible, such as with smoothed labels, is found first. Where time ends before the steps, "
+            "the check says so and does not judge.",
             false_alarms="Networks that need a special optimizer or rate; losses with terms that do not depend on the "
             "samples; batches in which the same image has two labels, which is a fault of the data.",
             fix="Look at the other findings first. Then at labels, learning rate and capacity: is the loss the one for "
@@ -86,9 +86,9 @@ CHECK = Check(
             finds="只看少数几个样本也无法拟合的网络。",
             matters="连十六个样本都拟合不了，就拟合不了整个数据集，增加数据也没有用：数据少导致过拟合，绝不会导致损失"
             "居高不下。原因是损失函数错误、计算图断开、标签自相矛盾，或网络太小。",
-            measured="最多 16 个样本（检测为 4 个），用学习率 0.001 的 Adam 训练 200 到 1,000 步（只要损失还在下降），"
-            "关闭 dropout，之后全部撤销。在评估模式下判断：损失可下降的部分最多剩 10 %（检测为 30 %）。事先求出可能达"
-            "到的最低损失（例如标签平滑时）。若时间先于步数用尽，则如实说明，不作判断。",
+            measured="最多 16 个样本（检测和分割为 4 个），用学习率 0.001 的 Adam 训练 200 到 1,000 步（只要损失还在下"
+            "降），关闭 dropout，之后全部撤销。在评估模式下判断：损失可下降的部分最多剩 10 %（检测和分割为 30 %）。事"
+            "先求出可能达到的最低损失（例如标签平滑时）。若时间先于步数用尽，则如实说明，不作判断。",
             false_alarms="需要特殊优化器或学习率的网络；含有与样本无关项的损失；同一图像有两个标签的批次，这属于数据的"
             "错误。",
             fix="先看其他发现。再检查标签、学习率和容量：损失函数是否适合任务，图像与标签是否对应，网络通道是否足够？",

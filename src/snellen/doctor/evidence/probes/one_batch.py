@@ -17,12 +17,12 @@ from snellen.doctor.examining import Subject
 from snellen.doctor.words import Text
 from snellen.training import evaluating
 
-__all__ = ["ENOUGH", "ENOUGH_FOR_DETECTION", "OneBatch", "one_batch"]
+__all__ = ["ENOUGH", "ENOUGH_OF_PLACES", "OneBatch", "one_batch"]
 
 ENOUGH = 0.10  # of the loss that could be lost may be left
-ENOUGH_FOR_DETECTION = 0.30  # its losses have floors of their own: sampled regions, boxes between two cells
+ENOUGH_OF_PLACES = 0.30  # for detection and segmentation: sampled regions, objects between two cells, pixels at edges
 _MOST_ROWS = 16
-_MOST_ROWS_OF_DETECTION = 4
+_MOST_ROWS_OF_PLACES = 4  # each has many places to learn
 _NUM_STEPS = 1000  # as TheDeepChecker; narrow networks need them, and they are quick
 _LEAST_STEPS_TO_TELL = 200
 _STRETCH = 100  # steps over which the loss must go on falling
@@ -76,13 +76,13 @@ def one_batch(subject: Subject, contract: LossContract | None) -> OneBatch:
     Raises:
         NotCheckable: If there is no loss, nothing that learns, or too little time for a few steps.
     """
-    is_detection = subject.task == "detection"
-    count = min(len(subject), _MOST_ROWS_OF_DETECTION if is_detection else _MOST_ROWS)
+    has_places = subject.task in ("detection", "segmentation")
+    count = min(len(subject), _MOST_ROWS_OF_PLACES if has_places else _MOST_ROWS)
     batch = subject.rows(subject.batch, torch.arange(count))
-    budget = _BUDGET_OF_DETECTION_S if is_detection else _BUDGET_S
+    budget = _BUDGET_OF_DETECTION_S if subject.task == "detection" else _BUDGET_S
     with subject.probed(training=True) as model, _without_dropout(model):
         run = _Run(subject, model, batch, began=perf_counter(), budget=budget)
-        run.start(ENOUGH_FOR_DETECTION if is_detection else ENOUGH, contract)
+        run.start(ENOUGH_OF_PLACES if has_places else ENOUGH, contract)
         return run.trained()
 
 
