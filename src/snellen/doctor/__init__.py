@@ -6,6 +6,7 @@ from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.diagnosis import CheckResult, Diagnosis, Status, diagnose
 from snellen.doctor.evidence import Evidence, SourceFailed
 from snellen.doctor.examining.examination import examine
+from snellen.doctor.evidence.setup import Setup
 from snellen.doctor.finding import Finding, Level, Limit, Place, Treatment
 from snellen.doctor.words import LANGUAGES, Language, Text, chosen_language, system_language
 
@@ -24,6 +25,7 @@ __all__ = [
     "NotCheckable",
     "Page",
     "Place",
+    "Setup",
     "SourceFailed",
     "Stage",
     "Status",
