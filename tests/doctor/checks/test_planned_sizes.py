@@ -121,7 +121,9 @@ def test_models_without_anchors(annotated, judged):
     assert judged("M14", squares(annotated, 9), setup()).status == Status.NOT_CHECKABLE
 
 
-@pytest.mark.parametrize(("field", "expected"), [(99, []), (60, []), (50, ["WARNING objects"]), (None, None)])
+@pytest.mark.parametrize(
+    ("field", "expected"), [(99, []), (60, []), (50, ["INFO objects"]), (25, ["WARNING objects"]), (None, None)]
+)
 def test_receptive_field(annotated, judged, messages, field, expected):
     """M22 (DX-037, DX-107): one object of five has 55 px."""
     rows = [[(0, 0, 55 if number < 4 else 20, 20, 0)] for number in range(20)]

@@ -1,8 +1,6 @@
 """The objects of a data set as columns, and what is written of them that reading mended or left out."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,43 +10,7 @@ from snellen.data.tables import CROWD, DIFFICULT
 from snellen.doctor.check import NotCheckable
 from snellen.doctor.words import Text
 
-__all__ = ["PROBLEM_CODES", "Objects", "objects_of", "problems_of"]
-
-# The check that tells of a problem which reading tolerates, by the problem's code. What is not here is told elsewhere.
-PROBLEM_CODES: Mapping[str, str] = MappingProxyType(
-    {
-        code: check
-        for check, codes in (
-            ("D3", ("image-missing", "label-missing", "mask-missing")),
-            (
-                "D4",
-                (
-                    "annotation-unreadable",
-                    "box-not-finite",
-                    "category-unknown",
-                    "category-unreadable",
-                    "class-missing",
-                    "image-duplicate",
-                    "image-entry-unreadable",
-                    "image-unknown",
-                    "mask-unreadable",
-                    "outline-unreadable",
-                    "row-short",
-                    "size-mismatch",
-                    "split-missing",
-                    "split-overlap",
-                ),
-            ),
-            ("D5", ("category-conflict", "class-count", "class-out-of-range", "class-unknown")),
-            ("D6", ("coordinates-not-normalised",)),
-            ("D7", ("box-degenerate", "box-outside", "box-clipped", "annotation-duplicate")),
-            ("D8", ("mask-lossy", "mask-scaled", "mask-shape", "mask-value-unknown", "mask-void")),
-            ("D12", ("class-absent", "class-empty")),
-        )
-        for code in codes
-    }
-)
-
+__all__ = ["Objects", "objects_of", "problems_of"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Objects:

@@ -118,7 +118,7 @@ CHECK = Check(
     stage=Stage.DATA,
     judge=judge,
     covers=("DX-012",),
-    source="Ultralytics' verify_image_label (range); datumaro, UndefinedLabel; checks.md, D5",
+    source="Ultralytics' verify_image_label (range); datumaro, UndefinedLabel",
     pages={
         "en": Page(
             title="numbers and names of classes that do not fit",

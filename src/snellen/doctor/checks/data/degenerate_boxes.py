@@ -15,7 +15,7 @@ from snellen.doctor.finding import Finding, Level, Limit, Place
 
 __all__ = ["CHECK"]
 
-BEYOND_SHARE = 0.01  # of the side of the image; what reaches further out is more than rounding; checks.md, D7
+BEYOND_SHARE = 0.01  # of the side of the image; what reaches further out is more than rounding
 WARNING_SHARE = 0.01  # of all boxes; rarer repetitions and overhangs are told, not warned of
 SAME_BOX_PX = 0.5  # corners that differ by less are one box, written twice with other rounding
 LEAST_SIDE_PX = 1.0  # after resizing; Ultralytics drops boxes below 2 px
@@ -157,7 +157,7 @@ CHECK = Check(
     judge=judge,
     covers=("DX-011",),
     caused_by=("D6",),
-    source="Ultralytics' verify_image_label; datumaro, NegativeLength and FarFromLabelMean; checks.md, D7",
+    source="Ultralytics' verify_image_label; datumaro, NegativeLength and FarFromLabelMean",
     pages={
         "en": Page(
             title="boxes that are no boxes",

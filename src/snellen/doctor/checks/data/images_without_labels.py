@@ -11,10 +11,10 @@ from snellen.doctor.finding import Finding, Level, Limit, Place
 
 __all__ = ["CHECK"]
 
-WARNING_SHARE = 0.99  # of images with labels, or of labels with images; checks.md, D3
+WARNING_SHARE = 0.99  # of images with labels, or of labels with images; set here
 ERROR_SHARE = 0.50
 EMPTY_SHARE = 0.50  # of images with a label file where one without a file counts as empty
-_SOURCE = "checks.md, D3: below 99 % a warning, below 50 % an error"
+_SOURCE = "set here: below 99 % a warning, below 50 % an error"
 
 
 def judge(index: DatasetIndex, pairs: NamedPairs) -> Iterator[Finding]:
@@ -67,7 +67,7 @@ CHECK = Check(
     stage=Stage.DATA,
     judge=judge,
     covers=("DX-013",),
-    source="checks.md, D3; Ultralytics counts missing and empty label files",
+    source="Ultralytics' verify_image_label, which counts missing and empty label files",
     pages={
         "en": Page(
             title="images and labels that do not find one another",

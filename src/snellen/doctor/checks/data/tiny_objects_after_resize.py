@@ -16,7 +16,7 @@ from snellen.doctor.words import Text
 
 __all__ = ["CHECK"]
 
-LEAST_SIDE_PX = 8.0  # median side of an object in the resized image; checks.md, D19
+LEAST_SIDE_PX = 8.0  # median side of an object in the resized image; a cell of the finest usual map
 OUTLIER_RANGES = 3.0  # quartile ranges beyond the quartiles; Tukey's "far out", as in cleanvision's odd_size
 LEAST_RANGE = 0.25  # of the logarithm: where nearly all images agree, a quarter more or less is no outlier
 LEAST_IMAGES = 20
@@ -52,7 +52,7 @@ def _tiny(index: DatasetIndex, objects: Objects, resized: ResizedObjects, setup:
         numbers={"median": round(median, 1), "limit": limit, "image_size": setup.image_size, "needed": needed,
                  "percent": round(100 * len(small) / len(resized))},
         measured=median,
-        limit=Limit(value=limit, unit="px", source="checks.md, D19: 8 px, or one cell of the finest map"),
+        limit=Limit(value=limit, unit="px", source="8 px, or one cell of the finest map"),
         places=object_places(index, objects, resized.rows[small], limit - resized.extents[small]),
         num_places=len(small),
         treatment=Treatment(settings={"image_size": needed}),
@@ -99,7 +99,7 @@ CHECK = Check(
     judge=judge,
     covers=("DX-096", "DX-037"),
     caused_by=("D6",),
-    source="checks.md, D19; Lin et al. 2017, Feature pyramid networks; Tukey 1977; cleanvision, odd_size",
+    source="Lin et al. 2017, Feature pyramid networks; Tukey 1977; cleanvision, odd_size",
     pages={
         "en": Page(
             title="objects of a few pixels once images are resized",

@@ -13,7 +13,7 @@ from snellen.doctor.words import Text
 
 __all__ = ["CHECK"]
 
-LEAST_TRAIN = 20  # examples of a class; checks.md, D14
+LEAST_TRAIN = 20  # examples of a class; set here, beyond datumaro's 1
 LEAST_VAL = 10  # examples of a class: below it the 95 % interval of a recall is wider than 50 points
 
 
@@ -39,7 +39,7 @@ def judge(index: DatasetIndex) -> Iterator[Finding]:
             numbers={"count": len(few), "classes": int((of_class > 0).sum()), "least": least, "number": number,
                      "class_": index.classes[label], "half": round(50 * (high - low))},
             measured=float(number),
-            limit=Limit(value=least, unit="examples", source="checks.md, D14; Wilson 1927 for the interval"),
+            limit=Limit(value=least, unit="examples", source="set here; Wilson 1927 for the interval"),
             places=class_places(index, [(int(place), float(of_class[place])) for place in few]),
             num_places=len(few),
         )  # fmt: skip

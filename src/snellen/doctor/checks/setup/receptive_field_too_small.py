@@ -18,7 +18,8 @@ from snellen.doctor.words import Text
 
 __all__ = ["CHECK"]
 
-WARNING_SHARE = 0.10  # of the objects that are longer than the widest receptive field
+LEAST_SHARE = 0.10  # of the objects that are longer than the widest receptive field
+FAR_LONGER = 2.0  # times; up to there the middle of an object tells its extent: Ren et al. 2015, section 3.3
 LEAST_OF_IMAGE = 0.25  # of the side of the image: a segmenter that sees less judges by texture alone
 
 
@@ -46,16 +47,17 @@ def _objects(
     index: DatasetIndex, objects: Objects, resized: ResizedObjects, field: int, image_size: int
 ) -> Iterator[Finding]:
     long = resized.sides.max(1)
+    is_far = float((long > FAR_LONGER * field).mean()) >= LEAST_SHARE
     rows = np.flatnonzero(long > field)
     share = len(rows) / len(resized)
-    if share >= WARNING_SHARE:
+    if share >= LEAST_SHARE:
         yield Finding(
-            level=Level.WARNING,
+            level=Level.WARNING if is_far else Level.INFO,
             message="objects",
             numbers={"count": len(rows), "total": len(resized), "percent": round(100 * share), "field": field,
                      "image_size": image_size},
-            measured=share,
-            limit=Limit(value=WARNING_SHARE, unit="share", source="set here"),
+            measured=float(np.quantile(long, 1 - LEAST_SHARE)) / field,
+            limit=Limit(value=FAR_LONGER, source="Ren et al. 2015, section 3.3: anchors may exceed the field"),
             places=object_places(index, objects, resized.rows[rows], long[rows]),
             num_places=len(rows),
         )  # fmt: skip
@@ -91,7 +93,8 @@ CHECK = Check(
     judge=judge,
     covers=("DX-037", "DX-107"),
     caused_by=("D6",),
-    source="Luo et al. 2016, Understanding the effective receptive field; Chen et al. 2017, DeepLab, section 3.1",
+    source="Luo et al. 2016, Understanding the effective receptive field; Ren et al. 2015, section 3.3; Chen et al. "
+    "2017, DeepLab, section 3.1",
     pages={
         "en": Page(
             title="objects larger than what the model sees at once",
@@ -99,9 +102,9 @@ CHECK = Check(
             "maps that answers are read from; segmenters that see less than a quarter of the image.",
             matters="An answer that sees only a part of the object cannot know where it ends or what it is: boxes are "
             "too small, masks patchy. What counts in practice is even less than the receptive field in theory.",
-            measured="Long side of the training boxes in the resized image against the widest receptive field: a "
-            "warning if 10 % are longer. For label images: a receptive field below a quarter of the side of the image, "
-            "with classes whose extent is larger than it.",
+            measured="Long side of the training boxes in the resized image against the widest receptive field: told "
+            "if 10 % are longer, a warning if 10 % are more than twice as long. For label images: a receptive field "
+            "below a quarter of the side of the image, with classes whose extent is larger than it.",
             false_alarms="Objects that a part of them gives away, and textures, for which a small field is enough.",
             fix="Resize images to a smaller size (--image-size), choose a deeper network or one with dilated layers or "
             "a pyramid with more levels.",
@@ -116,7 +119,8 @@ CHECK = Check(
             finds="按计划的图像尺寸，长度超过读取答案的特征图最大感受野的目标；看到的范围不足图像四分之一的分割模型。",
             matters="只看到目标一部分的答案无法知道它到哪里为止、是什么：框偏小，掩膜零碎。"
             "实际起作用的范围比理论感受野还要小。",
-            measured="缩放后训练框的长边与最大感受野相比：10 % 更长则警告。对标签图像：感受野不足图像边长的四分之一，"
+            measured="缩放后训练框的长边与最大感受野相比：10 % 更长则提示，10 % 超过两倍则警告。对标签图像："
+            "感受野不足图像边长的四分之一，"
             "且有类别的范围超过感受野。",
             false_alarms="由局部就能认出的目标，以及小感受野就足够的纹理。",
             fix="把图像缩得更小（--image-size），选择更深的网络、带空洞卷积的网络或层级更多的金字塔。",
