@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from snellen.doctor import NotCheckable
+import snellen
+from snellen.doctor import Level, NotCheckable, Status
 from snellen.doctor.examining import subject_of
 from snellen.doctor.examining.lenses import lens_of
 from snellen.errors import InputError
@@ -186,6 +187,7 @@ def test_tasks(targets, task) -> None:
         ("mobilenet_v2", ClassTarget, "classification"),
         ("unet_resnet18", MaskTarget, "segmentation"),
         ("retinanet_mobilenet_v2_fpn", BoxTarget, "detection"),
+        ("faster_rcnn_mobilenet_v2_c4", BoxTarget, "detection"),
     ],
 )
 def test_models_of_snellen(name, kind, task) -> None:
@@ -197,6 +199,11 @@ def test_models_of_snellen(name, kind, task) -> None:
         loss = subject.loss(subject.output(model, subject.batch), subject.batch)
     assert loss.shape == ()
     assert loss.requires_grad
+    contracts = ("M1", "M2", "M3", "M4", "M5", "M6", "M8", "M15", "M20", "M24", "M25")
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    found = snellen.examine(model, snellen_batch(kind), None, optimizer, num_classes=3, select=contracts)
+    assert [(each.code, each.message) for each in found.all_findings if each.level > Level.INFO] == []
+    assert not found.with_status(Status.CRASHED)
 
 
 def test_probed_keeps_norms_that_are_held_in_evaluation_mode() -> None:

@@ -29,7 +29,7 @@ def judge(subject: Subject, flow: GradientFlow, first: FirstStep) -> Iterator[Fi
         if names:
             yield _finding(message, names, level)
     update = first.update
-    if update is not None and update.unchanged:
+    if update is not None and len(update.unchanged) > update.moved:
         level, message = (Level.WARNING, "unchanged") if update.lr else (Level.INFO, "rate_is_zero")
         yield _finding(message, update.unchanged, level, lr=update.lr)
 
@@ -62,7 +62,8 @@ CHECK = Check(
             measured="One backward pass. Where a parameter gets no gradient it is moved a little: if the loss changes "
             "all the same, the graph is cut (error); if not, the parameter has no part in the loss (told). Matrices "
             "whose gradient is all zero, in the first step and after two steps of Adam, are a warning: what only "
-            "starts from zero has come alive by then. One step of your optimizer must change what had a gradient.",
+            "starts from zero has come alive by then. One step of your optimizer must change most of what had a "
+            "gradient.",
             false_alarms="cut: a target network that follows without a gradient; set requires_grad_(False) on it. "
             "zero: "
             "a part that this batch does not use; for detectors, whose levels wait for objects of their size, it is "
@@ -97,7 +98,7 @@ CHECK = Check(
             measured="做一次反向计算。对没有梯度的参数稍作改动：若损失仍随之改变，则计算图被切断（错误）；"
             "否则该参数与损失无关（提示）。"
             "第一步以及 Adam 两步之后梯度始终全为零的矩阵给出警告：仅仅是从零开始的参数到那时已经活动起来。"
-            "您的优化器执行一步，必须改变有梯度的参数。",
+            "您的优化器执行一步，必须改变大多数有梯度的参数。",
             false_alarms="cut：不用梯度跟随的目标网络；请对其设置 requires_grad_(False)。zero：该批次没有用到的部分，"
             "检测器的各层要等到相应大小的目标，因此只作提示。",
             fix="去掉这些层与损失之间切断计算图的操作。",

@@ -31,7 +31,7 @@ def _of_model(learning: LearningParameters, first: FirstStep | None) -> Iterator
         return
     if first is not None and first.hidden:
         yield _finding("unregistered", first.hidden, Level.ERROR)
-    if learning.frozen_share > MOST_FROZEN and learning.looks_trained is False:
+    if learning.frozen_share > MOST_FROZEN and learning.looks_trained is False and not learning.has_stages:
         yield Finding(
             level=Level.ERROR,
             message="frozen_untrained",

@@ -66,6 +66,8 @@ def dependence(subject: Subject) -> Dependence:
     kept = count // 2
     blanked = _blanked(subject, batch, kept)
     with subject.probed(training=False) as model, torch.no_grad():
+        _settle_norms(subject, model, batch)
+        torch.manual_seed(0)
         first, looked_at = _outputs(subject, model, batch, count)
         torch.manual_seed(1)
         again, _ = _outputs(subject, model, batch, count)
@@ -93,12 +95,30 @@ def _blanked(subject: Subject, batch: Any, kept: int) -> Any:
     return subject.with_images(batch, images)
 
 
+def _settle_norms(subject: Subject, model: nn.Module, batch: Any) -> None:
+    """Let batch norms that have seen nothing yet take the statistics of this batch.
+
+    With those they are built with, the signal of a deep network fades until only rounding is left of it.
+    """
+    fresh = [
+        norm for norm in _batch_norms(model).values() if norm.running_mean is not None and not norm.running_mean.any()
+    ]
+    for norm in fresh:
+        norm.train()
+        norm.momentum = 1.0
+    if fresh:
+        subject.output(model, batch)
+        model.eval()
+
+
 def _own_after_steps(subject: Subject, batch: Any, blanked: Any, kept: int, count: int) -> float | None:
     """Return how much the outputs depend on their images once the model has been trained a little."""
     if not subject.has_loss or subject.loss_error is not None:
         return None
     with subject.probed(training=True) as model:
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        if not trained:
+            return None
         optimizer = torch.optim.Adam(trained, lr=_OWN_RATE)
         for _ in range(_OWN_STEPS):
             optimizer.zero_grad()
@@ -109,6 +129,7 @@ def _own_after_steps(subject: Subject, batch: Any, blanked: Any, kept: int, coun
             optimizer.step()
         model.eval()
         with torch.no_grad():
+            _settle_norms(subject, model, batch)
             first, _ = _outputs(subject, model, batch, count)
             changed, _ = _outputs(subject, model, blanked, count)
     return _change(first, changed, slice(kept, None))
@@ -148,19 +169,24 @@ def _rows_of(output: Any, count: int) -> list[Tensor]:
 
 
 def _change(before: list[Tensor], after: list[Tensor], rows: slice) -> float:
-    """Return the largest change as a share of the largest value."""
+    """Return the largest change as a share of the largest value.
+
+    What is padded to the most that any sample of the batch has may be longer after than before; padding is left out.
+    """
     worst = 0.0
     for old, new in zip(before, after, strict=True):
-        if old.shape != new.shape:
-            return float("inf")
         scale = float(torch.nan_to_num(old, 0.0, 0.0, 0.0).abs().max()) or 1.0
-        gap = torch.nan_to_num(new[rows].double() - old[rows].double(), 0.0, 0.0, 0.0).abs()
-        worst = max(worst, float(gap.max()) / scale)
+        common = tuple(slice(min(sides)) for sides in zip(old.shape[1:], new.shape[1:], strict=True))
+        gap = new[rows][:, *common].double() - old[rows][:, *common].double()
+        if gap.numel():
+            worst = max(worst, float(torch.nan_to_num(gap, 0.0, 0.0, 0.0).abs().max()) / scale)
     return worst
 
 
 def _live_norms(model: nn.Module) -> tuple[str, ...]:
+    return tuple(name for name, norm in _batch_norms(model).items() if norm.running_mean is None)
+
+
+def _batch_norms(model: nn.Module) -> dict[str, nn.BatchNorm2d]:
     kind = nn.modules.batchnorm._BatchNorm  # noqa: SLF001 - the class that all batch norms share
-    return tuple(
-        name for name, module in model.named_modules() if isinstance(module, kind) and module.running_mean is None
-    )
+    return {name: module for name, module in model.named_modules() if isinstance(module, kind)}  # type: ignore[misc]

@@ -62,12 +62,14 @@ class Update:
     """One step of an optimizer.
 
     Attributes:
+        moved: How many parameters changed.
         unchanged: Parameters that it holds, that had a gradient, and that kept every bit.
         climb: Cosine between the gradient and the change of all parameters; negative where the loss falls.
         is_fresh: Whether it had no state before, so that no momentum speaks.
         lr: Largest rate of its groups.
     """
 
+    moved: int
     unchanged: tuple[str, ...]
     climb: float
     is_fresh: bool
@@ -84,7 +86,7 @@ class FirstStep:
         logits: What the loss reads, ``[batch classes ...]``; None where the output has several parts.
         logits_gradient: Of the loss, like ``logits``; None if the loss does not come from them.
         activation: The last thing that was done to the logits, by their graph.
-        is_finite: Whether all outputs are.
+        is_finite: Whether all logits are; in other outputs -inf is allowed, which marks what does not count.
         backward_error: Why no gradient could be computed; empty if it could.
         gradients: Largest absolute gradient of every trainable parameter that got one, by name.
         without: Trainable parameters that got none.
@@ -143,7 +145,7 @@ def first_step(subject: Subject) -> FirstStep:
             logits=None if logits is None else logits.detach().clone(),
             logits_gradient=gradient,
             activation=activation_of(logits),
-            is_finite=all(bool(torch.isfinite(part).all()) for part in floats_of(output)),
+            is_finite=_is_finite(output, logits),
             backward_error=error,
             gradients=gradients,
             without=tuple(name for name, parameter in trainable.items() if parameter.grad is None),
@@ -159,6 +161,12 @@ def _loss_of(subject: Subject, output: Any) -> tuple[Tensor | None, Text | None]
         return subject.loss(output, subject.batch), None
     except NotCheckable as outcome:
         return None, outcome.reason
+
+
+def _is_finite(output: Any, logits: Tensor | None) -> bool:
+    if isinstance(output, Tensor) and logits is not None:
+        return bool(torch.isfinite(logits).all())
+    return not any(bool((part.isnan() | part.isposinf()).any()) for part in floats_of(output))
 
 
 def _gradient_of(loss: Tensor | None, logits: Tensor | None) -> Tensor | None:
@@ -193,12 +201,13 @@ def _updated(subject: Subject, trainable: dict[str, nn.Parameter]) -> Update | N
         return None
     held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     along, change, slope = 0.0, 0.0, 0.0
-    unchanged = []
+    unchanged, num_moved = [], 0
     for name, old in before.items():
         parameter = trainable[name]
         gradient, moved = parameter.grad, parameter.detach() - old
         if gradient is None or id(parameter) not in held:
             continue
+        num_moved += bool(moved.any())
         if not bool(moved.any()) and bool(gradient.any()):
             unchanged.append(name)
         gradient, moved = gradient.flatten().float(), moved.flatten().float()
@@ -206,6 +215,7 @@ def _updated(subject: Subject, trainable: dict[str, nn.Parameter]) -> Update | N
         change += float(torch.dot(moved, moved))
         slope += float(torch.dot(gradient, gradient))
     return Update(
+        moved=num_moved,
         unchanged=tuple(unchanged),
         climb=along / (change * slope) ** 0.5 if change and slope else 0.0,
         is_fresh=is_fresh,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from snellen.doctor.examining import Subject
+from snellen.structures import Staged
 
 __all__ = ["LearningParameters", "learning_parameters", "looks_trained"]
 
@@ -21,6 +22,7 @@ class LearningParameters:
         repeated: Names of parameters that it holds more than once.
         frozen_share: Share of all numbers in the model that do not learn.
         frozen: Names of the parameters that want no gradient.
+        has_stages: Whether what is frozen now learns in another stage of the training.
         looks_trained: Whether norms show that the weights have been trained; None where there are no norms.
     """
 
@@ -31,6 +33,7 @@ class LearningParameters:
     repeated: tuple[str, ...]
     frozen_share: float
     frozen: tuple[str, ...]
+    has_stages: bool
     looks_trained: bool | None
 
 
@@ -54,6 +57,7 @@ def learning_parameters(subject: Subject) -> LearningParameters:
         repeated=tuple(name for name, p in trainable.items() if sum(other is p for other in held) > 1),
         frozen_share=sum(named[name].numel() for name in frozen) / total if total else 0.0,
         frozen=frozen,
+        has_stages=isinstance(subject.model, Staged),
         looks_trained=looks_trained(subject.model),
     )
 

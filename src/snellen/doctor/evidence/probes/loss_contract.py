@@ -29,6 +29,7 @@ TargetForm = Literal["indices", "one_hot", "shares", "multi_hot", "real", "other
 
 _SAME = 1e-4  # relative; float32 sums in another order differ by less
 _SPREAD = 2.0  # of made-up logits: wide enough that all functions differ, narrow enough that none saturates
+_MOST_SIZES = 4096  # of gradients that are compared with one another
 _SHIFT = 3.0  # added to all logits of a row; a softmax does not see it
 _PROBABILITIES = (0.05, 0.95)  # made-up probabilities, for losses that refuse others
 _SUM_TOLERANCE = 1e-3  # of probabilities that should sum to 1, in float32 or half precision
@@ -100,7 +101,7 @@ def loss_contract(subject: Subject, first: FirstStep) -> LossContract:
             kind=kind,
             sign=sign,
             reduction=reduction,
-            has_softmax=_is_blind_to_shifts(loss, logits),
+            has_softmax=_has_softmax(subject, loss, logits),
             targets=target_form(targets, logits),
             classes=logits.shape[1],
             rows_are_probabilities=logits.shape[1] > 1
@@ -273,8 +274,11 @@ def _one_hot(targets: Tensor, logits: Tensor) -> Tensor:
     return (targets.unsqueeze(1) == classes).float()
 
 
-def _is_blind_to_shifts(loss: Loss | None, logits: Tensor) -> bool | None:
-    """Return whether adding a constant to a row changes nothing, as if there were a softmax in the loss."""
+def _has_softmax(subject: Subject, loss: Loss | None, logits: Tensor) -> bool | None:
+    """Return whether adding a constant to a row changes nothing, and every logit counts a little differently.
+
+    Losses of margins are blind to such constants, too, but their gradient has a few steps only.
+    """
     if loss is None or logits.shape[1] < 2:
         return None
     given = torch.randn_like(logits) * _SPREAD
@@ -282,7 +286,20 @@ def _is_blind_to_shifts(loss: Loss | None, logits: Tensor) -> bool | None:
         before, after = loss(given), loss(given + _SHIFT * torch.randn_like(given[:, :1]))
     except (RuntimeError, ValueError):
         return False
-    return abs(before - after) <= _SAME * max(abs(before), 1e-6)
+    return abs(before - after) <= _SAME * max(abs(before), 1e-6) and _has_smooth_gradient(subject, given)
+
+
+def _has_smooth_gradient(subject: Subject, given: Tensor) -> bool:
+    with torch.enable_grad():
+        logits = given.clone().requires_grad_()
+        value = subject.loss(logits, subject.batch)
+        if not value.requires_grad:
+            return False
+        found: tuple[Tensor | None, ...] = torch.autograd.grad(value, logits, allow_unused=True)
+    if found[0] is None:
+        return False
+    sizes = found[0][found[0] != 0].abs()[:_MOST_SIZES]
+    return len(torch.unique(sizes)) > len(sizes) / 2
 
 
 def _chance(loss: Loss | None, kind: LossKind, reduction: str, logits: Tensor, targets: Tensor) -> float | None:
