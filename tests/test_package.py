@@ -144,7 +144,11 @@ def test_imports_have_no_side_effects():
 
 
 def test_randomness_comes_from_generators():
-    """Python's global generator is nobody's: what is drawn depends on seeds alone."""
+    """Python's global generator is nobody's: what is drawn depends on seeds alone.
+
+    Only the examination of other people's loops touches it: it puts the generator back as it was.
+    """
+    keepers = {f"src/snellen/doctor/examining/{name}.py" for name in ("subject", "untouched")}
     users = [
         str(file.relative_to(ROOT))
         for file in SOURCE.rglob("*.py")
@@ -152,7 +156,7 @@ def test_randomness_comes_from_generators():
         if (isinstance(node, ast.Import) and any(entry.name == "random" for entry in node.names))
         or (isinstance(node, ast.ImportFrom) and node.module == "random")
     ]
-    assert users == []
+    assert set(users) <= keepers
 
 
 def test_no_path_of_one_machine():
