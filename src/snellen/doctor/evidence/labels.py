@@ -12,6 +12,7 @@ from snellen.doctor.words import Text
 
 __all__ = ["Objects", "objects_of", "problems_of"]
 
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Objects:
     """Columns with one row for each object of an index; ``n`` is their number.
