@@ -5,8 +5,8 @@ from snellen.doctor.catalog import CHECKS, find_check, selected
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.diagnosis import CheckResult, Diagnosis, Status, diagnose
 from snellen.doctor.evidence import Evidence, SourceFailed
-from snellen.doctor.examining.examination import examine
 from snellen.doctor.evidence.setup import Setup
+from snellen.doctor.examining.examination import examine
 from snellen.doctor.finding import Finding, Level, Limit, Place, Treatment
 from snellen.doctor.words import LANGUAGES, Language, Text, chosen_language, system_language
 

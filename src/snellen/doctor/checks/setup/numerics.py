@@ -69,11 +69,11 @@ CHECK = Check(
             matters="Overflow in half precision turns into NaN after some steps; a loss that rounding changes, such as "
             "a logarithm of a softmax, or a variance by the difference of squares, trains by noise; a device that "
             "computes something else gives results that nobody can repeat.",
-            measured="The loss of one batch in evaluation mode with the same weights: in float32, in double precision, "
-            "under autocast to bfloat16 (and float16 on an accelerator), and on the processor where the model lives "
-            "elsewhere. Errors: not finite; not finite in the planned format; more than 0.001 between devices. "
-            "Warnings: more than 0.001 between float32 and double, more than 0.05 between float32 and the planned "
-            "half format. What this machine cannot compute is left out.",
+            measured="The loss of four samples in evaluation mode with the same weights: in float32, in double "
+            "precision, under autocast to bfloat16 (and float16 on an accelerator), and on the processor where the "
+            "model lives elsewhere. Errors: not finite; not finite in the planned format; more than 0.001 between "
+            "devices. Warnings: more than 0.001 between float32 and double, more than 0.05 between float32 and the "
+            "planned half format. What this machine cannot compute is left out.",
             false_alarms="Networks whose output is chosen by ties; those that draw random numbers in evaluation mode.",
             fix="Use the losses that take logits; normalise inputs; compute sums, variances and the loss in float32 "
             "(torch.autocast(..., enabled=False)); take bfloat16 instead of float16; train in fp32.",
@@ -93,7 +93,7 @@ CHECK = Check(
             finds="非有限的损失，或取决于数值格式或设备的损失。",
             matters="半精度的溢出在若干步之后变成 NaN；受舍入影响的损失（如对 softmax 取对数、用平方差求方差）靠噪声训"
             "练；计算结果不同的设备给出无法重复的结果。",
-            measured="同一批次、同样权重在评估模式下的损失：float32、双精度、自动混合精度 bfloat16（加速器上还有 "
+            measured="同样四个样本、同样权重在评估模式下的损失：float32、双精度、自动混合精度 bfloat16（加速器上还有 "
             "float16），以及模型在其他设备上时处理器的结果。错误：非有限；在计划的格式中非有限；设备之间相差超过 "
             "0.001。警告：float32 与双精度相差超过 0.001，float32 与计划的半精度格式相差超过 0.05。本机无法计算的部分"
             "不计。",

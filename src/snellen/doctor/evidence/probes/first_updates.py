@@ -19,7 +19,8 @@ from snellen.doctor.words import Text
 __all__ = ["FirstUpdates", "cka", "first_updates", "is_decoupled", "planned_rates"]
 
 _NUM_STEPS = 5
-_MOST_ROWS = 16  # samples; more cost time and show nothing new
+_MOST_ROWS = 8  # samples in a step; more cost time and show nothing new
+_COMPARED_ROWS = 16  # samples whose features are compared; with few of them, CKA is near 1 whatever happens
 _LEAST_ROWS = 4  # for comparing features
 
 _NO_OPTIMIZER = Text(en="no optimizer was given; pass optimizer=", zh="没有给出优化器；请传入 optimizer=")
@@ -94,12 +95,13 @@ def first_updates(subject: Subject) -> FirstUpdates:
     rates = planned_rates(optimizer)
     is_warmed_up = any(float(group["lr"]) < rate for group, rate in zip(optimizer.param_groups, rates, strict=True))
     batch = subject.rows(subject.batch, torch.arange(min(len(subject), _MOST_ROWS)))
+    compared = subject.rows(subject.batch, torch.arange(min(len(subject), _COMPARED_ROWS)))
     with subject.probed(training=True) as model:
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
-        before = _features(subject, model, batch)
+        before = _features(subject, model, compared)
         ratios, losses, norms, decay = _steps(subject, model, optimizer, batch)
-        after = _features(subject, model, batch) if isfinite(losses[-1]) else None
+        after = _features(subject, model, compared) if isfinite(losses[-1]) else None
     if not any(ratios):
         raise NotCheckable(_NOTHING_MOVES)
     return FirstUpdates(

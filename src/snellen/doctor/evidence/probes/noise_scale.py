@@ -14,7 +14,7 @@ __all__ = ["NoiseScale", "noise_scale", "scale_of"]
 
 _NUM_PARTS = 4
 _LEAST_PART = 2  # samples; norms need two
-_MOST_ROWS = 32  # samples; more cost time
+_MOST_ROWS = 16  # samples; more cost time
 _CLEAR = 3.0  # standard errors that what the parts have in common must be above zero
 
 _TOO_SMALL = Text(

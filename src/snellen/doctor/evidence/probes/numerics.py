@@ -16,9 +16,12 @@ from snellen.doctor.words import Text
 __all__ = ["Numerics", "mapped", "numerics", "relative"]
 
 
+_MOST_ROWS = 4  # samples; double precision is slow
+
+
 @dataclass(frozen=True, kw_only=True)
 class Numerics:
-    """The loss of the same batch and weights, computed in several ways. None where this machine cannot.
+    """The loss of the same few samples and weights, computed in several ways. None where this machine cannot.
 
     Attributes:
         loss: As the model computes it.
@@ -75,10 +78,11 @@ def _loss(
     device: str = "cpu",
 ) -> float | None:
     context = nullcontext() if autocast is None else torch.autocast(device, dtype=autocast)
+    rows = subject.rows(subject.batch, torch.arange(min(len(subject), _MOST_ROWS)))
     with subject.probed(training=subject.loss_needs_training) as model, torch.no_grad():
         if isinstance(subject.criterion, nn.Module):
             changed(subject.criterion, ())
-        other, batch = changed(model, subject.batch)
+        other, batch = changed(model, rows)
         try:
             with context:
                 return float(subject.loss(subject.output(other, batch), batch))
