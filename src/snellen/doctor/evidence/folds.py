@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int64
 from numpy.typing import NDArray
 
-__all__ = ["grouped_folds", "nearest", "out_of_fold_probs"]
+__all__ = ["classifier", "grouped_folds", "nearest", "out_of_fold_probs"]
 
 STRENGTHS = (3e-4, 3e-3, 3e-2)  # inverse regularisation per 3000 rows of variance 1; the best is chosen by its log loss
 STRENGTH_ROWS = 3000
@@ -80,14 +80,21 @@ def fitted_probs(vectors: Floats, labels: Rows, held: Floats, num_classes: int, 
     if len(present) == 1:
         probs[:, present[0]] = 1.0
     elif len(held):
-        probs[:, present] = _regression(vectors, labels, strength).predict_proba(held)
+        probs[:, present] = classifier(vectors, labels, strength).predict_proba(held)
     return probs
 
 
-def _regression(vectors: Floats, labels: Rows, strength: float) -> Any:
+def classifier(vectors: Floats, labels: Rows, strength: float) -> Any:
+    """Return a logistic regression of scikit-learn.
+
+    Args:
+        vectors: Of variance about 1.
+        labels: Two classes at least.
+        strength: Inverse regularisation per 3000 rows.
+    """
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - takes a second to import
 
-    model = LogisticRegression(C=strength * STRENGTH_ROWS / max(len(labels), 1), max_iter=ITERATIONS)
+    model = LogisticRegression(C=strength * STRENGTH_ROWS / len(labels), max_iter=ITERATIONS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # not converged: regularised this strongly, it is near enough
         return model.fit(vectors, labels)

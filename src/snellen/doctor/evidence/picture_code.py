@@ -25,7 +25,7 @@ LEARNED_PATCHES = 40_000
 CODE_PX = 32  # side of a picture that is coded as a whole
 HOG_PX = 64
 COLOR_LEVELS = 4  # of each of R, G, B
-MAP_STRIDE = 2  # pixels from one place of a map to the next
+MAP_STRIDE = 2  # pixels from one patch of a map to the next
 
 _REGION_HOG = HogSpec(cell_px=4, spatial_voting="bilinear")
 
@@ -99,12 +99,13 @@ def color_grid(images: Float[Tensor, "batch 3 height width"], cells: int = 2) ->
 
 def region_maps(images: Float[Tensor, "1 3 height width"], code: PatchCode) -> list[tuple[Tensor, float]]:
     """Return maps of an image to pool regions from, each with its cells per pixel: patches, gradients, colours."""
-    words = code.maps(functional.pad(images, (PATCH_PX // 2,) * 4, mode="replicate"), stride=MAP_STRIDE)
+    around = functional.pad(images, (PATCH_PX // 2,) * 4, mode="replicate")
+    words = functional.avg_pool2d(code.maps(around, stride=MAP_STRIDE), 2)
     votes = hog_cells(images, _REGION_HOG)
     strength = functional.avg_pool2d(votes.sum(1, keepdim=True), 5, stride=1, padding=2, count_include_pad=False)
     colors = functional.avg_pool2d(_colors(images), MAP_STRIDE * 2)
     return [
-        (words, 1 / MAP_STRIDE),
+        (words, 1 / (MAP_STRIDE * 2)),
         (votes / (strength + 0.02), 1 / _REGION_HOG.cell_px),
         (colors, 1 / (MAP_STRIDE * 2)),
     ]
