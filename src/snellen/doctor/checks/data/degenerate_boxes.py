@@ -79,7 +79,7 @@ def _beyond(index: DatasetIndex, table: BoxTable, number: int) -> Iterator[Findi
             message="beyond",
             numbers={"count": len(rows), "total": number, "percent": round(100 * share, 1)},
             measured=share,
-            limit=Limit(value=WARNING_SHARE, unit="share", source="healthy data sets stay below 0.2 %"),
+            limit=Limit(value=WARNING_SHARE, unit="share", source="none of BCCD, fruit, COCO, Penn-Fudan has any"),
             places=_changed_places(index, table, rows),
             num_places=len(rows),
         )
@@ -96,7 +96,7 @@ def _repeated(index: DatasetIndex, objects: Objects) -> Iterator[Finding]:
             message="repeated",
             numbers={"count": count, "total": total, "percent": round(100 * share, 1)},
             measured=share,
-            limit=Limit(value=WARNING_SHARE, unit="share", source="healthy data sets stay below 0.5 %"),
+            limit=Limit(value=WARNING_SHARE, unit="share", source="none of BCCD, fruit, COCO, Penn-Fudan has any"),
             places=object_places(index, objects, rows),
             num_places=count,
         )
