@@ -357,8 +357,8 @@ def yolo_v1_mobilenet_v2(
 ) -> Dense:
     """Return YOLOv1 with MobileNetV2, 256 channels before the layers and 1024 within: it trains on two cores.
 
-    The head has no norm, as in the paper. With one over batches of four, the maps became alike but for what the norm blew
-    up, and the validation loss was 876 where the training loss was 14.
+    The head has no norm, as in the paper. With one over batches of four, the maps became alike but for what the norm
+    blew up, and the validation loss was 876 where the training loss was 14.
     """
     body = find_backbone("mobilenet_v2")(norm=norm, padding=padding)
     head = YoloV1Head(body.features[-1], num_classes, image_size=image_size, reduced=256, hidden=(1024,))
