@@ -67,13 +67,13 @@ def insects(data: Path, scratch: Path) -> DatasetIndex:
 
 
 def thumbs(data: Path, scratch: Path) -> DatasetIndex:
-    """CIFAR-10: 120 training, 30 validation and 30 test images of each class, none of them known twins."""
+    """CIFAR-10: 60 training, 20 validation and 20 test images of each class, none of them known twins."""
     home = scratch / "thumbs-source"
     if not home.is_dir():
         with tarfile.open(data / "cifar10" / "cifar10_subset.tar.xz") as archive:
             archive.extractall(scratch / "cifar10", filter="data")
         counts: dict[tuple[str, str], int] = {}
-        limits = {"train": 120, "val": 30, "test": 30}
+        limits = {"train": 60, "val": 20, "test": 20}
         for entry in cifar_rows(data, scratch / "cifar10"):
             is_full = counts.get(("train", entry[2]), 0) >= limits["train"]
             part = "test" if entry[1] == "test" else "val" if is_full else "train"

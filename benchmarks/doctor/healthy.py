@@ -14,6 +14,8 @@ from setups import SetUp, batch_of, convolutional, segmenter, sgd, small_classif
 from torch import Tensor, nn
 from torch.nn import functional
 
+from snellen.doctor import Setup
+
 __all__ = ["HEALTHY_DATA", "HEALTHY_SETUPS", "WHOLE_SETS"]
 
 # Real data sets as they are, with what their readers have to be told.
@@ -250,7 +252,7 @@ def fine_tuned(bases: Bases, *, frozen: bool, lr: float) -> SetUp:
         batch=(images * 2 - 1, labels),
         loss=functional.cross_entropy,
         optimizer=torch.optim.AdamW(trained, lr=lr),
-        options={"num_classes": 2, "pretrained": True},
+        options={"num_classes": 2, "setup": Setup(pretrained=True)},
     )
 
 

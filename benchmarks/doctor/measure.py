@@ -157,7 +157,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=HERE.parents[2] / "shared" / "data")
     parser.add_argument("--scratch", type=Path, default=Path("doctor-cases"))
     parser.add_argument("--part", choices=("data", "setup", "all"), default="all")
-    parser.add_argument("--only", default="", help="cases whose name contains this")
+    parser.add_argument("--only", nargs="+", default=[""], help="cases whose name contains one of these")
     parser.add_argument("--again", action="store_true", help="forget what was found before")
     parser.add_argument("--report-only", action="store_true")
     arguments = parser.parse_args()
@@ -171,7 +171,11 @@ def main() -> None:
         if arguments.again:
             kept.unlink(missing_ok=True)
         if not arguments.report_only:
-            chosen = [case for case in cases(arguments.data, arguments.scratch) if arguments.only in case[0]]
+            chosen = [
+                case
+                for case in cases(arguments.data, arguments.scratch)
+                if any(word in case[0] for word in arguments.only)
+            ]
             run(chosen, kept)
     written({part: arguments.scratch / f"{part}.jsonl" for part in parts}, expected(), HERE.parent / "results")
 
