@@ -126,6 +126,19 @@ def test_in_place_and_written_into_slices() -> None:
     assert not trace.dangling
 
 
+def test_detector_that_collects_its_images() -> None:
+    """torchvision copies images of several sizes into one tensor of zeros, slice by slice."""
+    model = models.detection.ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=3)
+    images = [torch.rand(3, 64, 80), torch.rand(3, 80, 64)]
+    targets = [{"boxes": torch.tensor([[5.0, 5.0, 40.0, 50.0]]), "labels": torch.tensor([1])} for _ in images]
+    trace = network_trace(subject_of(model, (images, targets)))
+    convolutions = [name for name, module in model.named_modules() if isinstance(module, nn.Conv2d)]
+    assert {layer.module for layer in trace.layers} == set(convolutions)
+    assert {layer.module.rsplit(".", 1)[0] for layer in trace.last_layers} <= {
+        name.rsplit(".", 1)[0] for name in convolutions if name.startswith("head")
+    }
+
+
 def test_weights_that_are_computed() -> None:
     model = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(16, 8)), nn.ReLU(), nn.Linear(8, 2))
     first = traced(model, torch.randn(4, 16)).layers[0]

@@ -100,7 +100,7 @@ class Tracer(TorchFunctionMode):
         self.failed_in: str | None = None
         self._measure = measure
         self._origins: MutableMapping[Tensor, _Origin] = WeakTensorKeyDictionary()
-        self._writers: dict[int, int] = {}
+        self._writers: dict[int, tuple[torch.UntypedStorage, int]] = {}  # what is held is not used for other tensors
         for name, parameter in model.named_parameters(remove_duplicate=False):
             if parameter not in self._origins:
                 self._origins[parameter] = _Origin(parameters=(name,))
@@ -160,7 +160,7 @@ class Tracer(TorchFunctionMode):
         for result in results:
             self._origins[result] = after
         if writes_in_place(func, call.arguments, results[0], args[0] if args else None):
-            self._writers[_memory(results[0])] = call.index
+            self._writers[_memory(results[0])] = (results[0].untyped_storage(), call.index)
         if self._measure is not None:
             call.figures = self._measure(call)
 
@@ -188,7 +188,7 @@ class Tracer(TorchFunctionMode):
             kind = Kind.GATE
         inputs = {origin.call for origin in moving if origin.call is not None}
         for tensor, origin in origins:
-            writer = self._writers.get(_memory(tensor))
+            writer = self._writer(tensor)
             if writer is not None and origin is not None and origin.call is not None and writer > origin.call:
                 inputs.add(writer)
         return Call(
@@ -208,7 +208,17 @@ class Tracer(TorchFunctionMode):
         )
 
     def _origin(self, tensor: Tensor) -> _Origin | None:
-        return self._origins.get(tensor)
+        origin = self._origins.get(tensor)
+        writer = self._writer(tensor) if origin is None else None
+        if writer is None:
+            return origin
+        call = self.calls[writer]  # a tensor of constants into a part of which something was written
+        return _Origin(call.index, call.from_images, call.from_targets)
+
+    def _writer(self, tensor: Tensor) -> int | None:
+        """Return the last call that wrote into the memory of a tensor."""
+        found = self._writers.get(_memory(tensor))
+        return None if found is None else found[1]
 
 
 @contextmanager
