@@ -1,7 +1,9 @@
 """D1 (DX-011)."""
 
+from dataclasses import replace
 from io import BytesIO
 
+from snellen.data import Problem
 from snellen.doctor import Level
 
 
@@ -26,6 +28,17 @@ def test_what_cannot_be_read_is_an_error_and_can_be_dropped(gallery):
     assert gallery.said("D1") == ["2 of 3 images cannot be read; the first: no image: the file begins with b'<html>40'"]
     assert finding.treatment.drop_images == ("train/0001.jpg", "train/0002.jpg")
     assert "truncated" in finding.places[1].note
+
+
+def test_what_the_reader_of_a_format_left_out_is_told_too(gallery):
+    gallery.add(gallery.photo(1))
+    problem = Problem(
+        code="image-unreadable", message="left out: broken", file=f"{gallery.root}/train/a.jpg", severity="error"
+    )
+    index = replace(gallery.index(), problems=(problem,))
+    (finding,) = gallery.result("D1", index).findings
+    assert gallery.said("D1", index) == ["1 of 2 images cannot be read; the first: left out: broken"]
+    assert [place.name for place in finding.places] == ["train/a.jpg"]
 
 
 def test_a_file_that_is_not_there_is_an_error(gallery):

@@ -7,12 +7,13 @@ from numpy.typing import NDArray
 
 from snellen.data import DatasetIndex
 from snellen.doctor.check import Check, Page, Stage
-from snellen.doctor.checks.images import image_places
+from snellen.doctor.checks.images import MAX_PLACES, image_places
 from snellen.doctor.evidence.images import ImageFacts
-from snellen.doctor.finding import Finding, Level, Limit, Treatment
+from snellen.doctor.finding import Finding, Level, Limit, Place, Treatment
 
 __all__ = ["CHECK"]
 
+LEFT_OUT = "image-unreadable"  # code of the problem that readers of formats tell
 LEAST_SIDE = 10  # px; ultralytics' check of images
 LOST_SHARE = 0.04  # of the rows are the grey that fills in what a JPEG lacks
 USUAL_SHARE = 0.5  # of the images: if more are so small, the data are meant to be
@@ -20,16 +21,7 @@ USUAL_SHARE = 0.5  # of the images: if more are so small, the data are meant to 
 
 def judge(index: DatasetIndex, facts: ImageFacts) -> Iterator[Finding]:
     """Yield what is wrong with files: not decodable, not ended, too small, named after another format."""
-    lost = np.flatnonzero(~facts.is_readable)
-    if len(lost):
-        yield Finding(
-            level=Level.ERROR,
-            numbers={"count": len(lost), "images": len(index), "reason": facts.errors.get(int(lost[0]), "")},
-            measured=len(lost) / len(index),
-            places=image_places(index, lost, note=lambda row: facts.errors.get(row, "")),
-            num_places=len(lost),
-            treatment=_dropped(index, lost),
-        )
+    yield from _unreadable(index, facts)
     cut_off = facts.is_readable & ((facts.lost_share > LOST_SHARE) & _is_jpeg(facts))
     if cut_off.any():
         rows = np.flatnonzero(cut_off)
@@ -75,6 +67,27 @@ def judge(index: DatasetIndex, facts: ImageFacts) -> Iterator[Finding]:
             places=image_places(index, other, note=lambda row: facts.format[row].decode()),
             num_places=len(other),
         )
+
+
+def _unreadable(index: DatasetIndex, facts: ImageFacts) -> Iterator[Finding]:
+    lost = np.flatnonzero(~facts.is_readable)
+    left_out = [problem for problem in index.problems if problem.code == LEFT_OUT]
+    count = len(lost) + sum(problem.count for problem in left_out)
+    if not count:
+        return
+    places = [
+        Place(kind="file", name=problem.file.removeprefix(f"{index.root}/"), note=problem.message)
+        for problem in left_out
+    ]
+    listed = (*image_places(index, lost, note=lambda row: facts.errors.get(row, "")), *places)[:MAX_PLACES]
+    yield Finding(
+        level=Level.ERROR,
+        numbers={"count": count, "images": len(index) + count - len(lost), "reason": listed[0].note},
+        measured=count / (len(index) + count - len(lost)),
+        places=listed,
+        num_places=count,
+        treatment=_dropped(index, lost) if len(lost) else None,
+    )
 
 
 def _is_jpeg(facts: ImageFacts) -> NDArray[np.bool_]:
