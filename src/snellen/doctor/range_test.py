@@ -335,13 +335,14 @@ class FirstWeights:
     def __init__(self, model: nn.Module) -> None:
         self._held = [*model.parameters(), *model.buffers()]
         self._kept = [tensor.detach().clone() for tensor in self._held]
+        self._devices = sorted({tensor.device.index or 0 for tensor in self._held if tensor.is_cuda})
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
         """Put them in, without gradients, and take them out again with the random states as they were."""
         self._exchange()
         try:
-            with torch.random.fork_rng(), torch.no_grad():
+            with torch.random.fork_rng(devices=self._devices), torch.no_grad():
                 yield
         finally:
             self._exchange()

@@ -195,7 +195,7 @@ def _features(subject: Subject, model: nn.Module, batch: Any) -> Float[Tensor, "
     Evaluation mode would show how running statistics move, which is no loss of skill.
     """
     rows = len(subject.images(batch))
-    with torch.random.fork_rng(), torch.no_grad(), _watched_inputs(model) as seen:
+    with torch.no_grad(), _watched_inputs(model) as seen:
         torch.manual_seed(0)  # the same units are dropped before and after
         subject.output(model, batch)
     if not seen:
