@@ -52,6 +52,13 @@ def test_one_layer_of_zeros_that_learns(labelled, checked, place) -> None:
     assert checked("M10", model, labelled, CE).status == Status.PASSED
 
 
+def test_copies_that_part(labelled, checked, messages) -> None:
+    """Filters of one constant value, told apart by a random layer behind them."""
+    model = perceptron(3, "tanh")
+    set_constant(model[3], 0.01)
+    assert messages(checked("M10", model, labelled, CE)) == ["WARNING copies"]
+
+
 def test_residual_branch_that_starts_from_zero(labelled, checked) -> None:
     class Branch(nn.Module):
         def __init__(self) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from snellen.doctor.check import Check, Page, Stage
-from snellen.doctor.evidence.network.identical_units import IdenticalUnits
+from snellen.doctor.evidence.network.identical_units import IdenticalUnits, SameUnits
 from snellen.doctor.finding import Finding, Level, Limit, Place
 
 __all__ = ["CHECK"]
@@ -16,13 +16,18 @@ _LIMIT = Limit(value=SAME_CHANGE, source="rounding of float32 makes 1e-6, differ
 def judge(units: IdenticalUnits) -> Iterator[Finding]:
     """Yield a finding for layers whose units start the same and stay the same."""
     stuck = units.stuck
-    if not stuck:
-        return
-    still = [each for each in stuck if not each.changed]
-    yield Finding(
-        level=Level.ERROR,
-        message="still" if len(still) == len(stuck) else "default",
-        numbers={"count": len(stuck), "layers": units.num_layers, "first": stuck[0].layer, "units": stuck[0].units,
+    if stuck:
+        is_still = not any(each.changed for each in stuck)
+        yield _finding("still" if is_still else "default", Level.ERROR, stuck, units.num_layers)
+    elif units.copies:
+        yield _finding("copies", Level.WARNING, units.copies, units.num_layers)
+
+
+def _finding(message: str, level: Level, stuck: tuple[SameUnits, ...], num_layers: int) -> Finding:
+    return Finding(
+        level=level,
+        message=message,
+        numbers={"count": len(stuck), "layers": num_layers, "first": stuck[0].layer, "units": stuck[0].units,
                  "value": round(stuck[0].value, 6)},
         measured=max(each.difference for each in stuck),
         limit=_LIMIT,
@@ -51,7 +56,8 @@ CHECK = Check(
             measured="The rows of every trainable matrix and the filters of every convolution are compared: within "
             "1e-6 of the largest weight they are the same. If all are, three steps of the doctor's own Adam are taken "
             "on the batch, with dropout off, and the changes are compared. Units are stuck if their changes differ by "
-            "less than 0.001 of the largest change, or if nothing changes.",
+            "less than 0.001 of the largest change, or if nothing changes: an error. Copies that are told apart are a "
+            "warning, unless they are zero.",
             false_alarms="None known. Last layers, last layers of residual branches and adapters that start from zero "
             "on purpose are told apart by the steps: their units get different gradients.",
             fix="Draw the weights at random: torch.nn.init.kaiming_normal_ for ReLU and its like, xavier_uniform_ for "
@@ -59,6 +65,8 @@ CHECK = Check(
             messages={
                 "default": "All {units} units of {first} start as copies of one another (mean weight {value}) and are "
                 "still copies after 3 steps; so it is in {count} of {layers} layers.",
+                "copies": "All {units} units of {first} start as copies of one another (mean weight {value}), and only "
+                "what follows tells them apart; so it is in {count} of {layers} layers.",
                 "still": "All {units} units of {first} start as copies of one another (mean weight {value}) and no "
                 "gradient moves them in 3 steps; so it is in {count} of {layers} layers.",
             },
@@ -70,13 +78,15 @@ CHECK = Check(
             "不传梯度。",
             measured="比较每个可训练矩阵的各行和每个卷积的各滤波器：差别在最大权重的 1e-6 以内即视为相同。若全部相同，"
             "则在该批次上关闭 dropout，用诊断自带的 Adam 走三步，再比较变化量。变化量之差小于最大变化的 0.001，"
-            "或完全没有变化，即判定为卡住。",
+            "或完全没有变化，即判定为卡住：错误。能被区分的副本，除非为零，给出警告。",
             false_alarms="未发现。有意从零开始的输出层、残差分支末层和适配器可以通过这几步区分：它们各单元得到不同的梯"
             "度。",
             fix="随机初始化权重：ReLU 类用 torch.nn.init.kaiming_normal_，tanh 和 sigmoid 用 xavier_uniform_；"
             "或删去设置常数的那一行。偏置可以为零。",
             messages={
                 "default": "{first} 的全部 {units} 个单元初始互为副本（平均权重 {value}），3 步之后仍是副本；"
+                "{layers} 层中有 {count} 层如此。",
+                "copies": "{first} 的全部 {units} 个单元初始互为副本（平均权重 {value}），只有后面的层使它们有所区别；"
                 "{layers} 层中有 {count} 层如此。",
                 "still": "{first} 的全部 {units} 个单元初始互为副本（平均权重 {value}），3 步之内没有梯度使其改变；"
                 "{layers} 层中有 {count} 层如此。",

@@ -39,6 +39,7 @@ class BatchNorms:
         untouched_in_use: Whether any of these is held in evaluation mode, so that it uses them.
         num_norms: All batch norms of the model.
         num_samples: Images of the batch.
+        is_dense: Whether every image has many answers, as in detection and segmentation.
     """
 
     live: tuple[NormUse, ...]
@@ -46,6 +47,7 @@ class BatchNorms:
     untouched_in_use: bool
     num_norms: int
     num_samples: int
+    is_dense: bool = False
 
 
 def batch_norms(subject: Subject, trace: NetworkTrace) -> BatchNorms:
@@ -69,6 +71,7 @@ def batch_norms(subject: Subject, trace: NetworkTrace) -> BatchNorms:
         untouched_in_use=any(not norms[name].training for name in untouched) and subject.model.training,
         num_norms=len(norms),
         num_samples=trace.num_samples,
+        is_dense=subject.task in ("detection", "segmentation"),
     )
 
 

@@ -58,6 +58,11 @@ class IdenticalUnits:
         """Those whose units are still the same after some steps."""
         return tuple(each for each in self.layers if each.difference < _SAME_CHANGE)
 
+    @property
+    def copies(self) -> tuple[SameUnits, ...]:
+        """Those that are told apart by their gradients, but do not start from zero, as some do on purpose."""
+        return tuple(each for each in self.layers if each.difference >= _SAME_CHANGE and abs(each.value) > _NOTHING)
+
 
 def identical_units(subject: Subject, trace: NetworkTrace) -> IdenticalUnits:
     """Compare the units of each layer, and where they are all the same, take some steps and compare again.
@@ -94,6 +99,8 @@ def _unit_axes(model: nn.Module, trace: NetworkTrace) -> Mapping[str, int]:
     known = dict(model.named_parameters(remove_duplicate=False))
     axes: dict[str, int] = {}
     for layer in trace.layers:
+        if layer.settings.get("groups", 1) != 1:
+            continue  # filters that are the same see different channels
         for name in layer.parameters:
             if known[name].ndim > 1 and known[name].requires_grad:
                 axes.setdefault(name, _unit_axis(layer))
