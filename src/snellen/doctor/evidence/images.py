@@ -161,7 +161,8 @@ def facts_of_images(index: DatasetIndex, settings: ScanSettings | None) -> Image
 
 
 def _columns(records: NDArray[Any], errors: dict[int, str], names: list[str]) -> ImageFacts:
-    columns = {name: np.ascontiguousarray(records[name]) for name in RECORD.names or ()}
+    columns = {name: np.ascontiguousarray(records[name]) for name in RECORD.names or () if name != "thumbnail"}
+    columns["thumbnail"] = records["thumbnail"]  # most of the memory: a view, and no second copy
     formats = columns["format"].tolist()
     fits = [
         found in _FORMATS.get(name[name.rfind(".") + 1 :].lower(), {found})
