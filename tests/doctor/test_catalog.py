@@ -4,7 +4,9 @@ import re
 import string
 
 import pytest
+import typer
 
+from snellen.cli.main import app
 from snellen.doctor import CHECKS, LANGUAGES, Check, Stage, find_check, selected
 from snellen.errors import ConfigError
 
@@ -59,6 +61,25 @@ def test_causes_exist_and_come_first(check: Check) -> None:
 def test_is_found_by_code_and_name(check: Check) -> None:
     assert find_check(check.code.lower()) is check
     assert find_check(check.name) is check
+
+
+@EACH
+def test_what_a_page_tells_to_type_exists(check: Check) -> None:
+    command = typer.main.get_command(app)
+    names = dict(command.commands)  # type: ignore[attr-defined]
+    options = {
+        option
+        for entry in (*names.values(), *names["data"].commands.values())
+        for parameter in entry.params
+        for option in (*parameter.opts, *parameter.secondary_opts)
+    }
+    for page in check.pages.values():
+        text = " ".join([page.finds, page.matters, page.measured, page.false_alarms, page.fix, *page.messages.values(),
+                         *page.fixes.values()])  # fmt: skip
+        for first, second in re.findall(r"snellen (data )?([a-z]+)", text):
+            assert second in (names["data"].commands if first else names), f"snellen {first}{second}"
+        for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", text):
+            assert option in options, option
 
 
 def test_unknown_code_is_refused_with_a_hint() -> None:

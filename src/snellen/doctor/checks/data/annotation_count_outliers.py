@@ -101,18 +101,18 @@ CHECK = Check(
             title="images with far fewer objects than others",
             finds="Splits with different numbers of objects per image, and single images with so few objects that "
             "they look unfinished.",
-            matters="An object without a box is taught as background. If training images are annotated less fully than "
-            "validation images, the model learns to be silent and the metric says that it misses.",
-            measured="Splits: the mean numbers of objects per image differ by a quarter or more, and the rank-sum test "
-            "gives p < 0.0001. Images: less than 0.05 images with so few objects are expected in the whole data set, "
-            "by a negative binomial through the median and the median deviation (only told). Where more than one image "
-            "in twenty has no object, empty images are taken as intended.",
+            matters="An object without a box is taught as background. If training images are annotated less fully "
+            "than validation images, the model learns to be silent and the metric says that it misses.",
+            measured="Splits: the mean numbers of objects per image differ by a quarter or more, and the rank-sum "
+            "test gives p < 0.0001. Images: less than 0.05 images with so few objects are expected in the whole data "
+            "set, by a negative binomial through the median and the median deviation (only told). Where more than one "
+            "image in twenty has no object, empty images are taken as intended.",
             false_alarms="Validation images of fuller scenes that were chosen on purpose; close-ups among overviews.",
             fix="Look at the images listed with their boxes drawn and add what is missing; let the same people "
             "annotate all splits.",
             messages={
-                "differing": "Images of train have {train} objects on average, those of {split} {other} (p = {p}): one "
-                "of them may be annotated less fully.",
+                "differing": "Images of train have {train} objects on average, those of {split} {other} (p = {p}): "
+                "one of them may be annotated less fully.",
                 "few": "{count} of {total} images have far fewer objects than the usual {usual} (down to {least}): "
                 "they may not be annotated to the end.",
             },
@@ -120,17 +120,16 @@ CHECK = Check(
         "zh": Page(
             title="目标数量远少于其他的图像",
             finds="每张图像目标数不同的子集，以及目标少到看起来没有标完的个别图像。",
-            matters="没有框的目标会被当作背景来学习。如果训练图像标注得不如验证图像完整，模型会学会沉默，"
-            "而指标显示它漏检。",
-            measured="子集：每张图像的平均目标数相差四分之一以上，且秩和检验 p < 0.0001。图像："
-            "按中位数和中位偏差的负二项分布，"
-            "整个数据集中目标这么少的图像预计不到 0.05 张（只作提示）。超过二十分之一的图像没有目标时，"
-            "空图像视为有意。",
+            matters="没有框的目标会被当作背景来学习。如果训练图像标注得不如验证图像完整，模型会学会沉默，而指标显示它"
+            "漏检。",
+            measured="子集：每张图像的平均目标数相差四分之一以上，且秩和检验 p < 0.0001。图像：按中位数和中位偏差的负"
+            "二项分布，整个数据集中目标这么少的图像预计不到 0.05 张（只作提示）。超过二十分之一的图像没有目标时，空图"
+            "像视为有意。",
             false_alarms="有意选择的、目标更多的验证图像；全景之中的特写。",
             fix="把框画在所列图像上查看，补上缺少的目标；由同一批人标注所有子集。",
             messages={
-                "differing": "train 的图像平均有 {train} 个目标，{split} 有 {other} 个（p = {p}）："
-                "其中之一可能标注不全。",
+                "differing": "train 的图像平均有 {train} 个目标，{split} 有 {other} 个（p = {p}）：其中之一可能标注不"
+                "全。",
                 "few": "{total} 张图像中有 {count} 张目标数远少于通常的 {usual} 个（最少 {least} 个）：可能没有标完。",
             },
         ),

@@ -79,8 +79,8 @@ CHECK = Check(
     pages={
         "en": Page(
             title="boxes in another form than the format says",
-            finds="Files whose four numbers make sense as another form of box than their format prescribes: corners in "
-            "place of corner and size, centres in place of corners, shares of the image in place of pixels.",
+            finds="Files whose four numbers make sense as another form of box than their format prescribes: corners "
+            "in place of corner and size, centres in place of corners, shares of the image in place of pixels.",
             matters="Nothing fails, for four numbers are four numbers: boxes are only in the wrong places, clipped at "
             "the edges or left out. The model learns what is beside the objects.",
             measured="The numbers are taken as they are written and read in six ways (two corners, corner and size, "
@@ -88,8 +88,8 @@ CHECK = Check(
             "lie in their image, to 1 px and 1 % of a side. It is an error if another reading has at least 98 % and "
             "the declared one 5 points less, in a split of 10 boxes or more. On real data the right reading has 100 % "
             "and the others at most 77 %.",
-            false_alarms="None is known. If all boxes are small and central, several readings are valid, and the check "
-            "says that it cannot tell.",
+            false_alarms="None is known. If all boxes are small and central, several readings are valid, and the "
+            "check says that it cannot tell.",
             fix="Convert the numbers, or name the format that they are in (--format); look at some images with their "
             "boxes drawn.",
             messages={
@@ -101,21 +101,20 @@ CHECK = Check(
         ),
         "zh": Page(
             title="框的形式与格式规定不符",
-            finds="四个数字按另一种框的形式才讲得通的文件：本应是角点加尺寸却写成两个角点，本应是角点却写成中心，"
-            "本应是像素却写成比例。",
-            matters="什么都不会报错，因为四个数字总是四个数字：框只是落在错误的位置，被边缘裁剪或被略过。"
-            "模型学到的是目标旁边的内容。",
-            measured="按文件中的原始数字以六种方式读取（两个角点、角点加尺寸、中心加尺寸；像素、比例）。"
-            "统计每种读法下有面积且"
-            "位于图像内（容差 1 像素和边长的 1 %）的框的比例。在不少于 10 个框的子集中，如果另一种读法至少 98 % 有效，"
-            "而规定的读法低 5 个百分点，则为错误。在真实数据上，正确读法为 100 %，其他读法最多 77 %。",
+            finds="四个数字按另一种框的形式才讲得通的文件：本应是角点加尺寸却写成两个角点，本应是角点却写成中心，本应"
+            "是像素却写成比例。",
+            matters="什么都不会报错，因为四个数字总是四个数字：框只是落在错误的位置，被边缘裁剪或被略过。模型学到的是"
+            "目标旁边的内容。",
+            measured="按文件中的原始数字以六种方式读取（两个角点、角点加尺寸、中心加尺寸；像素、比例）。统计每种读法下"
+            "有面积且位于图像内（容差 1 像素和边长的 1 %）的框的比例。在不少于 10 个框的子集中，如果另一种读法至少 98 "
+            "% 有效，而规定的读法低 5 个百分点，则为错误。在真实数据上，正确读法为 100 %，其他读法最多 77 %。",
             false_alarms="尚未发现。如果所有框都很小且居中，几种读法都有效，检查会说明无法判断。",
             fix="转换这些数字，或指明它们实际的格式（--format）；把框画在一些图像上查看。",
             messages={
-                "other_reading": "{split} 的 {total} 个框按格式规定的 {declared} 读取有 {valid} % 有效，"
-                "而按 {best} 读取有 {better} % 有效。",
-                "other_reading_whole": "{total} 个框按格式规定的 {declared} 读取有 {valid} % 有效，"
-                "而按 {best} 读取有 {better} % 有效。",
+                "other_reading": "{split} 的 {total} 个框按格式规定的 {declared} 读取有 {valid} % 有效，而按 {best} 读"
+                "取有 {better} % 有效。",
+                "other_reading_whole": "{total} 个框按格式规定的 {declared} 读取有 {valid} % 有效，而按 {best} 读取有 "
+                "{better} % 有效。",
             },
         ),
     },

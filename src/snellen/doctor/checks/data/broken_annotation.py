@@ -69,7 +69,7 @@ CHECK = Check(
             false_alarms="An annotation file that was cut down to some images but kept all objects: the others then "
             "refer to nothing. A size of 0 x 0 that a tool writes where it does not know.",
             fix="Correct the entries at the files and lines listed, or export the annotations again; after changes by "
-            "hand, convert once with `snellen convert` to see that nothing is lost.",
+            "hand, convert once with `snellen data convert` to see that nothing is lost.",
             messages={
                 "unreadable": "{count} entries cannot be read and are left out; the first in {first}.",
                 "not_finite": "{count} boxes hold something that is no finite number and are left out; the first in "
@@ -96,11 +96,12 @@ CHECK = Check(
             title="无法读取的标注",
             finds="标注文件中无法解析、不是数字、引用了未列出的图像或类别、或与其他条目编号重复的条目。",
             matters="读取时会略过这些条目，于是其中的目标被当作背景来学习；其他工具会停止，或把它们归到错误的图像。",
-            measured="精确判断：逐条读取，每个被略过的条目都注明文件和行号。重复条目和与图像不符的尺寸只作警告，"
-            "因为读取时知道如何处理。",
+            measured="精确判断：逐条读取，每个被略过的条目都注明文件和行号。重复条目和与图像不符的尺寸只作警告，因为读"
+            "取时知道如何处理。",
             false_alarms="标注文件只保留了部分图像却保留了全部目标：其余目标便没有归属。有些工具在不知道尺寸时写 0 x "
             "0。",
-            fix="按所列文件和行号改正条目，或重新导出标注；手工修改之后，用 `snellen convert` 转换一次，确认没有丢失。",
+            fix="按所列文件和行号改正条目，或重新导出标注；手工修改之后，"
+            "用 `snellen data convert` 转换一次，确认没有丢失。",
             messages={
                 "unreadable": "{count} 个条目无法读取，已略过；第一个在 {first}。",
                 "not_finite": "{count} 个框含有非有限数值，已略过；第一个在 {first}。",
@@ -115,9 +116,8 @@ CHECK = Check(
                 "split_missing": "改正数据集文件中各子集的路径，或删除该条目。",
                 "repeated": "每张图像只在一个子集中列出一次。",
                 "same_id": "给每个目标唯一的编号；否则按编号匹配的评估工具会把它们混淆。",
-                "size": "把框画在其中一些图像上查看：如果框吻合，就改正所写的尺寸；如果不吻合，"
-                "说明图像在标注后被缩放过，"
-                "框也需要相应缩放。",
+                "size": "把框画在其中一些图像上查看：如果框吻合，就改正所写的尺寸；如果不吻合，说明图像在标注后被缩放"
+                "过，框也需要相应缩放。",
             },
         ),
     },

@@ -138,8 +138,8 @@ CHECK = Check(
                 "from_one": "Labels go from 1 to {most} for {classes} classes: they begin at 1 instead of 0, so that "
                 "{first} is never named and {last} is taught under another name.",
                 "from_one_unnamed": "Number 0 never occurs and numbers go up to {most}: labels may begin at 1.",
-                "out_of_range": "{count} objects have a number that is none of the {classes} classes and are left out; "
-                "the first in {first}.",
+                "out_of_range": "{count} objects have a number that is none of the {classes} classes and are left "
+                "out; the first in {first}.",
                 "unknown": "{count} entries name a class that is not listed; the first in {first}.",
                 "conflict": "{count} numbers of classes have different names in two files; the first in {first}.",
                 "count": "The stated number of classes is not that of the names ({classes}); the names decide.",
@@ -149,8 +149,8 @@ CHECK = Check(
                 "background_unused": "{name} is listed as a class of objects and never used; it costs outputs only.",
             },
             fixes={
-                "from_one": "Subtract 1 from every number in the label files, or put the name that is missing in front "
-                "of the list.",
+                "from_one": "Subtract 1 from every number in the label files, or put the name that is missing in "
+                "front of the list.",
                 "background": "Delete these boxes and the class: whatever is in no box is background.",
                 "background_unused": "Take it off the list of classes; numbers of the others move down by one then.",
                 "variants": "Rename the folders or labels to one spelling.",
@@ -158,13 +158,12 @@ CHECK = Check(
         ),
         "zh": Page(
             title="类别编号或名称不符",
-            finds="不属于任何类别的编号、应从 0 开始却从 1 开始的标签、同一编号有两个名称、只有大小写或空格不同的名称、"
-            "目标类别中混入背景类。",
-            matters="超出范围的编号会使训练中止，或连同目标被略过。从 1 "
-            "开始的标签会让每个类别都以下一个类别的名称来学习。"
-            "“Cat”和“cat ”对网络来说是两个类别，各占一半样本，对其中一个的检测在另一个看来都是错的。",
-            measured="精确判断。如果写出的最小编号是 1、最大编号等于有名称的类别数，则标签从 1 开始"
-            "（没有名称且编号 0 从不出现时为警告）。比较名称时忽略大小写、空格、连字符和下划线。",
+            finds="不属于任何类别的编号、应从 0 开始却从 1 开始的标签、同一编号有两个名称、只有大小写或空格不同的名"
+            "称、目标类别中混入背景类。",
+            matters="超出范围的编号会使训练中止，或连同目标被略过。从 1 开始的标签会让每个类别都以下一个类别的名称来学"
+            "习。“Cat”和“cat ”对网络来说是两个类别，各占一半样本，对其中一个的检测在另一个看来都是错的。",
+            measured="精确判断。如果写出的最小编号是 1、最大编号等于有名称的类别数，则标签从 1 开始（没有名称且编号 0 "
+            "从不出现时为警告）。比较名称时忽略大小写、空格、连字符和下划线。",
             false_alarms="确实只靠大小写区分的名称。没有名称、而第一个类别恰好没有出现的数据。",
             fix="按名称列表的顺序从 0 开始编号；每个类别只用一个名称，在所有子集中写法一致。",
             messages={

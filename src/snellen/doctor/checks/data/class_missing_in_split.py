@@ -90,8 +90,8 @@ CHECK = Check(
             "another is named. A split in which nothing is annotated is an error for training, a warning for "
             "validation, and told for others.",
             false_alarms="Rare classes in small validation sets, and experiments that leave classes out on purpose.",
-            fix="Divide the data anew with the classes spread alike (without own splits Snellen does so), or move some "
-            "images of the class.",
+            fix="Divide the data anew with the classes spread alike (without own splits Snellen does so), or move "
+            "some images of the class.",
             messages={
                 "empty": "Nothing is annotated on any of the {images} images of {split}.",
                 "not_trained": "{count} of {classes} classes are validated or tested but never trained: {names}.",
@@ -101,18 +101,17 @@ CHECK = Check(
                 "never": "{count} of {classes} classes have no example anywhere: {names}.",
             },
             fixes={
-                "never": "Take the names off the list if they are not to come; every class costs outputs, and an empty "
-                "one may hide a misspelt name.",
+                "never": "Take the names off the list if they are not to come; every class costs outputs, and an "
+                "empty one may hide a misspelt name.",
             },
         ),
         "zh": Page(
             title="某个子集缺少的类别",
             finds="在一个子集中出现、在另一个子集中一次也没有出现的类别。",
-            matters="没有训练过的类别永远不会被预测，其目标都算漏检。没有验证样本的类别没有指标：COCO 工具给 -1 "
-            "并从均值中"
-            "去掉，其他工具算作 0，谁也看不出它是否学会。",
-            measured="精确判断：统计每个子集中每个类别的样本；在一个子集为 0、在另一个大于 0 的类别会被列出。"
-            "没有任何标注的子集：训练集为错误，验证集为警告，其他只作提示。",
+            matters="没有训练过的类别永远不会被预测，其目标都算漏检。没有验证样本的类别没有指标：COCO 工具给 -1 并从均"
+            "值中去掉，其他工具算作 0，谁也看不出它是否学会。",
+            measured="精确判断：统计每个子集中每个类别的样本；在一个子集为 0、在另一个大于 0 的类别会被列出。没有任何"
+            "标注的子集：训练集为错误，验证集为警告，其他只作提示。",
             false_alarms="小验证集中的稀有类别，以及有意留出某些类别的实验。",
             fix="重新划分数据，使各类别分布一致（没有自带划分时 Snellen 会这样做），或移动该类别的一些图像。",
             messages={

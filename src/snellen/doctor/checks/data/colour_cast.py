@@ -94,37 +94,31 @@ CHECK = Check(
         "en": Page(
             title="images with a colour cast",
             finds="Images in the colour of their light: yellow under lamps, blue in the shade, or tinted by the "
-            "camera; "
-            "whole sets of such images; and splits whose light differs.",
+            "camera; whole sets of such images; and splits whose light differs.",
             matters="Colour is a strong cue. If it comes from the light and not from the object, a model learns the "
             "light, and fails under another.",
             measured="Red and blue over green where an image is brightest (not burnt), and of its edges. A cast is "
-            "what "
-            "both show alike: a green wood has white clouds and grey bark. An image counts from 1.65 times; it is "
-            "told, "
-            "and a warning from a quarter of the images, from 1.28 times in the median image, and from 1.12 times "
-            "between the medians of training and another split.",
+            "what both show alike: a green wood has white clouds and grey bark. An image counts from 1.65 times; it "
+            "is told, and a warning from a quarter of the images, from 1.28 times in the median image, and from 1.12 "
+            "times between the medians of training and another split.",
             false_alarms="Pictures that one colour fills: a flower, a sunset, a stained section. Such data are meant "
-            "to "
-            "look so.",
+            "to look so.",
             fix="Balance the white of the images alike in training and in use (grey world or grey edge), or vary "
-            "colour "
-            "while training (a higher --augment).",
+            "colour while training (a higher --augment).",
             messages={
                 "default": "{count} of {images} images ({share}) have a strong colour cast.",
                 "all": "The images have a colour cast as a whole: red is {red} and blue {blue} times green.",
-                "split": "The images of {split} have another tint than those of training: red is {red} and blue {blue} "
-                "times as strong against green.",
+                "split": "The images of {split} have another tint than those of training: red is {red} and blue "
+                "{blue} times as strong against green.",
             },
         ),
         "zh": Page(
             title="偏色的图像",
             finds="带有光源颜色的图像：灯下偏黄、阴影里偏蓝或被相机染色；整套偏色的图像；以及光线不同的子集。",
             matters="颜色是很强的线索。若颜色来自光线而不是物体，模型学到的是光线，换一种光线就会失败。",
-            measured="比较最亮处（未过曝）和边缘处的红、蓝与绿之比。两者一致的部分才算偏色：绿色树林里有白云和灰色树干"
-            "。"
-            "单张图像达到 1.65 倍会提示，占四分之一则警告；中位图像达到 1.28 倍、训练与另一子集的中位数相差 1.12 倍会"
-            "警告。",
+            measured="比较最亮处（未过曝）和边缘处的红、蓝与绿之比。两者一致的部分才算偏色：绿色树林里有白云和灰色树"
+            "干。单张图像达到 1.65 倍会提示，占四分之一则警告；中位图像达到 1.28 倍、训练与另一子集的中位数相差 1.12 "
+            "倍会警告。",
             false_alarms="被一种颜色填满的画面：花朵、日落、染色切片。这类数据本来如此。",
             fix="在训练和使用中以同样方式做白平衡（灰度世界或灰度边缘），或在训练中变化颜色（提高 --augment）。",
             messages={

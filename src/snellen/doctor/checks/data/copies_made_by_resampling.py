@@ -74,8 +74,8 @@ CHECK = Check(
     pages={
         "en": Page(
             title="a class that was copied to make it larger",
-            finds="Classes full of copies of their own images while the other classes have none: what over-sampling on "
-            "disk leaves behind.",
+            finds="Classes full of copies of their own images while the other classes have none: what over-sampling "
+            "on disk leaves behind.",
             matters="Copies made before the split fall on both sides of it. The model has then seen the very images "
             "that it is judged by, and the class that is hardest looks solved.",
             measured="Copies (exact, or cut, scaled, compressed, mirrored) within each class, over its images. The "
@@ -88,10 +88,9 @@ CHECK = Check(
             "class_balanced).",
             messages={
                 "default": "{share} of the images of {class} are copies of others of that class ({rest} elsewhere), "
-                "and "
-                "the data are not split yet: a split would put copies on both sides.",
-                "straddling": "{share} of the images of {class} are copies of others of that class ({rest} elsewhere); "
-                "{straddling} images have copies in another split.",
+                "and the data are not split yet: a split would put copies on both sides.",
+                "straddling": "{share} of the images of {class} are copies of others of that class ({rest} "
+                "elsewhere); {straddling} images have copies in another split.",
                 "within": "{share} of the images of {class} are copies of others of that class ({rest} elsewhere).",
             },
         ),

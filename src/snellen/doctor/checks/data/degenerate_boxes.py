@@ -167,8 +167,8 @@ CHECK = Check(
             "punished as a false alarm or counted as missed, since one detection can match one object only. Boxes "
             "beyond the edge often mean that the image was resized after it had been annotated.",
             measured="Exact, on the numbers as they are written. No area and outside are errors; overhangs by more "
-            "than 1 % of the side and repetitions (corners within 0.5 px) are warnings from 1 % of the boxes on. "
-            "All boxes are whole images if 95 % of them cover 98 % of theirs.",
+            "than 1 % of the side and repetitions (corners within 0.5 px) are warnings from 1 % of the boxes on. All "
+            "boxes are whole images if 95 % of them cover 98 % of theirs.",
             false_alarms="One-pixel objects in files whose corners are inclusive, so that both are equal. Data of one "
             "object that fills each image.",
             fix="Correct or delete the boxes listed. Reading already leaves out those without area or outside and "
@@ -192,17 +192,14 @@ CHECK = Check(
         ),
         "zh": Page(
             title="不成立的框",
-            finds="宽或高小于等于 0 的框、在图像之外或远超边缘的框、同一图像上类别和位置都重复的框、"
-            "处处等于整张图像的框、"
-            "缩放后不足一个像素的框。",
-            matters="没有面积的框会使损失变为无穷（宽度 0 的对数）。重复的框会被当作误报或漏检，"
-            "因为一个检测只能匹配一个目标。"
-            "超出边缘的框往往说明图像在标注之后被缩放过。",
+            finds="宽或高小于等于 0 的框、在图像之外或远超边缘的框、同一图像上类别和位置都重复的框、处处等于整张图像的"
+            "框、缩放后不足一个像素的框。",
+            matters="没有面积的框会使损失变为无穷（宽度 0 的对数）。重复的框会被当作误报或漏检，因为一个检测只能匹配一"
+            "个目标。超出边缘的框往往说明图像在标注之后被缩放过。",
             measured="按文件中的原始数字精确判断。无面积和在图像之外为错误；超出边长 1 % 以上以及重复（角点相差不到 "
-            "0.5 像素）"
-            "从占全部框 1 % 起为警告。若 95 % 的框覆盖图像的 98 %，则认为所有框都是整张图像。",
-            false_alarms="角点两端都包含在内的文件中一个像素大小的目标，两个角点相等。"
-            "每张图像只有一个占满画面的目标的数据。",
+            "0.5 像素）从占全部框 1 % 起为警告。若 95 % 的框覆盖图像的 98 %，则认为所有框都是整张图像。",
+            false_alarms="角点两端都包含在内的文件中一个像素大小的目标，两个角点相等。每张图像只有一个占满画面的目标的"
+            "数据。",
             fix="改正或删除所列的框。读取时已经略过无面积或在图像之外的框，并裁剪其余的框。",
             messages={
                 "no_area": "{total} 个框中有 {count} 个宽或高小于等于 0，已略过。",

@@ -126,10 +126,10 @@ CHECK = Check(
             "really dark after loading.",
             fix="Look at them, and leave out what shows nothing.",
             messages={
-                "dark": "{count} of {images} images are nearly black: no brightness above {limit} of 255 "
-                "({share} of {split}).",
-                "bright": "{count} of {images} images are washed out: no brightness below {limit} of 255 "
-                "({share} of {split}).",
+                "dark": "{count} of {images} images are nearly black: no brightness above {limit} of 255 ({share} of "
+                "{split}).",
+                "bright": "{count} of {images} images are washed out: no brightness below {limit} of 255 ({share} of "
+                "{split}).",
                 "blurred": "{count} of {images} images are blurred: sharpness below {limit} ({share} of {split}).",
                 "low_information": "{count} of {images} images show nothing ({share} of {split}).",
                 "split_darker": "Images of {split} are {measured} times as bright as those of training.",
@@ -143,8 +143,8 @@ CHECK = Check(
                 "dark": "Lift them with a logarithm, c log(1 + r), or take the full range of a 16-bit file; leave out "
                 "what stays black.",
                 "bright": "Expose less or stretch the range; what is white has lost its detail for good.",
-                "blurred": "Leave them out, or, if such images will come in use, keep them and label what can still be "
-                "seen; sharpening (Laplacian) helps the eye and adds nothing that a network could not find.",
+                "blurred": "Leave them out, or, if such images will come in use, keep them and label what can still "
+                "be seen; sharpening (Laplacian) helps the eye and adds nothing that a network could not find.",
                 **dict.fromkeys(
                     (
                         "split_darker",
@@ -174,8 +174,8 @@ CHECK = Check(
             "图读入后确实很暗。",
             fix="查看这些图像，排除没有内容的。",
             messages={
-                "dark": "{images} 张图像中有 {count} 张几乎全黑：亮度不超过 {limit}（满值 255；占 {split} 的 {share}）"
-                "。",
+                "dark": "{images} 张图像中有 {count} 张几乎全黑：亮度不超过 {limit}（满值 255；占 {split} 的 "
+                "{share}）。",
                 "bright": "{images} 张图像中有 {count} 张发白：亮度不低于 {limit}（满值 255；占 {split} 的 {share}）。",
                 "blurred": "{images} 张图像中有 {count} 张模糊：清晰度低于 {limit}（占 {split} 的 {share}）。",
                 "low_information": "{images} 张图像中有 {count} 张没有内容（占 {split} 的 {share}）。",
@@ -189,9 +189,8 @@ CHECK = Check(
             fixes={
                 "dark": "用对数 c log(1 + r) 提亮，或使用 16 位文件的完整范围；仍然全黑的请排除。",
                 "bright": "降低曝光或拉伸范围；已成白色的细节无法恢复。",
-                "blurred": "将其排除；若使用时会遇到这样的图像，则保留并标注仍能看清的内容。锐化（拉普拉斯）有助于人眼"
-                "，"
-                "但不会增加网络找不到的信息。",
+                "blurred": "将其排除；若使用时会遇到这样的图像，则保留并标注仍能看清的内容。锐化（拉普拉斯）有助于人"
+                "眼，但不会增加网络找不到的信息。",
                 **dict.fromkeys(
                     (
                         "split_darker",

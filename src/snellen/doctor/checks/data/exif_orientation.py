@@ -56,8 +56,8 @@ CHECK = Check(
     name="exif-orientation",
     stage=Stage.DATA,
     judge=judge,
-    source="CIPA DC-008, tag 0x0112; reports of boxes off on phone photos: yolov5 #405, ultralytics #19222, detectron2 "
-    "#262, labelImg #376",
+    source="CIPA DC-008, tag 0x0112; reports of boxes off on phone photos: yolov5 #405, ultralytics #19222, "
+    "detectron2 #262, labelImg #376",
     pages={
         "en": Page(
             title="labels of an image before it was turned",
@@ -71,11 +71,11 @@ CHECK = Check(
             "error. Snellen turns images as EXIF says. Without a contradiction, turned images are only told.",
             false_alarms="None are known for the error: sizes are compared exactly. Square images and half turns "
             "cannot be told by size.",
-            fix="Save the images upright, without an orientation (exiftran -ai, or mogrify -auto-orient), and annotate "
-            "those at fault again or turn their boxes; then draw some to check.",
+            fix="Save the images upright, without an orientation (exiftran -ai, or mogrify -auto-orient), and "
+            "annotate those at fault again or turn their boxes; then draw some to check.",
             messages={
-                "default": "{count} of {images} images are turned by their EXIF orientation. Snellen turns them; other "
-                "programs may not.",
+                "default": "{count} of {images} images are turned by their EXIF orientation. Snellen turns them; "
+                "other programs may not.",
                 "labelled_before_turn": "{count} of {images} images are turned by their EXIF orientation, but their "
                 "labels are those of the image before the turn.",
             },
@@ -86,15 +86,13 @@ CHECK = Check(
         "zh": Page(
             title="标注对应的是旋转前的图像",
             finds="显示时要求旋转的图像（EXIF 方向），以及其中按存储像素（旋转前）标注的图像。",
-            matters="手机把照片横着存储，并记下如何旋转。若标注工具遵守这一记录而读取程序不遵守（或相反），"
-            "该图像的每个框都会错位，而数字上看不出任何异常。",
+            matters="手机把照片横着存储，并记下如何旋转。若标注工具遵守这一记录而读取程序不遵守（或相反），该图像的每"
+            "个框都会错位，而数字上看不出任何异常。",
             measured="把标注文件写明的尺寸，或所有框所在的画幅，与文件存储时和显示时的尺寸对照。只符合存储尺寸的标注与"
-            "显示矛盾："
-            "报错误。Snellen 按 EXIF 旋转图像。没有矛盾时，只提示有旋转的图像。",
+            "显示矛盾：报错误。Snellen 按 EXIF 旋转图像。没有矛盾时，只提示有旋转的图像。",
             false_alarms="错误级别没有已知误报：尺寸是精确比较的。正方形图像和转 180 度的图像无法从尺寸判断。",
             fix="把图像按正确方向保存并去掉方向标记（exiftran -ai 或 mogrify -auto-orient），重新标注出错的图像或旋转"
-            "其框，"
-            "然后画出几张检查。",
+            "其框，然后画出几张检查。",
             messages={
                 "default": "{images} 张图像中有 {count} 张按 EXIF 方向旋转。Snellen 会旋转它们，其他程序未必。",
                 "labelled_before_turn": "{images} 张图像中有 {count} 张按 EXIF 方向旋转，但其标注是旋转前的。",

@@ -107,10 +107,10 @@ CHECK = Check(
             measured="Labels of exact copies (same file, or same pixels) are compared. Another class is an error: it "
             "contradicts itself. Other objects (no counterpart of the same class with IoU 0.5) or masks (1 % of the "
             "pixels differ) are a warning, as are near copies with another class.",
-            false_alarms="Images filed under every class that is in them: then more than one class per image is right, "
-            "and the data should say so. Near copies that differ in the very detail that makes the class.",
-            fix="Look at the pairs, keep the right label and drop the other copy; if both are right, merge the classes "
-            "or make the task multi-label.",
+            false_alarms="Images filed under every class that is in them: then more than one class per image is "
+            "right, and the data should say so. Near copies that differ in the very detail that makes the class.",
+            fix="Look at the pairs, keep the right label and drop the other copy; if both are right, merge the "
+            "classes or make the task multi-label.",
             messages={
                 "default": "{count} exact copies among {images} images have another class than their twin.",
                 "objects": "{count} exact copies among {images} images are annotated otherwise than their twin.",
@@ -122,8 +122,7 @@ CHECK = Check(
             finds="同一图像的多个副本标注不同。",
             matters="其中一个标签是错的，或类别有重叠。模型被拉向两边，任何模型都不可能两者皆对。",
             measured="比较完全副本（文件相同或像素相同）的标签。类别不同即自相矛盾，报错误。目标不同（没有 IoU 达到 "
-            "0.5 的同类目标）"
-            "或掩码不同（1% 的像素不同）会警告，类别不同的近似副本也会警告。",
+            "0.5 的同类目标）或掩码不同（1% 的像素不同）会警告，类别不同的近似副本也会警告。",
             false_alarms="图像被放入其中出现的每个类别的文件夹：此时一图多类才对，数据应如此写明。近似副本恰好在决定类"
             "别的细节上不同。",
             fix="查看这些图像对，保留正确的标签并删除另一副本；若两者都对，合并类别或改为多标签任务。",

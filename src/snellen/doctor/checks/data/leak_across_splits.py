@@ -93,26 +93,24 @@ CHECK = Check(
     covers=("DX-003",),
     caused_by=("D33",),
     source="FiftyOne, compute_leaky_splits; deepchecks, TrainTestSamplesMix; ciFAIR (Barz and Denzler 2020); the "
-    "shares "
-    "by calibration",
+    "shares by calibration",
     pages={
         "en": Page(
             title="the same images in training and in validation",
-            finds="Images that are on both sides of a split: exact copies, pictures that were cut, scaled, compressed, "
-            "mirrored or turned, images of a group that must stay together, and neighbouring frames of one video.",
+            finds="Images that are on both sides of a split: exact copies, pictures that were cut, scaled, "
+            "compressed, mirrored or turned, images of a group that must stay together, and neighbouring frames of "
+            "one video.",
             matters="The model is judged by what it has learned by heart. The score is too good, and everything that "
-            "is "
-            "chosen by it (model, epoch, threshold) is chosen wrongly.",
+            "is chosen by it (model, epoch, threshold) is chosen wrongly.",
             measured="Exact copies by the hash of the file or of all pixels, and groups by the numbers that the data "
             "set states: any is an error. Near copies by laying pictures over one another (99 % found at cuts of up to "
             f"10 % of a side): a warning from {NEAR_SHARE:.1%} of the held-out images, told below. Frames: names with "
             "the same stem and neighbouring numbers whose images are far more alike than others of that stem: a "
             f"warning from {FRAME_SHARE:.0%}. Blank images are not counted.",
             false_alarms="A fixed camera with nothing happening gives near copies that are different moments; they "
-            "leak "
-            "all the same.",
-            fix="Take the copies out of the training split, and split again by scene, patient, video or source and not "
-            "by image (a column named group in a CSV keeps images together).",
+            "leak all the same.",
+            fix="Take the copies out of the training split, and split again by scene, patient, video or source and "
+            "not by image (a column named group in a CSV keeps images together).",
             messages={
                 "default": "{count} of {held_out} held-out images ({share}) are exact copies of images in another "
                 "split.",
@@ -125,8 +123,8 @@ CHECK = Check(
         ),
         "zh": Page(
             title="训练与验证中有相同的图像",
-            finds="同时位于划分两侧的图像：完全副本，经裁剪、缩放、压缩、镜像或旋转的同一画面，必须放在一起的同组图像，"
-            "以及同一视频的相邻帧。",
+            finds="同时位于划分两侧的图像：完全副本，经裁剪、缩放、压缩、镜像或旋转的同一画面，必须放在一起的同组图"
+            "像，以及同一视频的相邻帧。",
             matters="模型被它背下来的内容评判。得分虚高，据此选择的一切（模型、轮次、阈值）都会选错。",
             measured="完全副本按文件或全部像素的哈希判断，分组按数据集写明的编号判断：有一个即为错误。"
             "近似副本通过对齐叠合判断（边长裁剪不超过 10% 时找到 99%）：达到留出图像的 "

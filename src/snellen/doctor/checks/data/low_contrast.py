@@ -58,8 +58,7 @@ CHECK = Check(
             title="images of low contrast",
             finds="Images whose brightness stays within a narrow range: haze, thin slides, flat scans.",
             matters="Differences that matter are a few levels of 255 large, near the noise and the rounding; a net "
-            "that "
-            "was pretrained on photographs sees a grey surface.",
+            "that was pretrained on photographs sees a grey surface.",
             measured=f"From the 1st to the 99th percentile of brightness an image reaches less than {RANGE_BELOW} of "
             "255 levels. It is told, and a warning from a quarter of a split. If the means of 16 parts explain most of "
             "the spread, the light is uneven and local equalisation helps; if images lie at very different places of "
@@ -89,8 +88,8 @@ CHECK = Check(
             fix="在训练和使用中对所有图像统一拉伸，把 {low} 至 {high} 拉到 0 至 255。",
             messages=dict.fromkeys(
                 ("default", "equalise", "clahe"),
-                "{images} 张图像中有 {count} 张（占 {split} 的 {share}）只用到 255 级中不足 {limit} 级，中位数为"
-                " {low} 至 {high}。",
+                "{images} 张图像中有 {count} 张（占 {split} 的 {share}）只用到 255 级中不足 {limit} 级，中位数为 "
+                "{low} 至 {high}。",
             ),
             fixes={
                 "equalise": "在训练和使用中对每张图像做直方图均衡，或按各自的百分位拉伸：它们位于范围内的不同位置。",

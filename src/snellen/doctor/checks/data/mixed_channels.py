@@ -89,12 +89,11 @@ CHECK = Check(
     pages={
         "en": Page(
             title="images of different kinds of pixels",
-            finds="Grey images among coloured ones or the reverse, 8 bits among 16, transparent among opaque ones, and "
-            "splits of which one is grey and the other coloured.",
+            finds="Grey images among coloured ones or the reverse, 8 bits among 16, transparent among opaque ones, "
+            "and splits of which one is grey and the other coloured.",
             matters="A network that sees colour in most images leans on it, and fails where there is none; if one "
-            "class "
-            "or split alone is grey, being grey becomes the answer. Depths that differ are scaled differently, so the "
-            "same object comes out light and dark.",
+            "class or split alone is grey, being grey becomes the answer. Depths that differ are scaled differently, "
+            "so the same object comes out light and dark.",
             measured="An image is grey if no place of it is coloured, however it is stored. The rarer kind within a "
             "split is told, and is a warning from 5 %; mixed depths are a warning; transparency is told.",
             false_alarms="Collections that are meant to hold old and new photos, or scans of both kinds.",
@@ -112,10 +111,10 @@ CHECK = Check(
             title="像素类型不一致的图像",
             finds="彩色图像中混有灰度图像（或相反）、8 位与 16 位混用、透明与不透明混用，以及一个子集为灰度而另一个为"
             "彩色。",
-            matters="大多数图像有颜色时网络会依赖颜色，遇到没有颜色的图像就会失败；若只有某一类或某一子集是灰度，"
-            "“灰度”就成了答案。位深不同则缩放不同，同一物体会一明一暗。",
-            measured="无论以何种方式存储，处处无色彩的图像算作灰度。每个子集中较少的一类会被提示，达到 5% 则警告；"
-            "位深混用会警告；透明像素会提示。",
+            matters="大多数图像有颜色时网络会依赖颜色，遇到没有颜色的图像就会失败；若只有某一类或某一子集是灰度，“灰"
+            "度”就成了答案。位深不同则缩放不同，同一物体会一明一暗。",
+            measured="无论以何种方式存储，处处无色彩的图像算作灰度。每个子集中较少的一类会被提示，达到 5% 则警告；位深"
+            "混用会警告；透明像素会提示。",
             false_alarms="有意同时收集新旧照片或两种扫描件的数据。",
             fix="统一图像类型：颜色无用就全部转为灰度，或排除较少的一类，或在增强中偶尔去掉颜色。",
             messages={

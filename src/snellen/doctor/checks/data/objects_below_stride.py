@@ -59,10 +59,10 @@ CHECK = Check(
             "the model reads its answers from.",
             matters="Such an object is a fraction of what one cell sums up. It is found seldom and placed badly, and "
             "the average precision for small objects is low whatever else is tuned.",
-            measured="Square root of the area of each training box in the resized image against the smallest stride of "
-            "the maps. Told from 5 % of the objects on, a warning from 20 %.",
-            false_alarms="Models that answer for dense heat maps at full size; objects that stand out so much that "
-            "a fraction of a cell is enough.",
+            measured="Square root of the area of each training box in the resized image against the smallest stride "
+            "of the maps. Told from 5 % of the objects on, a warning from 20 %.",
+            false_alarms="Models that answer for dense heat maps at full size; objects that stand out so much that a "
+            "fraction of a cell is enough.",
             fix="Train on larger images (--image-size) or tiles, or choose a model with a finer map (FPN's P2, a "
             "decoder).",
             messages={
@@ -73,8 +73,8 @@ CHECK = Check(
         "zh": Page(
             title="目标小于特征图的一个单元",
             finds="图像缩放后，比模型读取答案的最精细特征图的一个单元还小的训练目标。",
-            matters="这样的目标只是一个单元所概括内容的一小部分，很少被找到，位置也不准；"
-            "无论怎样调整其他设置，小目标的平均精度都很低。",
+            matters="这样的目标只是一个单元所概括内容的一小部分，很少被找到，位置也不准；无论怎样调整其他设置，小目标"
+            "的平均精度都很低。",
             measured="缩放后每个训练框面积的平方根与特征图最小步长相比。占目标 5 % 起提示，20 % 起警告。",
             false_alarms="在完整尺寸上给出密集热图的模型；非常醒目、一个单元的一小部分就足够的目标。",
             fix="用更大的图像（--image-size）或小块训练，或选择特征图更精细的模型（FPN 的 P2、解码器）。",

@@ -64,8 +64,8 @@ CHECK = Check(
             finds="Training objects whose centres fall into one cell of a grid that answers for one object (YOLOv1).",
             matters="The cell has one class and one box that counts: all other objects in it are neither learned nor "
             "ever found.",
-            measured="Centres of the training boxes on the planned grid; of each cell of an image, all objects but one "
-            "are lost. Told from 1 % of the objects on, a warning from 10 %.",
+            measured="Centres of the training boxes on the planned grid; of each cell of an image, all objects but "
+            "one are lost. Told from 1 % of the objects on, a warning from 10 %.",
             false_alarms="None: what is counted is lost.",
             fix="Use a model with anchors or several maps (YOLOv3, SSD, RetinaNet), a finer grid, or tiles of the "
             "images.",
@@ -78,14 +78,13 @@ CHECK = Check(
             title="多个目标落在同一网格单元",
             finds="中心落在同一单元的训练目标，而该网格（YOLOv1）每个单元只负责一个目标。",
             matters="一个单元只有一个类别和一个有效的框：其中的其他目标既学不到，也永远找不到。",
-            measured="训练框的中心落在计划的网格上；每张图像的每个单元中，除一个外其余目标都会丢失。"
-            "占目标 1 % 起提示，10 % 起警告。",
+            measured="训练框的中心落在计划的网格上；每张图像的每个单元中，除一个外其余目标都会丢失。占目标 1 % 起提"
+            "示，10 % 起警告。",
             false_alarms="没有：统计到的就是丢失的。",
             fix="使用带锚框或多尺度特征图的模型（YOLOv3、SSD、RetinaNet）、更细的网格，或把图像切成小块。",
             messages={
-                "default": "{total} 个训练目标中有 {count} 个（{percent} %）与其他目标同处 {grid} x {grid} "
-                "网格的一个单元，"
-                "无法学习。",
+                "default": "{total} 个训练目标中有 {count} 个（{percent} %）与其他目标同处 {grid} x {grid} 网格的一个"
+                "单元，无法学习。",
             },
         ),
     },

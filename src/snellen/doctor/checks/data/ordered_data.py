@@ -70,19 +70,16 @@ CHECK = Check(
         "en": Page(
             title="images are shown in the order of the files",
             finds="Training images that are not shuffled, above all if they are sorted by class.",
-            matters="With one class after the other the network forgets each as it learns the next: the loss rises and "
-            "falls like saw teeth, and batch norm sees one class at a time.",
+            matters="With one class after the other the network forgets each as it learns the next: the loss rises "
+            "and falls like saw teeth, and batch norm sees one class at a time.",
             measured="How often an image is followed by one of its class, against random order. Sorted means 6 "
-            "standard "
-            "deviations above it, and is an error if the sampler is sequential. A sequential sampler alone is a "
-            "warning. "
-            "For images of several objects their most frequent class counts.",
+            "standard deviations above it, and is an error if the sampler is sequential. A sequential sampler alone "
+            "is a warning. For images of several objects their most frequent class counts.",
             false_alarms="None known: shuffling costs nothing.",
             fix="Shuffle the training images in every epoch (--sampler shuffled).",
             messages={
                 "sorted": "Images are shown in the order of the files, and {found} % are followed by one of their "
-                "class "
-                "({expected} % in random order); {longest} images of {class_} come in a row.",
+                "class ({expected} % in random order); {longest} images of {class_} come in a row.",
                 "fixed": "Images are shown in the same order in every epoch.",
             },
         ),
@@ -90,14 +87,13 @@ CHECK = Check(
             title="图像按文件顺序展示",
             finds="找出没有打乱的训练图像，尤其是按类别排序的。",
             matters="类别一个接一个时，网络学新忘旧：损失呈锯齿状起落，批归一化每次只看到一个类别。",
-            measured="一张图像后面紧跟同类图像的频率，与随机顺序比较。高出 6 个标准差即为已排序，若采样器为顺序采样则为"
-            "错误；"
-            "仅为顺序采样时警告。含多个目标的图像按最多的类别计。",
+            measured="一张图像后面紧跟同类图像的频率，与随机顺序比较。高出 6 个标准差即为已排序，若采样器为顺序采样则"
+            "为错误；仅为顺序采样时警告。含多个目标的图像按最多的类别计。",
             false_alarms="未发现：打乱没有代价。",
             fix="每个周期打乱训练图像（--sampler shuffled）。",
             messages={
-                "sorted": "图像按文件顺序展示，{found} % 的图像后面是同类（随机顺序为 {expected} %）；"
-                "连续出现 {longest} 张 {class_}。",
+                "sorted": "图像按文件顺序展示，{found} % 的图像后面是同类（随机顺序为 {expected} %）；连续出现 "
+                "{longest} 张 {class_}。",
                 "fixed": "每个周期图像的顺序都相同。",
             },
         ),

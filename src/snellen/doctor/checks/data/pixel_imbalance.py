@@ -62,8 +62,8 @@ CHECK = Check(
             "small classes vanish from the predictions although pixel accuracy looks good.",
             measured="Share of the labelled pixels of each class that occurs, over all training masks. Below 1 % is "
             "told; a ratio of 500 between the largest and the smallest class is a warning.",
-            false_alarms="Small objects on a large background, which is what they are; mean IoU by class shows whether "
-            "they are learned.",
+            false_alarms="Small objects on a large background, which is what they are; mean IoU by class shows "
+            "whether they are learned.",
             fix="Weight the loss by class or use a loss of regions (Dice), draw images with rare classes more often "
             "(--sampler repeat_factor), train on crops around them, and judge by the IoU of each class.",
             messages={
@@ -74,16 +74,16 @@ CHECK = Check(
         "zh": Page(
             title="像素极少的类别",
             finds="在训练图像的有标签像素中占比不到百分之一的类别。",
-            matters="分割的损失是像素的平均：像素少的类别几乎没有发言权，尽管像素准确率看起来不错，"
-            "小类别却从预测中消失。",
-            measured="所有训练掩膜中，每个出现的类别在有标签像素中的比例。低于 1 % 会提示；最大与最小类别之比达到 "
-            "500 为警告。",
+            matters="分割的损失是像素的平均：像素少的类别几乎没有发言权，尽管像素准确率看起来不错，小类别却从预测中消"
+            "失。",
+            measured="所有训练掩膜中，每个出现的类别在有标签像素中的比例。低于 1 % 会提示；最大与最小类别之比达到 500 "
+            "为警告。",
             false_alarms="大背景上的小目标本来如此；按类别的平均 IoU 能看出它们是否学会。",
-            fix="按类别给损失加权或使用区域损失（Dice），更频繁地抽取含稀有类别的图像（--sampler repeat_factor），"
-            "在其周围裁剪训练，并按每个类别的 IoU 评判。",
+            fix="按类别给损失加权或使用区域损失（Dice），更频繁地抽取含稀有类别的图像（--sampler repeat_factor），在其"
+            "周围裁剪训练，并按每个类别的 IoU 评判。",
             messages={
-                "default": "{class_} 占有标签像素的 {percent} %，{largest} 是它的 {ratio} 倍；"
-                "{classes} 个类别中有 {count} 个低于 1 %。",
+                "default": "{class_} 占有标签像素的 {percent} %，{largest} 是它的 {ratio} 倍；{classes} 个类别中有 "
+                "{count} 个低于 1 %。",
             },
         ),
     },

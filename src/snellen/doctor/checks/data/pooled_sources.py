@@ -59,25 +59,19 @@ CHECK = Check(
     pages={
         "en": Page(
             title="one source decides the score",
-            finds="Images of several sources that were pooled and then split, so that the validation images are mostly "
-            "of "
-            "the largest source.",
+            finds="Images of several sources that were pooled and then split, so that the validation images are "
+            "mostly of the largest source.",
             matters="The score says how well the large source is served. If users bring images of the small one, the "
-            "score "
-            "looks fine while they are unhappy.",
+            "score looks fine while they are unhappy.",
             measured="Sources are stated by the data set, or are groups that differ in two signs at once (folder, "
-            "pattern "
-            "of names, size, format) and are neither the classes nor the splits. It is told if one has at least 80 % "
-            "of the "
-            "validation images while another is trained on too.",
+            "pattern of names, size, format) and are neither the classes nor the splits. It is told if one has at "
+            "least 80 % of the validation images while another is trained on too.",
             false_alarms="The large source may be the one that matters.",
             fix="Decide which source users will bring. Take validation and test images from it alone, put the others "
-            "into "
-            "training, and report the score for each source.",
+            "into training, and report the score for each source.",
             messages={
                 "default": "{share} % of {split} come from {source}, and only {count} images from {small} (told apart "
-                "by "
-                "{signs}).",
+                "by {signs}).",
             },
         ),
         "zh": Page(
@@ -85,8 +79,7 @@ CHECK = Check(
             finds="找出混合后再划分的多来源图像，验证图像大多来自最大的来源。",
             matters="得分只说明模型对大来源的效果。如果用户带来的是小来源的图像，得分看似很好，用户却不满意。",
             measured="来源由数据集说明，或是同时在两个标志（文件夹、文件名模式、尺寸、格式）上不同、且不等于类别或子集"
-            "的分组。"
-            "某来源占验证图像至少 80 %，而另一来源也参与训练时提示。",
+            "的分组。某来源占验证图像至少 80 %，而另一来源也参与训练时提示。",
             false_alarms="大来源也许正是重要的那个。",
             fix="确定用户会带来哪个来源的图像。只从该来源取验证和测试图像，其余用于训练，并分别报告每个来源的得分。",
             messages={

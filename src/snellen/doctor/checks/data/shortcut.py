@@ -42,26 +42,21 @@ CHECK = Check(
         "en": Page(
             title="the label can be told without looking at the object",
             finds="A property of the file (size, shape, format, folder) or of the picture as a whole (brightness, "
-            "contrast, "
-            "colour, border) that predicts the class.",
+            "contrast, colour, border) that predicts the class.",
             matters="A network takes the easiest way: it learns the camera, the scanner or the scale instead of the "
             "object, scores well on a split of the same data, and fails where the shortcut is gone.",
             measured="Each property is cut into 20 bins, and the class that is most frequent in a bin, in proportion, "
-            "is "
-            "predicted out of fold. The gain is the recall, mean over classes, between guessing (0) and perfect (1), "
-            "with "
-            "p from 100 permutations. Properties of the file: a warning from 0.3; of the picture: told from 0.5.",
+            "is predicted out of fold. The gain is the recall, mean over classes, between guessing (0) and perfect "
+            "(1), with p from 100 permutations. Properties of the file: a warning from 0.3; of the picture: told from "
+            "0.5.",
             false_alarms="Properties that are the class: snow is bright. Sizes do not matter to a network if all "
-            "images "
-            "are cropped from larger ones in the same way.",
+            "images are cropped from larger ones in the same way.",
             fix="Bring all images to one format, size and tone before training (re-encode, crop or pad, equalise), "
-            "vary the "
-            "property by augmentation, and collect images of each class from each source. Test on images where the "
-            "property is the other way round.",
+            "vary the property by augmentation, and collect images of each class from each source. Test on images "
+            "where the property is the other way round.",
             messages={
                 "file": "The {property} of the file alone tells the class, {gain} % of the way from guessing to "
-                "perfect; "
-                "best of all {class_}.",
+                "perfect; best of all {class_}.",
                 "picture": "The {property} of the whole picture tells the class, {gain} % of the way from guessing to "
                 "perfect; best of all {class_}.",
             },
@@ -69,15 +64,13 @@ CHECK = Check(
         "zh": Page(
             title="不看目标也能猜出标签",
             finds="找出能预测类别的文件属性（尺寸、形状、格式、文件夹）或整幅画面的属性（亮度、对比度、颜色、边框）。",
-            matters="网络会走捷径：学到的是相机、扫描仪或比例，而不是目标；在同一数据的子集上得分很高，捷径消失后就失效"
-            "。",
+            matters="网络会走捷径：学到的是相机、扫描仪或比例，而不是目标；在同一数据的子集上得分很高，捷径消失后就失"
+            "效。",
             measured="每个属性分成 20 段，折外预测各段中相对最多的类别。增益是按类别平均的召回率在猜测（0）与完美（1）"
-            "之间的位置，"
-            "p 来自 100 次随机排列。文件属性达到 0.3 时警告，画面属性达到 0.5 时提示。",
+            "之间的位置，p 来自 100 次随机排列。文件属性达到 0.3 时警告，画面属性达到 0.5 时提示。",
             false_alarms="属性本身就是类别：雪是亮的。如果所有图像都以相同方式从更大的图像裁出，尺寸对网络没有影响。",
-            fix="训练前把所有图像统一为同一格式、尺寸和色调（重新编码、裁剪或填充、均衡），用增强改变该属性，并从每个来"
-            "源收集每个类别。"
-            "在该属性相反的图像上测试。",
+            fix="训练前把所有图像统一为同一格式、尺寸和色调（重新编码、裁剪或填充、均衡），用增强改变该属性，并从每个"
+            "来源收集每个类别。在该属性相反的图像上测试。",
             messages={
                 "file": "仅凭文件的 {property} 就能判断类别，达到从猜测到完美的 {gain} %；{class_} 最明显。",
                 "picture": "仅凭整幅画面的 {property} 就能判断类别，达到从猜测到完美的 {gain} %；{class_} 最明显。",

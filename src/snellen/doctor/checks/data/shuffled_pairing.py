@@ -73,13 +73,12 @@ CHECK = Check(
             matters="A network can then only learn by heart: the validation loss stays at that of guessing, and no "
             "setting will help.",
             measured="How often the ten nearest images bear an image's label (mean over classes), against 100 "
-            "permutations of the labels. Below 2 standard deviations above them the labels are lost. It is an error if "
-            "labels moved by one or two files, or sorted by number instead of by letter, do clearly better (6 standard "
-            "deviations and 1.5 times), or if in another split of no more images they clearly do. Otherwise, with "
-            "pretrained weights and at least 200 images, it is a warning.",
+            "permutations of the labels. Below 2 standard deviations above them the labels are lost. It is an error "
+            "if labels moved by one or two files, or sorted by number instead of by letter, do clearly better (6 "
+            "standard deviations and 1.5 times), or if in another split of no more images they clearly do. Otherwise, "
+            "with pretrained weights and at least 200 images, it is a warning.",
             false_alarms="As a warning: labels of what pretrained features do not see, such as the age of a slide or "
-            "the "
-            "strength of a material.",
+            "the strength of a material.",
             fix="Join images and labels by name, never by position. Look at ten images with their labels.",
             messages={
                 "shift": "In split {split} the labels say nothing of the images ({recall} % right, {chance} % by "
@@ -87,40 +86,33 @@ CHECK = Check(
                 "order": "In split {split} the labels say nothing of the images ({recall} % right, {chance} % by "
                 "chance), but do if files are sorted the other way, by number or by letter ({remedied} %).",
                 "split": "In split {split} the labels of {images} images say nothing of them ({recall} % right, "
-                "{chance} "
-                "% by chance); in {other} they do ({other_recall} %).",
+                "{chance} % by chance); in {other} they do ({other_recall} %).",
                 "nothing": "In split {split} the labels of {images} images say nothing of what they look like "
-                "({recall} "
-                "% right, {chance} % by chance).",
+                "({recall} % right, {chance} % by chance).",
             },
             fixes={
                 "shift": "Move the labels of split {split} back by {shift} files, and join images and labels by name "
-                "from "
-                "then on.",
+                "from then on.",
                 "order": "Sort images and labels of split {split} by the same rule, or better, join them by name.",
             },
         ),
         "zh": Page(
             title="标签属于别的图像",
-            finds="找出标签与图像毫无关系的子集：列表错了一行，文件按 1、10、2 排序而标签按 1、2、10 排序，或配对被打乱"
-            "。",
+            finds="找出标签与图像毫无关系的子集：列表错了一行，文件按 1、10、2 排序而标签按 1、2、10 排序，或配对被打"
+            "乱。",
             matters="此时网络只能死记硬背：验证损失停留在猜测水平，任何设置都无济于事。",
             measured="十个最近邻图像与该图像标签相同的比例（按类别平均），与标签的 100 次随机排列比较。高出不足 2 个标"
-            "准差即为无关。"
-            "如果标签移动一两个文件，或改为按数字而非字母排序后明显更好（6 个标准差且 1.5 倍），或在图像不更多的另一子"
-            "集中明显有关，"
-            "则为错误；否则在有预训练权重且至少 200 张图像时为警告。",
+            "准差即为无关。如果标签移动一两个文件，或改为按数字而非字母排序后明显更好（6 个标准差且 1.5 倍），或在图像"
+            "不更多的另一子集中明显有关，则为错误；否则在有预训练权重且至少 200 张图像时为警告。",
             false_alarms="警告级：预训练特征看不到的标签，例如切片的年代或材料的强度。",
             fix="按名称而不是按位置配对图像和标签。查看十张图像及其标签。",
             messages={
                 "shift": "子集 {split} 的标签与图像无关（正确 {recall} %，随机 {chance} %），但标签移动 {shift} 个文件"
-                "后有关"
-                "（{remedied} %）。",
-                "order": "子集 {split} 的标签与图像无关（正确 {recall} %，随机 {chance} %），但文件换一种排序（按数字或"
-                "按字母）后"
-                "有关（{remedied} %）。",
-                "split": "子集 {split} 中 {images} 张图像的标签与图像无关（正确 {recall} %，随机 {chance} %）；"
-                "子集 {other} 中则有关（{other_recall} %）。",
+                "后有关（{remedied} %）。",
+                "order": "子集 {split} 的标签与图像无关（正确 {recall} %，随机 {chance} %），但文件换一种排序（按数字"
+                "或按字母）后有关（{remedied} %）。",
+                "split": "子集 {split} 中 {images} 张图像的标签与图像无关（正确 {recall} %，随机 {chance} %）；子集 "
+                "{other} 中则有关（{other_recall} %）。",
                 "nothing": "子集 {split} 中 {images} 张图像的标签与外观无关（正确 {recall} %，随机 {chance} %）。",
             },
             fixes={

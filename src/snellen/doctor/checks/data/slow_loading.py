@@ -79,8 +79,7 @@ CHECK = Check(
             },
             fixes={
                 "large": "Scale the images down once, with their labels, to what is trained on (at most {training} "
-                "px), "
-                "as JPEG, which is decoded at a reduced scale.",
+                "px), as JPEG, which is decoded at a reduced scale.",
             },
         ),
         "zh": Page(

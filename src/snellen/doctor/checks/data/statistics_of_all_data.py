@@ -80,18 +80,13 @@ CHECK = Check(
         "en": Page(
             title="the mean was computed with validation or test images",
             finds="A mean for normalisation that is that of all images, or of the validation or test images, and not "
-            "that "
-            "of the training images.",
+            "that of the training images.",
             matters="What is fitted to all data has seen the test images: the score is flattered, if only a little, "
-            "and "
-            "what was done with the mean may have been done with more.",
+            "and what was done with the mean may have been done with more.",
             measured="The mean that the model subtracts must agree with that of all images (or of another split) "
-            "within "
-            "0.001 of full scale in each of R, G and B, and differ from that of the training images by more than 0.003 "
-            "in "
-            "one. Both usual rules are tried: every pixel counts alike, or every image does. Means of pretrained "
-            "weights "
-            "are left alone.",
+            "within 0.001 of full scale in each of R, G and B, and differ from that of the training images by more "
+            "than 0.003 in one. Both usual rules are tried: every pixel counts alike, or every image does. Means of "
+            "pretrained weights are left alone.",
             false_alarms="A mean of a larger collection from which the splits were drawn.",
             fix="Compute mean and spread from the training images alone ({train}) and use them for all splits.",
             messages={
@@ -103,9 +98,9 @@ CHECK = Check(
             title="均值由验证或测试图像参与计算",
             finds="找出属于全部图像、验证图像或测试图像而不属于训练图像的归一化均值。",
             matters="用全部数据拟合的量已经见过测试图像：得分会被略微美化，而且其他步骤可能也犯了同样的错误。",
-            measured="模型减去的均值在 R、G、B 上与全部图像（或另一子集）的均值相差都不超过满量程的 0.001，"
-            "并且至少在一个通道上与训练图像的均值相差超过 0.003。两种常用算法都会尝试：按像素平均或按图像平均。预训练权"
-            "重的均值不检查。",
+            measured="模型减去的均值在 R、G、B 上与全部图像（或另一子集）的均值相差都不超过满量程的 0.001，并且至少在"
+            "一个通道上与训练图像的均值相差超过 0.003。两种常用算法都会尝试：按像素平均或按图像平均。预训练权重的均值"
+            "不检查。",
             false_alarms="来自划分前更大数据集的均值。",
             fix="只用训练图像计算均值和标准差（{train}），并用于所有子集。",
             messages={

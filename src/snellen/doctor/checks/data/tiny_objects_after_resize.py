@@ -103,16 +103,16 @@ CHECK = Check(
     pages={
         "en": Page(
             title="objects of a few pixels once images are resized",
-            finds="Training objects whose median side is below 8 px, or below a cell of the finest map, at the planned "
-            "size of the images; also single images of a very odd size or aspect.",
-            matters="Resizing throws away what is smaller than a few pixels before the network sees it, and within one "
-            "cell of a map there is one answer. No training makes up for that.",
+            finds="Training objects whose median side is below 8 px, or below a cell of the finest map, at the "
+            "planned size of the images; also single images of a very odd size or aspect.",
+            matters="Resizing throws away what is smaller than a few pixels before the network sees it, and within "
+            "one cell of a map there is one answer. No training makes up for that.",
             measured="Side: square root of the area of the box in the resized image. The median over the training "
             "objects against 8 px or the finest stride, whichever is larger. Odd images: the logarithm of area or "
             "aspect lies more than 3 quartile ranges beyond the quartiles (only told).",
             false_alarms="Points that are annotated as small boxes on purpose and where the place is all that counts.",
-            fix="Train on larger images (--image-size), on tiles of the images, or with a model whose finest map has a "
-            "smaller stride.",
+            fix="Train on larger images (--image-size), on tiles of the images, or with a model whose finest map has "
+            "a smaller stride.",
             messages={
                 "tiny": "Half of the training objects are smaller than {median} px once images are resized to "
                 "{image_size}; {percent} % are below {limit} px. An image size of {needed} would do.",
@@ -122,18 +122,17 @@ CHECK = Check(
         ),
         "zh": Page(
             title="图像缩放后目标只有几个像素",
-            finds="按计划的图像尺寸，训练目标的边长中位数小于 8 像素，或小于最精细特征图的一个单元；"
-            "以及尺寸或长宽比很特殊的个别图像。",
-            matters="小于几个像素的内容在网络看到之前就被缩放丢掉了，而特征图的一个单元只有一个答案。"
-            "任何训练都无法弥补。",
-            measured="边长：缩放后框面积的平方根。训练目标的中位数与 8 像素和最精细步长中较大者相比。特殊图像："
-            "面积或长宽比的对数"
-            "超出四分位数 3 个四分位距（只作提示）。",
+            finds="按计划的图像尺寸，训练目标的边长中位数小于 8 像素，或小于最精细特征图的一个单元；以及尺寸或长宽比很"
+            "特殊的个别图像。",
+            matters="小于几个像素的内容在网络看到之前就被缩放丢掉了，而特征图的一个单元只有一个答案。任何训练都无法弥"
+            "补。",
+            measured="边长：缩放后框面积的平方根。训练目标的中位数与 8 像素和最精细步长中较大者相比。特殊图像：面积或"
+            "长宽比的对数超出四分位数 3 个四分位距（只作提示）。",
             false_alarms="有意用小框标注的点，只看位置。",
             fix="用更大的图像训练（--image-size）、把图像切成小块，或换用最精细特征图步长更小的模型。",
             messages={
-                "tiny": "图像缩放到 {image_size} 后，一半训练目标小于 {median} 像素；{percent} % 低于 {limit} 像素。"
-                "图像尺寸取 {needed} 即可。",
+                "tiny": "图像缩放到 {image_size} 后，一半训练目标小于 {median} 像素；{percent} % 低于 {limit} 像素。图"
+                "像尺寸取 {needed} 即可。",
                 "odd_size": "{total} 张图像中有 {count} 张尺寸或长宽比特殊；通常为 {width} x {height}。",
             },
             fixes={"odd_size": "查看这些图像：页面、缩略图和全景图往往是混进来的。"},

@@ -59,8 +59,8 @@ CHECK = Check(
             matters="A network learns such examples by heart instead of their class, and a metric on so few is mostly "
             "chance: two models cannot be told apart by it.",
             measured="Objects (boxes) or images (classes, masks) of each class that occurs in the split. The 95 % "
-            "interval of a share is Wilson's at one half, where it is widest: with 10 examples ± 26 points, with 100 ± "
-            "10, with 400 ± 5.",
+            "interval of a share is Wilson's at one half, where it is widest: with 10 examples ± 26 points, with 100 "
+            "± 10, with 400 ± 5.",
             false_alarms="Few-shot learning on strong pretrained features, and long tails whose rare classes do not "
             "matter.",
             fix="Collect more of these classes, merge classes, start from pretrained weights (--weights) with little "
@@ -77,16 +77,15 @@ CHECK = Check(
             title="某类别的样本太少",
             finds="训练样本少于 20 个或验证样本少于 10 个的类别。",
             matters="网络会死记这些样本而不是学会类别；在这么少的样本上，指标主要是偶然，无法区分两个模型。",
-            measured="统计子集中出现的每个类别的目标（检测）或图像（分类、分割）。比例的 95 % 区间取 Wilson "
-            "在一半处的区间，"
-            "即最宽处：10 个样本 ±26 个百分点，100 个 ±10，400 个 ±5。",
+            measured="统计子集中出现的每个类别的目标（检测）或图像（分类、分割）。比例的 95 % 区间取 Wilson 在一半处的"
+            "区间，即最宽处：10 个样本 ±26 个百分点，100 个 ±10，400 个 ±5。",
             false_alarms="基于强预训练特征的小样本学习，以及稀有类别无关紧要的长尾数据。",
-            fix="收集更多该类样本、合并类别、从预训练权重开始（--weights）并只训练少量参数、做数据增强。"
-            "验证方面：增加图像或做交叉验证，看区间而不是看点值。",
+            fix="收集更多该类样本、合并类别、从预训练权重开始（--weights）并只训练少量参数、做数据增强。验证方面：增加"
+            "图像或做交叉验证，看区间而不是看点值。",
             messages={
                 "train": "{classes} 个类别中有 {count} 个训练样本少于 {least} 个；{class_} 只有 {number} 个。",
-                "val": "{classes} 个类别中有 {count} 个验证样本少于 {least} 个；{class_} 只有 {number} 个，"
-                "召回率的误差可达 ±{half} 个百分点。",
+                "val": "{classes} 个类别中有 {count} 个验证样本少于 {least} 个；{class_} 只有 {number} 个，召回率的误"
+                "差可达 ±{half} 个百分点。",
             },
         ),
     },

@@ -76,49 +76,41 @@ CHECK = Check(
         "en": Page(
             title="too few examples to start from random weights",
             finds="Trainings from random weights on few examples, and, where weights are given, the plan of "
-            "fine-tuning "
-            "that fits the number of examples and their likeness to the pretraining.",
+            "fine-tuning that fits the number of examples and their likeness to the pretraining.",
             matters="From few examples a large network learns each by heart: the training loss is near zero and new "
-            "images "
-            "are mistaken. Pretrained features take away most of what has to be learned.",
-            measured="The median over classes of the training examples (objects or images). From random weights: below "
-            "30 a "
-            "warning, below 100 told, if there are fewer than 1000 in all. With weights and fewer than 100: the skill "
-            "of a "
-            "linear classifier on the pretrained features, out of fold (0 guesses, 1 is perfect), tells likeness, from "
-            "0.5.",
+            "images are mistaken. Pretrained features take away most of what has to be learned.",
+            measured="The median over classes of the training examples (objects or images). From random weights: "
+            "below 30 a warning, below 100 told, if there are fewer than 1000 in all. With weights and fewer than "
+            "100: the skill of a linear classifier on the pretrained features, out of fold (0 guesses, 1 is perfect), "
+            "tells likeness, from 0.5.",
             false_alarms="Simple images such as drawn symbols, which little data suffice for.",
-            fix="Start from weights (--weights FILE). Augment strongly, and compare with a linear classifier or SVM on "
-            "pretrained features or on HOG, which is hard to beat with few examples.",
+            fix="Start from weights (--weights FILE). Augment strongly, and compare with a linear classifier or SVM "
+            "on pretrained features or on HOG, which is hard to beat with few examples.",
             messages={
                 "scratch": "A usual class has {usual} training examples ({total} in all), and {parameters} million "
                 "parameters start from random values.",
                 "few_similar": "A usual class has {usual} training examples, and features of {network} tell the "
-                "classes well "
-                "(skill {skill}).",
+                "classes well (skill {skill}).",
                 "few_different": "A usual class has {usual} training examples, and features of {network} hardly tell "
-                "the "
-                "classes (skill {skill}).",
+                "the classes (skill {skill}).",
             },
             fixes={
                 "few_similar": "Few and similar: train the head alone on frozen features first, then everything "
-                "briefly with "
-                "a rate ten times lower.",
+                "briefly with a rate ten times lower.",
                 "few_different": "Few and different: take features of an earlier stage, whose edges and textures fit "
-                "any "
-                "images, train what is above, and collect more. With many examples one would fine-tune everything.",
+                "any images, train what is above, and collect more. With many examples one would fine-tune everything.",
             },
         ),
         "zh": Page(
             title="样本太少，不宜从随机权重开始",
             finds="找出样本少却从随机权重开始的训练；给出权重时，指出与样本数量及其与预训练数据相似度相配的微调方案。",
             matters="样本少时大网络会逐个记住：训练损失接近零，新图像却判错。预训练特征省去了大部分要学的内容。",
-            measured="训练样本数（目标或图像）按类别取中位数。从随机权重开始：低于 30 警告，低于 100 提示（总数少于"
-            " 1000 时）。"
-            "有权重且少于 100 时：用预训练特征上线性分类器的折外技能（0 为猜测，1 为完美）判断相似度，以 0.5 为界。",
+            measured="训练样本数（目标或图像）按类别取中位数。从随机权重开始：低于 30 警告，低于 100 提示（总数少于 "
+            "1000 时）。有权重且少于 100 时：用预训练特征上线性分类器的折外技能（0 为猜测，1 为完美）判断相似度，以 "
+            "0.5 为界。",
             false_alarms="绘制的符号等简单图像，少量数据就够。",
-            fix="从权重开始（--weights 文件）。加强增强，并与预训练特征或 HOG 上的线性分类器或 SVM 比较，样本少时它们很"
-            "难超越。",
+            fix="从权重开始（--weights 文件）。加强增强，并与预训练特征或 HOG 上的线性分类器或 SVM 比较，样本少时它们"
+            "很难超越。",
             messages={
                 "scratch": "一般类别只有 {usual} 个训练样本（共 {total} 个），而 {parameters} 百万个参数从随机值开始。",
                 "few_similar": "一般类别有 {usual} 个训练样本，{network} 的特征能很好地区分类别（技能 {skill}）。",

@@ -64,8 +64,7 @@ CHECK = Check(
             title="images of which a part is burnt or black",
             finds="Images in which a large part is plain white or plain black: too much or too little light in places.",
             matters="What is clipped is gone: no processing brings it back, and labels there teach noise. One "
-            "threshold "
-            "for the whole image fails on such pictures.",
+            "threshold for the whole image fails on such pictures.",
             measured=f"Pixels that are 0, 1, 254 or 255 make up more than {CLIPPED:.0%} of an image. It is told, and a "
             "warning from a quarter of a split. Where white or black is the ground of most images, it cannot be told.",
             false_alarms="Objects before a white wall or a night sky in data that are otherwise different.",

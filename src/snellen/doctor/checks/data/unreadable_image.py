@@ -110,8 +110,8 @@ CHECK = Check(
             title="image files that are broken",
             finds="Files that no decoder reads to the end, JPEG files without the marker that ends them, images of a "
             "few pixels, and names that promise another format than the file has.",
-            matters="A file that cannot be read stops a training in the middle of an epoch, or is left out in silence; "
-            "one that is cut off is shown with its lower part grey, with the objects in it still annotated.",
+            matters="A file that cannot be read stops a training in the middle of an epoch, or is left out in "
+            "silence; one that is cut off is shown with its lower part grey, with the objects in it still annotated.",
             measured="Every file is read and decoded to its last byte (JPEG at a reduced scale, which reads all of its "
             f"data). An error of the decoder is proof. Rows at the bottom of a JPEG that are exactly the grey with "
             f"which "
@@ -139,8 +139,8 @@ CHECK = Check(
         "zh": Page(
             title="损坏的图像文件",
             finds="解码器无法读到结尾的文件、没有结束标记的 JPEG、只有几个像素的图像，以及扩展名与实际格式不符的文件。",
-            matters="读不出的文件会在一轮训练中途使训练停止，或被悄悄跳过；被截断的图像下半部分显示为灰色，"
-            "而其中的目标仍有标注。",
+            matters="读不出的文件会在一轮训练中途使训练停止，或被悄悄跳过；被截断的图像下半部分显示为灰色，而其中的目"
+            "标仍有标注。",
             measured="每个文件都读取并解码到最后一个字节（JPEG 按缩小比例解码，但会读完全部数据）。解码器报错即为证据。"
             f"JPEG 底部若有超过 {LOST_SHARE:.0%} 的高度恰为解码器填补缺失数据的灰色，则警告。"
             f"边长小于 {LEAST_SIDE} 像素会警告，除非一半图像都这么小。扩展名与内容的实际格式对照。",

@@ -112,15 +112,13 @@ CHECK = Check(
             "shares than those of the training images.",
             matters="Whoever chooses epochs, thresholds and models by the training images chooses what was learned by "
             "heart. With a few images the choice is chance. With other classes it favours the wrong model.",
-            measured="Images in each split: fewer than 20 is a warning (the 95 % interval of an accuracy is then up to "
-            "± 20 points). Shares of classes differ if half of the summed differences is 10 points or more and fewer "
-            "than 2 of 1000 random divisions of the same images (or groups) differ as much.",
+            measured="Images in each split: fewer than 20 is a warning (the 95 % interval of an accuracy is then up "
+            "to ± 20 points). Shares of classes differ if half of the summed differences is 10 points or more and "
+            "fewer than 2 of 1000 random divisions of the same images (or groups) differ as much.",
             false_alarms="Validation data that was collected elsewhere on purpose, because that is where the model "
-            "will "
-            "be used.",
+            "will be used.",
             fix="Divide the data with classes spread alike and groups kept together; without own splits Snellen does "
-            "so "
-            "before training. With little data use cross-validation.",
+            "so before training. With little data use cross-validation.",
             messages={
                 "no_splits": "The {images} images are not divided: before a training Snellen makes the splits itself.",
                 "no_val": "There is no validation split: before a training Snellen makes one from the training images.",
@@ -132,14 +130,13 @@ CHECK = Check(
         "zh": Page(
             title="没有可靠的选择依据",
             finds="没有验证集或测试集的数据、只有几张图像的子集、类别比例与训练图像不同的子集。",
-            matters="用训练图像来选择周期、阈值和模型，选出的是死记硬背的结果。图像只有几张时，选择就是偶然。"
-            "类别不同时，会偏向错误的模型。",
-            measured="每个子集的图像数：少于 20 为警告（准确率的 95 % 区间可达 ±20 个百分点）。"
-            "类别比例差异之和的一半达到 10 个"
-            "百分点，且同样的图像（或组）随机划分 1000 次中不到 2 次差异更大，则认为不同。",
+            matters="用训练图像来选择周期、阈值和模型，选出的是死记硬背的结果。图像只有几张时，选择就是偶然。类别不同"
+            "时，会偏向错误的模型。",
+            measured="每个子集的图像数：少于 20 为警告（准确率的 95 % 区间可达 ±20 个百分点）。类别比例差异之和的一半"
+            "达到 10 个百分点，且同样的图像（或组）随机划分 1000 次中不到 2 次差异更大，则认为不同。",
             false_alarms="有意在别处采集的验证数据，因为模型将在那里使用。",
-            fix="划分时让类别分布一致并保持组的完整；没有自带划分时，Snellen 会在训练前这样做。"
-            "数据很少时使用交叉验证。",
+            fix="划分时让类别分布一致并保持组的完整；没有自带划分时，Snellen 会在训练前这样做。数据很少时使用交叉验"
+            "证。",
             messages={
                 "no_splits": "{images} 张图像没有划分：训练之前 Snellen 会自行划分。",
                 "no_val": "没有验证集：训练之前 Snellen 会从训练图像中划出。",

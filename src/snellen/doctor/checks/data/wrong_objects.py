@@ -82,56 +82,45 @@ CHECK = Check(
     judge=judge,
     covers=("DX-011",),
     caused_by=("D24",),
-    source="Tkachenko et al. 2023, ObjectLab; Chachuła et al. 2022, Combating noisy labels in object detection (CLOD); "
-    "thresholds calibrated here",
+    source="Tkachenko et al. 2023, ObjectLab; Chachuła et al. 2022, Combating noisy labels in object detection "
+    "(CLOD); thresholds calibrated here",
     pages={
         "en": Page(
             title="boxes that images contradict",
             finds="Boxes of the wrong class, boxes around nothing, boxes that sit beside their object, and objects "
-            "without "
-            "a box, each list ranked.",
+            "without a box, each list ranked.",
             matters="An object without a box is learned as background, a box around nothing as an object: recall and "
             "precision fall together. Shifted boxes cost the strict measures (AP75), and wrong classes both classes. "
-            "In the "
-            "test images, right detections count as mistakes.",
+            "In the test images, right detections count as mistakes.",
             measured="Boxes, shaken boxes and windows of background become vectors, pooled from the network whose "
-            "weights "
-            "were given, or without any from gradients, colours and a code of patches. In each third of the images, a "
-            "logistic regression and a box regression of the other two judge the labelled boxes and a dense grid of "
-            "windows. A box is suspected from a score of 0.85 (class), 0.9 (nothing there) or 0.5 (one minus its IoU "
-            "with "
-            "the fitted box), a window without a label from 0.97; a warning if the lower end of the 95 % interval of "
-            "their "
-            "share reaches 3, 5, 5 and 15 % of the boxes. Needs models that tell boxes from background (area under the "
-            "curve 0.85).",
+            "weights were given, or without any from gradients, colours and a code of patches. In each third of the "
+            "images, a logistic regression and a box regression of the other two judge the labelled boxes and a dense "
+            "grid of windows. A box is suspected from a score of 0.85 (class), 0.9 (nothing there) or 0.5 (one minus "
+            "its IoU with the fitted box), a window without a label from 0.97; a warning if the lower end of the 95 % "
+            "interval of their share reaches 3, 5, 5 and 15 % of the boxes. Needs models that tell boxes from "
+            "background (area under the curve 0.85).",
             false_alarms="Objects cut by the edge of the image, crowds, objects that are left out on purpose, rare "
-            "classes "
-            "and looks. A single box is never proof.",
+            "classes and looks. A single box is never proof.",
             fix="Look at the places from the top and correct them, missing objects first. Write down which objects "
-            "count: "
-            "how small, how hidden, how cut.",
+            "count: how small, how hidden, how cut.",
             messages={
                 "wrong_class": "{count} of {objects} boxes look like another class. First: {label} in {first}, which "
-                "looks "
-                "like {proposed}.",
+                "looks like {proposed}.",
                 "spurious": "{count} of {objects} boxes seem to hold no object. First: {label} in {first}.",
                 "shifted": "{count} of {objects} boxes seem to sit beside their object. First: {label} in {first}.",
-                "missing": "{count} places in {images} images look like an object and have no box (there are {objects} "
-                "boxes). First: {proposed} in {first}.",
+                "missing": "{count} places in {images} images look like an object and have no box (there are "
+                "{objects} boxes). First: {proposed} in {first}.",
             },
         ),
         "zh": Page(
             title="与图像不符的框",
             finds="找出类别错误的框、里面什么都没有的框、偏离目标的框，以及没有框的目标，分别按可疑程度排序。",
-            matters="没有框的目标会被当作背景学习，空框会被当作目标学习：召回率和精确率一起下降。偏移的框损害严格指标（"
-            "AP75），"
-            "错误的类别损害两个类别。在测试图像中，正确的检测会被算作错误。",
+            matters="没有框的目标会被当作背景学习，空框会被当作目标学习：召回率和精确率一起下降。偏移的框损害严格指标"
+            "（AP75），错误的类别损害两个类别。在测试图像中，正确的检测会被算作错误。",
             measured="框、抖动的框和背景窗口变成向量，取自给定权重的网络；没有权重时取自梯度、颜色和小图块编码。对每三"
-            "分之一图像，"
-            "由其余三分之二训练的逻辑回归和框回归来判断标注框和密集窗口。分数达到 0.85（类别）、0.9（空框）、0.5（1 减"
-            "去与拟合框的 "
-            "IoU）的框，以及达到 0.97 的无标注窗口为可疑；其比例的 95 % 区间下限达到框数的 3、5、5、15 % 时警告。"
-            "要求模型能区分框与背景（曲线下面积 0.85）。",
+            "分之一图像，由其余三分之二训练的逻辑回归和框回归来判断标注框和密集窗口。分数达到 0.85（类别）、0.9（空"
+            "框）、0.5（1 减去与拟合框的 IoU）的框，以及达到 0.97 的无标注窗口为可疑；其比例的 95 % 区间下限达到框数的"
+            " 3、5、5、15 % 时警告。要求模型能区分框与背景（曲线下面积 0.85）。",
             false_alarms="被图像边缘截断的目标、密集目标、有意不标的目标、罕见的类别和外观。单个框永远不能算作证明。",
             fix="从顶部开始查看并改正，先补漏标的目标。写明哪些目标要标：多小、遮挡多少、截断多少。",
             messages={
@@ -139,8 +128,8 @@ CHECK = Check(
                 "{proposed}。",
                 "spurious": "{objects} 个框中有 {count} 个似乎没有目标。首先：{first} 中的 {label}。",
                 "shifted": "{objects} 个框中有 {count} 个似乎偏离目标。首先：{first} 中的 {label}。",
-                "missing": "{images} 张图像中有 {count} 处看起来像目标却没有框（共 {objects} 个框）。首先：{first} 中的"
-                " {proposed}。",
+                "missing": "{images} 张图像中有 {count} 处看起来像目标却没有框（共 {objects} 个框）。首先：{first} 中"
+                "的 {proposed}。",
             },
         ),
     },
