@@ -1,4 +1,4 @@
-"""An output that does not depend on the images (M15; DX-010)."""
+"""An output that does not depend on the images (M15)."""
 
 import pytest
 import torch

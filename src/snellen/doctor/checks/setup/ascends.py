@@ -54,7 +54,6 @@ CHECK = Check(
     name="ascends",
     stage=Stage.SETUP,
     judge=judge,
-    covers=("DX-044",),
     source="Karpathy 2019, A Recipe for Training Neural Networks; own measurement (0 of 54 healthy set-ups, 41 of 41 "
     "sabotaged ones with the contract checks)",
     pages={

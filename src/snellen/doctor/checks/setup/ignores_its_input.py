@@ -38,7 +38,6 @@ CHECK = Check(
     name="ignores-its-input",
     stage=Stage.SETUP,
     judge=judge,
-    covers=("DX-010",),
     source="TheDeepChecker (zeroed-input control); torchtest2 (input dependency); Karpathy 2019 (input-independent "
     "baseline)",
     pages={
