@@ -11,7 +11,7 @@ from snellen.doctor.words import Text
 __all__ = ["CHECK"]
 
 TINY = 4  # images; ImageNet error 27.3 % instead of 23.6 %
-TINY_IF_DENSE = 2  # images that hold many objects each
+DENSE = 2  # times fewer images do where each holds many objects
 SMALL = 8  # images; 24.8 %
 FEW_VALUES = 4  # of a channel; the output of a norm over two values is 1 and -1 whatever they are
 
@@ -34,9 +34,9 @@ def judge(norms: BatchNorms, setup: Setup | None) -> Iterator[Finding]:
     if planned < 1 or norms.num_samples < 1:
         raise NotCheckable(Text(en="the batch is empty", zh="批次为空"))
     few = [each for each in norms.live if each.values * planned <= FEW_VALUES * norms.num_samples]
-    if planned <= SMALL:
-        tiny = TINY_IF_DENSE if norms.is_dense else TINY
-        level, limit = (Level.WARNING, tiny) if planned <= tiny else (Level.INFO, SMALL)
+    tiny, small = (TINY // DENSE, SMALL // DENSE) if norms.is_dense else (TINY, SMALL)
+    if planned <= small:
+        level, limit = (Level.WARNING, tiny) if planned <= tiny else (Level.INFO, small)
         yield _finding(norms, "default", level, planned, list(norms.live), Limit(value=limit, source=_GROUP_NORM))
     elif few:
         limit_of_values = Limit(value=FEW_VALUES, unit="values", source="over two values a norm gives 1 and -1")
@@ -76,8 +76,8 @@ CHECK = Check(
             matters="The statistics of a few images are noise: training is driven by it, and evaluation uses running "
             "means that fit no batch. Statistics that are missing make a pretrained network say nonsense.",
             measured="Images of the batch (of the plan, if there is one) that reach norms which use the statistics of "
-            "the batch: up to 4 is a warning (2 for detection and segmentation, where each image has many answers), up "
-            "to 8 is told. Otherwise numbers for each mean: up to 4 is a warning. "
+            "the batch: up to 4 is a warning, up to 8 is told (2 and 4 for detection and segmentation, where each "
+            "image has many answers). Otherwise numbers for each mean: up to 4 is a warning. "
             "Statistics count as missing if scales and shifts differ between channels while all means are exactly 0 "
             "and all variances exactly 1: an error where the norm is held in evaluation mode, so that they are used.",
             false_alarms="A batch made small for this examination: give one of the size that you train with. Gradient "

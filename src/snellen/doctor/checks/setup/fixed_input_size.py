@@ -28,6 +28,7 @@ CHECK = Check(
     name="fixed-input-size",
     stage=Stage.SETUP,
     judge=judge,
+    caused_by=("M31",),
     covers=("DX-113",),
     source="He et al. 2014, https://arxiv.org/abs/1406.4729 (spatial pyramid pooling)",
     pages={

@@ -13,7 +13,7 @@ __all__ = ["CHECK"]
 MOST_OF_ALL = 0.9  # of the parameters of the model; VGG-11 has 0.77, VGG-16 0.74, AlexNet 0.62
 MANY = 10_000_000  # parameters
 HALF = 0.5  # of the parameters
-WORTH_TELLING = 1_000_000  # parameters
+WORTH_TELLING = 500_000  # parameters
 
 
 def judge(trace: NetworkTrace) -> Iterator[Finding]:
@@ -61,7 +61,7 @@ CHECK = Check(
             matters="Every cell of the map has weights of its own, so what is learned at one place is not known at "
             "another, there is much to overfit with, and the size of the images is fixed.",
             measured="Parameters of a linear layer behind the flattening of a map of convolutions, over all "
-            "parameters of the model: above 0.9 with ten million is a warning, above 0.5 with one million is told.",
+            "parameters of the model: above 0.9 with ten million is a warning, above 0.5 with half a million is told.",
             false_alarms="AlexNet and VGG are built like this.",
             fix="nn.AdaptiveAvgPool2d(1) before the flattening; or more striding before it, or 1×1 convolutions.",
             messages={
