@@ -18,7 +18,7 @@ def range_of(verdict: Verdict = "found") -> RangeTest:
 
 
 @pytest.mark.parametrize(("rate", "expected"), [
-    (0.01, []), (0.1, []), (0.2, ["above"]), (2e-4, []), (9e-5, ["below"]),
+    (0.01, []), (0.1, []), (0.35, ["above"]), (2e-4, []), (9e-5, ["below"]),
 ])  # fmt: skip
 def test_planned_rates(rate: float, expected: list[str]) -> None:
     found = diagnose(Evidence([range_of(), Setup(lr=rate)]), [find_check("M36")]).findings

@@ -13,8 +13,9 @@ from snellen.doctor.words import Text
 __all__ = ["CHECK"]
 
 # Rates that train within a tenth of the best result were searched for on six pairs of network and optimizer: they reach
-# from a third of the lowest rate of the range to four times its highest. The limits leave room for fine-tuning.
-ABOVE = 5.0  # times the rate at which the loss is lowest
+# from a third of the lowest rate of the range to four times its highest; a detector with warm-up and clipping takes six
+# times the highest. The limits leave room for both, and for fine-tuning.
+ABOVE = 10.0  # times the rate at which the loss is lowest
 BELOW = 30.0  # parts of the rate at which half of the fall is done
 
 _SOURCE = "search of the best rates on six pairs of network and optimizer"
@@ -73,7 +74,7 @@ CHECK = Check(
             finds="A planned learning rate far above or far below those at which the loss falls in a range test.",
             matters="Above the range the loss jumps or becomes NaN; below it nothing is learned in the time there is.",
             measured="A range test (100 steps at rising rates, undone afterwards). The range goes from the rate at "
-            "which half of the fall is done to the one at which the loss is lowest. A warning: more than 5 times the "
+            "which half of the fall is done to the one at which the loss is lowest. A warning: more than 10 times the "
             "highest, or less than a thirtieth of the lowest.",
             false_alarms="Rates far below the range that are meant, such as to keep what pretrained weights know; "
             "optimizers without momentum, which take higher rates than a short test shows.",
@@ -91,7 +92,7 @@ CHECK = Check(
             finds="计划的学习率远高于或远低于范围测试中损失下降的那些学习率。",
             matters="高于该范围时损失跳动或变为 NaN；低于该范围时，在可用的时间内什么也学不到。",
             measured="学习率范围测试（100 步，学习率逐步升高，之后全部撤销）。范围从损失完成一半下降的学习率，到损失最"
-            "低的学习率。高于上端 5 倍以上，或低于下端的三十分之一，为警告。",
+            "低的学习率。高于上端 10 倍以上，或低于下端的三十分之一，为警告。",
             false_alarms="有意使用的很低的学习率，例如为了保留预训练权重的知识；不带动量的优化器能承受比短测试所示更高"
             "的学习率。",
             fix="使用建议的学习率；`snellen lr` 会画出曲线。损失跳动就除以十，损失不动就乘以十。",
