@@ -38,6 +38,22 @@ def test_large_weights_let_it_grow(labelled, checked, messages) -> None:
     assert messages(checked("M26", drawn(perceptron(6), 1.0), labelled, CE)) == ["WARNING grows"]
 
 
+def test_one_of_several_outputs_is_enough(labelled, checked) -> None:
+    """The levels of a pyramid end in one head, and on the smallest map little is left."""
+
+    class Levels(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.near = nn.Linear(432, 32), nn.Linear(32, 3)
+            self.far = drawn(perceptron(6, inputs=32), 0.01)
+
+        def forward(self, images):
+            x = self.stem(images.flatten(1)).relu()
+            return self.near(x) + self.far(x)
+
+    assert checked("M26", Levels(), labelled, CE).status == Status.PASSED
+
+
 def test_xavier_in_a_deep_relu_net(labelled, checked, messages) -> None:
     """DX-067: Xavier loses half of the variance in each layer of ReLU; He's rule keeps it."""
     model = perceptron(30)

@@ -43,13 +43,13 @@ def _signal(trace: NetworkTrace) -> tuple[float | None, float | None]:
     results = [each.spread for each in trace.first_layers if each.spread]
     images = [each.given_spread for each in trace.first_layers if each.given_spread]
     return (
-        min(ends) / max(results) if ends and results else None,
+        max(ends) / max(results) if ends and results else None,
         max(ends) / max(images) if ends and images else None,
     )
 
 
 def _finding(trace: NetworkTrace, message: str, measured: float, limit: float) -> Finding:
-    way = trace.way_to(min(trace.last_layers, key=lambda each: each.given_spread or 0.0))
+    way = trace.way_to(max(trace.last_layers, key=lambda each: each.given_spread or 0.0))
     layers = [each for each in way if each.has_weights]
     activations = [each.function for each in way if each.kind is Kind.ACTIVATION and trace.depths[each.index] > 0]
     usual = max(set(activations), key=activations.count) if activations else "linear"
@@ -91,8 +91,8 @@ CHECK = Check(
             "does not begin; where they are huge, the loss is NaN or jumps.",
             measured="One pass in training mode. Signal: spread between samples of what the last layer reads over that "
             "of what the first layer gives. Gradient: random numbers are sent back from before the last layer, and the "
-            "norm that arrives behind the first layer is divided by the norm sent. Below 0.001, or a signal above 100, "
-            "is a warning.",
+            "norm that arrives behind the first layer is divided by the norm sent. Below 0.001 is a warning, and so "
+            "is a signal above 100 times that of the images. Of several last layers the one that sees most counts.",
             false_alarms="Adam rescues some deep networks that SGD cannot start. Last layers that start near zero do "
             "not count.",
             fix="Draw the weights with torch.nn.init.kaiming_normal_ for ReLU, GELU and SiLU, with xavier_uniform_ for "
@@ -101,7 +101,7 @@ CHECK = Check(
             messages={
                 "fades": "Over {depth} layers the signal fades to {ratio} of what it was: {last} sees nearly the same "
                 "for all images (activation: {activation}).",
-                "grows": "Over {depth} layers the signal grows to {ratio} times what it was from {first} to {last} "
+                "grows": "Over {depth} layers the signal grows to {ratio} times that of the images at {last} "
                 "(activation: {activation}).",
                 "gradient_fades": "Of a gradient before {last}, {ratio} arrives at {first}, {depth} layers below "
                 "(activation: {activation}).",
@@ -113,15 +113,15 @@ CHECK = Check(
             matters="每层都把信号乘以一个系数；层数多时 0.4 会变成零，2 会变得巨大。若所有图像的特征都相同，或没有梯度"
             "到达前面的层，训练就无法开始；若特征巨大，损失会变成 NaN 或剧烈跳动。",
             measured="训练模式下做一次计算。信号：最后一层输入在样本间的离散程度与第一层输出之比。梯度：从最后一层之前"
-            "送回随机数，以第一层之后到达的范数除以送出的范数。低于 0.001，或信号高于 100，给出警告。",
+            "送回随机数，以第一层之后到达的范数除以送出的范数。低于 0.001，或信号高于图像的 100 倍，给出警告。"
+            "有多个最后一层时，取看到信号最多的一个。",
             false_alarms="Adam 能救活一些 SGD 无法启动的深层网络。接近零初始化的最后一层不计入。",
             fix="ReLU、GELU、SiLU 用 torch.nn.init.kaiming_normal_ 初始化权重，tanh 和 sigmoid 用 xavier_uniform_，"
             "SELU 用 1 / sqrt(fan-in)；或在每层之后加归一化，或每两层加一条捷径。",
             messages={
                 "fades": "经过 {depth} 层，信号衰减到原来的 {ratio}：{last} 看到的所有图像几乎一样（激活函数："
                 "{activation}）。",
-                "grows": "从 {first} 到 {last} 的 {depth} 层中，信号增长到原来的 {ratio} 倍（激活函数："
-                "{activation}）。",
+                "grows": "经过 {depth} 层，{last} 处的信号增长到图像的 {ratio} 倍（激活函数：{activation}）。",
                 "gradient_fades": "{last} 之前的梯度经过 {depth} 层后，只有 {ratio} 到达 {first}（激活函数："
                 "{activation}）。",
             },
