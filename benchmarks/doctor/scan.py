@@ -30,6 +30,8 @@ from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "doctor_scan.md"
 SIZE = (500, 375)
+HEALTHY = ("bccd", "fruit", "pennfudan", "camvid", "horses", "isbi_em", "hymenoptera", "inria_crops")
+CODES = ("D1", "D2", "D9", "D10", "D11", "D15", "D18", "D23", "D25", "D26", "D27", "D33")
 PLANTED = 10  # of each kind and severity
 SOURCES = ("coco/*/*.jpg", "voc100/images/*.jpg", "bsds500_val/images/*.jpg", "hymenoptera/*/*/*.jpg",
            "horses/images/*.jpg", "pennfudan/images/*.png")  # fmt: skip
@@ -346,6 +348,23 @@ def growth_table(data: Path, scratch: Path, sizes: list[int], jobs: int) -> str:
     return text
 
 
+def healthy_table(data: Path) -> str:
+    """Return what is said of whole data sets as they are."""
+    import snellen
+
+    text = "\n| data set as it is | images | said (share of the images, of the split with most) |\n|---|---|---|\n"
+    for name in HEALTHY:
+        report = snellen.check(data / name, select=CODES)
+        count = len(report.index)
+        said = [
+            f"{finding.code} {finding.message} {finding.level.name.lower()} "
+            + (f"({finding.num_places})" if finding.measured is None else f"({finding.measured:.1%})")
+            for finding in report.all_findings
+        ]
+        text += f"| {name} | {count} | {', '.join(said) or 'nothing'} |\n"
+    return text
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
@@ -373,6 +392,7 @@ def main() -> None:
     )
     text += speed_table(ours, peer, given.jobs)
     text += found_table(kinds, twins, ours[0], peer[0])
+    text += healthy_table(given.data)
     text += growth_table(given.data, given.scratch, given.sizes, given.jobs)
     RESULTS.write_text(text, encoding="utf-8")
     print(text)
