@@ -18,7 +18,7 @@ CAST = 0.5  # natural logarithm of a channel over green: 1.65 times; healthy pho
 SET_CAST = 0.25  # of the median image; healthy sets: 0 to 0.13
 SPLIT_CAST = 0.11  # distance of the medians of two splits; healthy splits: 0 to 0.06
 WARNING_SHARE = 0.25  # of the images
-_SOURCE = "calibration on 13 healthy data sets (benchmarks/results/doctor_scan.md)"
+_SOURCE = "calibration on 10 healthy data sets (benchmarks/results/doctor_scan.md)"
 
 
 def judge(index: DatasetIndex, facts: ImageFacts) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from snellen.doctor.finding import Finding, Level, Limit
 
 __all__ = ["CHECK"]
 
-RANGE_BELOW = 64  # levels of 255 from the 1st to the 99th percentile; healthy sets: 0 to 2 % of images below
+RANGE_BELOW = 64  # levels of 255 from the 1st to the 99th percentile; healthy sets: 0 to 2.2 % of images below
 BLANK_CONTRAST = 1.5  # levels of 255: an image with less shows nothing, which another check tells
 DARK_BELOW, BRIGHT_ABOVE = 64, 200  # levels of 255: darker and brighter images are told by degraded-images
 WARNING_SHARE = 0.25  # of the images of a split
@@ -40,7 +40,7 @@ def judge(index: DatasetIndex, facts: ImageFacts) -> Iterator[Finding]:
         numbers={"count": len(rows), "images": len(index), "share": f"{share:.1%}", "split": name or "all",
                  "limit": RANGE_BELOW, "low": int(np.median(low[rows])), "high": int(np.median(high[rows]))},
         measured=share,
-        limit=Limit(value=WARNING_SHARE, unit="share", source="calibration: at most 2 % in 13 healthy data sets"),
+        limit=Limit(value=WARNING_SHARE, unit="share", source="calibration: at most 6 % of a split in 10 healthy data sets"),
         places=image_places(index, rows, -used[rows].astype(np.float64), lambda row: f"{low[row]}..{high[row]}"),
         num_places=len(rows),
     )  # fmt: skip

@@ -30,7 +30,7 @@ def judge(index: DatasetIndex, facts: ImageFacts) -> Iterator[Finding]:
             message="cut_off",
             numbers={"count": len(rows), "images": len(index), "share": f"{facts.lost_share[rows].max():.0%}"},
             measured=float(facts.lost_share[rows].max()),
-            limit=Limit(value=LOST_SHARE, unit="share", source="calibration: 0 in 13 healthy data sets"),
+            limit=Limit(value=LOST_SHARE, unit="share", source="calibration: 0 in 10 healthy data sets"),
             places=image_places(index, rows, facts.lost_share[rows], lambda row: f"{facts.lost_share[row]:.0%}"),
             num_places=len(rows),
             treatment=_dropped(index, rows),
