@@ -40,7 +40,7 @@ def judge(index: DatasetIndex, facts: ImageFacts) -> Iterator[Finding]:
         numbers={"count": len(rows), "images": len(index), "share": f"{share:.1%}", "split": name or "all",
                  "limit": RANGE_BELOW, "low": int(np.median(low[rows])), "high": int(np.median(high[rows]))},
         measured=share,
-        limit=Limit(value=WARNING_SHARE, unit="share", source="calibration: at most 6 % of a split in 10 healthy data sets"),
+        limit=Limit(value=WARNING_SHARE, unit="share", source="calibration: at most 6 % of a healthy split"),
         places=image_places(index, rows, -used[rows].astype(np.float64), lambda row: f"{low[row]}..{high[row]}"),
         num_places=len(rows),
     )  # fmt: skip
