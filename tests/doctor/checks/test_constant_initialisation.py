@@ -84,6 +84,13 @@ def test_random_weights(small_net, labelled, checked) -> None:
     assert checked("M10", small_net(), labelled, CE).status == Status.PASSED
 
 
+def test_gains_are_the_same_for_all_units(labelled, checked) -> None:
+    model = perceptron(3)
+    model[1] = nn.utils.parametrizations.weight_norm(model[1])
+    nn.init.ones_(model[1].parametrizations.weight.original0)
+    assert checked("M10", model, labelled, CE).status == Status.PASSED
+
+
 def test_frozen_filters_are_no_fault(labelled, checked) -> None:
     model = nn.Sequential(nn.Conv2d(3, 3, 3, groups=3), nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(256, 3))
     set_constant(model[0], 1 / 9)

@@ -102,8 +102,10 @@ def _unit_axes(model: nn.Module, trace: NetworkTrace) -> Mapping[str, int]:
         if layer.settings.get("groups", 1) != 1:
             continue  # filters that are the same see different channels
         for name in layer.parameters:
-            if known[name].ndim > 1 and known[name].requires_grad:
-                axes.setdefault(name, _unit_axis(layer))
+            axis = _unit_axis(layer)
+            parameter = known[name]
+            if parameter.ndim > 1 and parameter.requires_grad and parameter.numel() > parameter.shape[axis]:
+                axes.setdefault(name, axis)  # one number for each unit is a gain, and may be the same for all
     return axes
 
 
