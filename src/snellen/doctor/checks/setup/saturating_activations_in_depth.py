@@ -35,7 +35,7 @@ def judge(trace: NetworkTrace) -> Iterator[Finding]:
             message="saturated",
             numbers=numbers,
             measured=worst.saturated,
-            limit=Limit(value=SATURATED, unit="share", source="57 healthy networks have at most 0.02"),
+            limit=Limit(value=SATURATED, unit="share", source="58 healthy networks have at most 0.02"),
             places=_places(hidden),
             num_places=len(hidden),
         )
