@@ -14,6 +14,7 @@ from setups import SetUp, batch_of, convolutional, segmenter, sgd, small_classif
 from torch import Tensor, nn
 from torch.nn import functional
 
+from snellen.data import ReadOptions
 from snellen.doctor import Setup
 
 __all__ = ["HEALTHY_DATA", "HEALTHY_SETUPS", "WHOLE_SETS"]
@@ -22,10 +23,9 @@ __all__ = ["HEALTHY_DATA", "HEALTHY_SETUPS", "WHOLE_SETS"]
 WHOLE_SETS: Mapping[str, Mapping[str, object]] = {
     "bccd": {},
     "fruit": {},
-    "coco/val80": {},
-    "voc100/gts/coco_format_v1": {},
+    "coco": {},
     "pennfudan": {},
-    "camvid": {"ignore_index": 11},
+    "camvid": {"read": ReadOptions(ignore_index=11)},
     "horses": {},
     "isbi_em": {},
     "hymenoptera": {},

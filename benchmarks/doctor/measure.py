@@ -152,12 +152,20 @@ def expected() -> Mapping[str, tuple[str, ...]]:
     return {fault.name: fault.codes for fault in (*FAULTS, *SETUP_FAULTS)}
 
 
+def is_chosen(case: str, arguments: argparse.Namespace) -> bool:
+    is_of_severity = not case.startswith("fault") or case.rpartition("|")[2] in arguments.severities
+    return is_of_severity and any(word in case for word in arguments.only)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=HERE.parents[2] / "shared" / "data")
     parser.add_argument("--scratch", type=Path, default=Path("doctor-cases"))
     parser.add_argument("--part", choices=("data", "setup", "all"), default="all")
     parser.add_argument("--only", nargs="+", default=[""], help="cases whose name contains one of these")
+    parser.add_argument(
+        "--severities", nargs="+", choices=("0", "1", "2"), default=["0", "1", "2"], help="of planted faults"
+    )
     parser.add_argument("--again", action="store_true", help="forget what was found before")
     parser.add_argument("--report-only", action="store_true")
     arguments = parser.parse_args()
@@ -171,12 +179,8 @@ def main() -> None:
         if arguments.again:
             kept.unlink(missing_ok=True)
         if not arguments.report_only:
-            chosen = [
-                case
-                for case in cases(arguments.data, arguments.scratch)
-                if any(word in case[0] for word in arguments.only)
-            ]
-            run(chosen, kept)
+            every = list(cases(arguments.data, arguments.scratch))
+            run([case for case in every if is_chosen(case[0], arguments)], kept)
     written({part: arguments.scratch / f"{part}.jsonl" for part in parts}, expected(), HERE.parent / "results")
 
 

@@ -2,9 +2,11 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 
@@ -49,7 +51,9 @@ def start(tmp_path):
         command = [sys.executable, "-W", "error", "-m", "snellen", *map(str, words)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200", **options.pop("env", {})}
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": tmp_path, **options}
-        process = subprocess.Popen(command, env=environment, **streams)
+        # Where the tests run in the background, Ctrl-C is ignored, and children inherit that.
+        listening = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        process = subprocess.Popen(command, env=environment, preexec_fn=listening, **streams)  # noqa: PLW1509
         started.append(process)
         return process
 
