@@ -89,3 +89,27 @@ def test_pixels(labelled) -> None:
     loss = lambda z, y: functional.cross_entropy(z, y, ignore_index=255)  # noqa: E731
     found = contract_of(torch.nn.Conv2d(3, 3, 3, padding=1), (labelled[0], masks), loss)
     assert (found.kind, found.targets, found.out_of_range) == ("cross_entropy", "indices", ())
+
+
+class Parts(torch.nn.Module):
+    """A segmenter whose output has several parts, as torchvision's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = torch.nn.Conv2d(3, 4, 1)
+
+    def forward(self, x):
+        return {"out": self.head(x)}
+
+
+def test_pixels_that_do_not_count_behind_an_output_of_several_parts() -> None:
+    torch.manual_seed(0)
+    targets = torch.randint(0, 4, (2, 8, 8))
+    targets[:, :2] = 255
+    found = contract_of(
+        Parts(),
+        (torch.randn(2, 3, 8, 8), targets),
+        lambda out, y: functional.cross_entropy(out["out"], y, ignore_index=255),
+    )
+    assert found.kind == "cross_entropy"
+    assert found.chance == pytest.approx(1.3863, abs=1e-3)  # ln 4

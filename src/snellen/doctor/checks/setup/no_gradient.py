@@ -50,7 +50,7 @@ CHECK = Check(
     name="no-gradient",
     stage=Stage.SETUP,
     judge=judge,
-    caused_by=("M1", "M4", "M5"),
+    caused_by=("M10", "M26", "M41", "M1", "M5", "M4"),
     source="torchtest2 (gradient flow, parameters change); torch-audit TA103, TA500; PyTorch, Autograd mechanics",
     pages={
         "en": Page(

@@ -311,9 +311,13 @@ def _chance(loss: Loss | None, kind: LossKind, reduction: str, logits: Tensor, t
             return loss(given)
         except (RuntimeError, ValueError):
             return None
-    known = (each for name, how, each in _known(targets, logits) if name == kind and how == reduction)
-    first = next(known, None)
-    return None if first is None else float(first(given))
+    for name, how, known in _known(targets, logits):
+        if name == kind and how == reduction:
+            try:
+                return float(known(given))
+            except IndexError:  # a label that another reading of the targets leaves out
+                continue
+    return None
 
 
 def _classes_of(targets: Tensor, logits: Tensor) -> Tensor | None:
