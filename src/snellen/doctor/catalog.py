@@ -41,6 +41,7 @@ from snellen.doctor.checks.data import (
     unreadable_image,
     unsplit_data,
     wrong_image_labels,
+    wrong_objects,
 )
 from snellen.doctor.checks.setup import (
     affine_network,
@@ -118,6 +119,7 @@ CHECKS: tuple[Check, ...] = (
     shuffled_pairing.CHECK,
     high_label_noise.CHECK,
     wrong_image_labels.CHECK,
+    wrong_objects.CHECK,
     split_drift.CHECK,
     shortcut.CHECK,
     ordered_data.CHECK,

@@ -133,7 +133,7 @@ def object_scores(table: BoxTable, agreement: ObjectAgreement) -> ObjectScores:
     fit = box_iou(torch.from_numpy(table.boxes), torch.from_numpy(agreement.fitted)).diagonal().numpy()
     wrong_class = rival / np.maximum(own + rival, 1e-6) * (1 - fitted_background)
     spurious = np.sqrt(background * fitted_background)
-    shifted = (1 - fit) * (1 - fitted_background)
+    shifted = 1 - fit * np.sqrt(1 - background)  # a box beside its object shows background, too
     for score in (wrong_class, spurious, shifted):
         score[~agreement.is_judged] = 0
     return ObjectScores(
@@ -173,15 +173,18 @@ def _of_images(agreement: Agreement) -> Iterator[Suspect]:
 def _of_objects(table: BoxTable, agreement: ObjectAgreement) -> Iterator[Suspect]:
     scores = object_scores(table, agreement)
     image_of = np.repeat(np.arange(len(table)), np.diff(table.offsets))
-    kinds = (SuspectKind.WRONG_CLASS, SuspectKind.SPURIOUS, SuspectKind.SHIFTED)
-    values = np.stack([scores.wrong_class, scores.spurious, scores.shifted], axis=1)
     for place in np.flatnonzero(agreement.is_judged).tolist():
-        kind = kinds[int(values[place].argmax())]
+        if scores.wrong_class[place] > LEAST:
+            kind, score = SuspectKind.WRONG_CLASS, scores.wrong_class[place]
+        elif agreement.fitted_probs[place, -1] > LEAST:
+            kind, score = SuspectKind.SPURIOUS, scores.spurious[place]
+        else:
+            kind, score = SuspectKind.SHIFTED, scores.shifted[place]
         proposed = int(agreement.fitted_probs[place, :-1].argmax())
         yield Suspect(
             row=int(image_of[place]),
             kind=kind,
-            score=float(values[place].max()),
+            score=float(score),
             label=int(table.labels[place]),
             proposed=-1 if kind is SuspectKind.SPURIOUS else proposed,
             box=_corners(table.boxes[place]),

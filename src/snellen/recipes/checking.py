@@ -181,7 +181,7 @@ def check(
         select: Codes or names of checks, or beginnings such as ``D``; all if empty.
         ignore: Checks to leave out, in the same terms.
         baseline: File of accepted findings.
-        deep: Whether to take minutes for a range test of the learning rate.
+        deep: Whether to take minutes for single boxes that are wrong and for a range test of the learning rate.
         console: Where to show how far it is.
         **options: Those of ``train``, see ``TrainOptions``.
 
@@ -196,7 +196,7 @@ def check(
         checks = tuple(item for item in checks if item.stage == Stage.DATA)
     accepted = () if baseline is None else read_baseline(baseline)
     source = load(data, format=chosen.format, options=chosen.read) if isinstance(data, (str, Path)) else data
-    planned = () if model is None else _planned(source, chosen, deep=deep)
+    planned = (_leave(deep=deep), *(() if model is None else _planned(source, chosen)))
     results = _results(source, checks, planned, console)
     name = Path(data).name if isinstance(data, (str, Path)) else source.root.name
     report = CheckReport(results=results, name=name or str(source.root), index=source, model=model or "")
@@ -277,7 +277,18 @@ def untold_problems(problems: Sequence[Problem], diagnosis: Diagnosis | None) ->
     return tuple(problem for problem in problems if problem.code not in told)
 
 
-def _planned(source: DatasetIndex, options: TrainOptions, *, deep: bool) -> tuple[Callable[..., object], ...]:
+def _leave(*, deep: bool) -> Callable[[], Deep]:
+    """Return what gives leave to take minutes."""
+
+    def leave() -> Deep:
+        if not deep:
+            raise NotCheckable(Deep.ABSENT)
+        return Deep()
+
+    return leave
+
+
+def _planned(source: DatasetIndex, options: TrainOptions) -> tuple[Callable[..., object], ...]:
     """Return what supplies the set-up and the model with a batch.
 
     Where the data are too broken to be trained on, they are judged all the same, and the reason is told.
@@ -294,12 +305,7 @@ def _planned(source: DatasetIndex, options: TrainOptions, *, deep: bool) -> tupl
             raise NotCheckable(reason)
         return ready
 
-    def leave() -> Deep:
-        if not deep:
-            raise NotCheckable(Deep.ABSENT)
-        return Deep()
-
-    return preparation, setup_of, batches_of, transform_of, leave, _subject, *SETUP_SOURCES
+    return preparation, setup_of, batches_of, transform_of, _subject, *SETUP_SOURCES
 
 
 def _subject(ready: Preparation) -> Subject:

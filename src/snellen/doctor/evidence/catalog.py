@@ -22,6 +22,7 @@ from snellen.doctor.evidence.network.identical_units import identical_units
 from snellen.doctor.evidence.network.memory import activation_memory
 from snellen.doctor.evidence.network.other_size import other_size
 from snellen.doctor.evidence.network.trace import network_trace
+from snellen.doctor.evidence.object_agreement import agreement_of_objects
 from snellen.doctor.evidence.origins import origins_of_images
 from snellen.doctor.evidence.pairing import pairing_of_labels
 from snellen.doctor.evidence.probes.batch_images import batch_images
@@ -56,6 +57,7 @@ DATA_SOURCES: tuple[Callable[..., object], ...] = (
     neighbours_of_frames,
     times_of_loading,
     agreement_of_labels,
+    agreement_of_objects,
     drift_of_splits,
     embeddings_of_images,
     locality_of_pixels,

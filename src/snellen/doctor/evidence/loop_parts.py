@@ -54,11 +54,11 @@ class LabelTransform:
 
 @dataclass(frozen=True, kw_only=True)
 class Deep:
-    """Leave to take minutes instead of seconds, for a range test."""
+    """Leave to take minutes instead of seconds."""
 
     ABSENT: ClassVar[Text] = Text(
-        en="a range test takes a minute or more; ask for it with deep=True (--deep), or run snellen lr",
-        zh="学习率范围测试需要一分钟以上；请用 deep=True（--deep）指定，或运行 snellen lr",
+        en="it takes a minute or more; ask for it with deep=True (--deep)",
+        zh="需要一分钟以上；请用 deep=True（--deep）指定",
     )
 
 

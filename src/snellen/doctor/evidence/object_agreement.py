@@ -21,6 +21,7 @@ from snellen.doctor.evidence.copies import ImageCopies
 from snellen.doctor.evidence.embeddings import PretrainedBackbone
 from snellen.doctor.evidence.folds import classifier, grouped_folds
 from snellen.doctor.evidence.images import ImageFacts, ScanSettings
+from snellen.doctor.evidence.loop_parts import Deep
 from snellen.doctor.evidence.regions import RegionMaps, readable_image, region_reader
 from snellen.doctor.words import Text
 from snellen.ops import box_iou, kept_by_nms
@@ -45,7 +46,7 @@ SHAKEN = 0.35  # of a side, and of its logarithm, at most
 KEPT = 120  # windows of an image that are refined
 REFINED = 2  # times
 SAME_OBJECT = 0.4  # IoU of two detections of one object
-LEAST_SCORE = 0.2  # of a detection that is kept
+LEAST_SCORE = 0.4  # of a detection that is kept; 0.5 is as likely background as an object
 STRENGTH = 1e-3  # inverse regularisation of the logistic regression per 3000 rows; see ``folds``
 RIDGE = 30.0  # per 1000 rows
 LARGEST_STEP = 0.6  # of a side or its logarithm, that a box is moved at one time
@@ -69,6 +70,7 @@ class ObjectAgreement:
         images: Rows of the index, ``[q]``.
         looked_at: Rows of the index.
         told_from_background: Area under the curve by which labelled boxes are told from windows that hold none.
+        usual_background: Median probability of background in windows that hold no labelled object.
         origin: Name of the network; empty where no weights were given.
     """
 
@@ -83,6 +85,7 @@ class ObjectAgreement:
     images: Rows
     looked_at: Rows
     told_from_background: float
+    usual_background: float
     origin: str
 
 
@@ -92,12 +95,14 @@ def agreement_of_objects(
     copies: ImageCopies,
     backbone: PretrainedBackbone | None,
     settings: ScanSettings | None,
+    deep: Deep,
 ) -> ObjectAgreement:
     """Judge the boxes of each image by models of the others.
 
     Raises:
         NotCheckable: If there are no boxes, or too few.
     """
+    del deep  # describing thousands of regions takes minutes
     table = index.annotations
     if not isinstance(table, BoxTable):
         raise NotCheckable(ObjectAgreement.ABSENT)
@@ -112,6 +117,9 @@ class _Models:
         self._kinds = np.unique(kinds[named])
         self._num_kinds = num_kinds
         self._names = classifier(vectors[named], kinds[named], STRENGTH)
+        # Background is given the weight of all objects together, whatever number of windows was drawn.
+        is_background = kinds[named] == num_kinds - 1
+        self._odds = (~is_background).sum() / max(1, is_background.sum())
         near = np.isfinite(offsets).all(1)
         design = _with_one(vectors[near])
         weight = RIDGE * near.sum() / 1000
@@ -123,6 +131,8 @@ class _Models:
         found: Floats = np.zeros((len(vectors), self._num_kinds), np.float32)
         if len(vectors):
             found[:, self._kinds] = self._names.predict_proba(vectors)
+            found[:, -1] *= self._odds
+            found /= found.sum(1, keepdims=True)
         return found
 
     def moved(self, boxes: Boxes, vectors: Floats) -> Boxes:
@@ -199,6 +209,7 @@ class _Judging:
             images=np.concatenate([part[2] for part in found]),
             looked_at=self.rows,
             told_from_background=self.told_from_background,
+            usual_background=self.usual_background,
             origin=self.origin,
         )
 
@@ -226,7 +237,7 @@ class _Judging:
             _Models(vectors[fold != held], kinds[fold != held], offsets[fold != held], self.num_classes + 1)
             for held in range(FOLDS)
         ]
-        self.told_from_background = _told_apart(models, vectors, kinds, fold, self.num_classes)
+        self.told_from_background, self.usual_background = _told_apart(models, vectors, kinds, fold, self.num_classes)
         return models
 
     def _sampled(self, row: int) -> tuple[Boxes, Rows, Floats]:
@@ -300,7 +311,9 @@ class _Judging:
             self.settings.on_progress(done, 2 * len(self.rows))
 
 
-def _told_apart(models: list[_Models], vectors: Floats, kinds: Rows, folds: Rows, background: int) -> float:
+def _told_apart(
+    models: list[_Models], vectors: Floats, kinds: Rows, folds: Rows, background: int
+) -> tuple[float, float]:
     from scipy.stats import rankdata  # noqa: PLC0415 - takes a while to import
 
     score = np.concatenate([1 - model.probs(vectors[folds == held])[:, -1] for held, model in enumerate(models)])
@@ -310,7 +323,8 @@ def _told_apart(models: list[_Models], vectors: Floats, kinds: Rows, folds: Rows
     ranks = rankdata(score[chosen])
     count = int(positive.sum())
     least = count * (count + 1) / 2
-    return float((ranks[positive[chosen]].sum() - least) / max(1, count * int(negative.sum())))
+    area = float((ranks[positive[chosen]].sum() - least) / max(1, count * int(negative.sum())))
+    return area, 1 - float(np.median(score[negative])) if negative.any() else 1.0
 
 
 def _shapes(sides: Floats, chance: np.random.Generator) -> Floats:

@@ -29,6 +29,7 @@ CHANNELS = 64  # that maps of more are brought to, by their principal axes: pool
 NETWORK_BINS = (5, 4, 2)  # of a side, on the maps of stride 8, 16 and 32
 PATCH_BINS = (4, 8, 2)  # of patches, gradients, colours
 PATCH_WEIGHTS = (1.0, 1.0, 0.5)
+CELLS = 500  # of a map of each image that these axes are learned from, about
 SAMPLE_IMAGES = 40  # that patches and axes are learned from
 SAMPLE_BOXES = 4000
 POOLED_AT_ONCE = 256  # boxes
@@ -121,7 +122,7 @@ def region_reader(
     bare = RegionReader(backbone=backbone, code=None, scale=wanted / side)
     code = None if backbone is not None else learn_patches(torch.cat(list(_tiles(index, rows[places], bare))))
     bare = RegionReader(backbone=backbone, code=code, scale=wanted / side)
-    channels = tuple(_main_channels([bare.maps(image)[0] for image in _images(index, rows[places])]))
+    channels = _main_channels(bare, _images(index, rows[places]))
     plain = RegionReader(backbone=backbone, code=code, scale=wanted / side, channels=channels)
     learned: list[list[NDArray[np.float32]]] = []
     most = max(1, SAMPLE_BOXES // len(places))
@@ -151,15 +152,18 @@ def _images(index: DatasetIndex, rows: NDArray[np.int64]) -> Iterator[Tensor]:
             yield image
 
 
-def _main_channels(images: list[Sequence[tuple[Tensor, float]]]) -> Iterator[Tensor | None]:
-    """Yield for each map the principal axes of its channels, over all cells of the images."""
-    for place in range(len(images[0]) if images else 0):
-        parts = [maps[place][0][0].flatten(1) for maps in images]  # channels cells
-        if parts[0].shape[0] <= CHANNELS:
-            yield None
-            continue
-        cells = torch.cat([part[:, :: max(1, part.shape[1] // 500)] for part in parts], dim=1)
-        yield torch.linalg.eigh(torch.cov(cells))[1][:, -CHANNELS:]
+def _main_channels(reader: RegionReader, images: Iterator[Tensor]) -> tuple[Tensor | None, ...]:
+    """Return for each map the principal axes of its channels, over cells of the images; None where they are few."""
+    gathered: list[list[Tensor]] = []
+    for image in images:
+        cells = [part[0].flatten(1) for part, _ in reader.maps(image)[0]]  # channels cells
+        gathered.append([part[:, :: max(1, part.shape[1] // CELLS)].clone() for part in cells])
+    axes: list[Tensor | None] = []
+    for parts in zip(*gathered, strict=True):
+        cells_of_map = torch.cat(parts, dim=1)
+        is_few = len(cells_of_map) <= CHANNELS
+        axes.append(None if is_few else torch.linalg.eigh(torch.cov(cells_of_map))[1][:, -CHANNELS:])
+    return tuple(axes)
 
 
 def _tiles(index: DatasetIndex, rows: NDArray[np.int64], reader: RegionReader) -> Iterator[Tensor]:
