@@ -21,6 +21,8 @@ FOLDS = 5
 FEWEST_OF_CLASS = 5  # images of a class, so that there is one in each fold
 FEWEST = 50  # images with a label
 PERMUTATIONS = 100
+LARGEST_CHAIN = 20  # near copies that hang together; more are one look (ones of MNIST, drawn signs), not one picture
+LARGEST_CHAIN_SHARE = 0.05  # of the images, the same
 
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -125,7 +127,9 @@ def agreement_of_labels(index: DatasetIndex, embeddings: Embeddings, copies: Ima
 def image_groups(index: DatasetIndex, copies: ImageCopies) -> Rows:
     """Return a number for each image, equal for copies and for what the data set says belongs together."""
     group = np.arange(len(index)) if index.groups is None else np.unique(index.groups, return_inverse=True)[1]
-    for members in copies.near_groups:
+    most = max(LARGEST_CHAIN, LARGEST_CHAIN_SHARE * len(index))
+    near = [members for members in copies.near_groups if len(members) <= most]
+    for members in (*near, *copies.exact_groups):
         joined = np.isin(group, group[members])
         group[joined] = group[members[0]]
     return group.astype(np.int64)
