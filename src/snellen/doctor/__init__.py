@@ -9,6 +9,7 @@ from snellen.doctor.evidence.setup import Setup
 from snellen.doctor.examining.examination import examine
 from snellen.doctor.finding import Finding, Level, Limit, Place, Treatment
 from snellen.doctor.words import LANGUAGES, Language, Text, chosen_language, system_language
+from snellen.doctor.wrong_labels import Suspect, SuspectKind, suspects, suspects_of_predictions
 
 __all__ = [
     "CHECKS",
@@ -29,6 +30,8 @@ __all__ = [
     "SourceFailed",
     "Stage",
     "Status",
+    "Suspect",
+    "SuspectKind",
     "Text",
     "Treatment",
     "chosen_language",
@@ -38,6 +41,8 @@ __all__ = [
     "fingerprint",
     "read_baseline",
     "selected",
+    "suspects",
+    "suspects_of_predictions",
     "system_language",
     "without_accepted",
     "write_baseline",
