@@ -4,6 +4,7 @@ import re
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from importlib import metadata
 from io import StringIO
@@ -39,11 +40,14 @@ from snellen.doctor import (
     write_baseline,
 )
 from snellen.doctor.evidence.catalog import DATA_SOURCES, SETUP_SOURCES
+from snellen.doctor.evidence.embeddings import PretrainedBackbone
 from snellen.doctor.evidence.images import ScanSettings
 from snellen.doctor.evidence.loop_parts import Deep
 from snellen.doctor.examining import Subject, subject_of
 from snellen.errors import DatasetError, FaultsFoundError
 from snellen.evaluation import predicted_batches
+from snellen.models.backbones import Backbone
+from snellen.nn import Normalize
 from snellen.recipes.datasets import load
 from snellen.recipes.loaders import training_loader
 from snellen.recipes.loop_facts import batches_of, transform_of
@@ -87,6 +91,10 @@ _NOT_RUN = Text(
 _STAGED = Text(
     en="the model is trained in stages, some of which solve for their weights; there is no single loss to probe",
     zh="该模型分阶段训练，其中有些阶段直接求解权重；没有单一的损失可供检查",
+)
+_NO_BACKBONE = Text(
+    en="no weights of a backbone were given; --weights and --model describe images better",
+    zh="没有给出骨干网络的权重；用 --weights 和 --model 能更好地描述图像",
 )
 _TEXT_COLUMNS = 100  # of ``CheckReport.text``, which knows no terminal
 
@@ -305,7 +313,20 @@ def _planned(source: DatasetIndex, options: TrainOptions) -> tuple[Callable[...,
             raise NotCheckable(reason)
         return ready
 
-    return preparation, setup_of, batches_of, transform_of, _subject, *SETUP_SOURCES
+    return preparation, setup_of, batches_of, transform_of, _pretrained, _subject, *SETUP_SOURCES
+
+
+def _pretrained(ready: Preparation) -> PretrainedBackbone:
+    """Return a copy of the backbone with the weights that were given; images are described by it."""
+    network, normalize = getattr(ready.model, "backbone", None), getattr(ready.model, "normalize", None)
+    if ready.weights is None or not isinstance(network, Backbone) or not isinstance(normalize, Normalize):
+        raise NotCheckable(_NO_BACKBONE)
+    return PretrainedBackbone(
+        name=ready.plan.model.name,
+        network=deepcopy(network).eval(),
+        mean=(normalize.mean[0], normalize.mean[1], normalize.mean[2]),
+        std=(normalize.std[0], normalize.std[1], normalize.std[2]),
+    )
 
 
 def _subject(ready: Preparation) -> Subject:
