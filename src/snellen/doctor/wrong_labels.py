@@ -14,7 +14,7 @@ from snellen.doctor.evidence.object_agreement import ObjectAgreement
 from snellen.errors import InputError
 from snellen.evaluation import ImagePrediction
 from snellen.metrics import ImageObjects, mask_quality, object_quality, self_confidence
-from snellen.ops import box_iou
+from snellen.ops import box_iou, covered_share
 from snellen.structures import IGNORE_LABEL, BoxTarget, ClassScores, Detections, MaskTarget, SegmentationMap
 
 __all__ = ["ObjectScores", "Suspect", "SuspectKind", "object_scores", "suspects", "suspects_of_predictions"]
@@ -148,9 +148,10 @@ def _missing(table: BoxTable, agreement: ObjectAgreement) -> Floats:
     scores = 1 - agreement.scores[:, -1]
     for row in np.unique(agreement.images).tolist():
         here = agreement.images == row
-        labelled = torch.from_numpy(table.boxes[table.rows(row)])
-        overlap = box_iou(torch.from_numpy(agreement.boxes[here]), labelled).numpy().max(1, initial=0.0)
-        scores[here] *= np.clip(1 - overlap / TOUCHING, 0, 1)
+        found, labelled = torch.from_numpy(agreement.boxes[here]), torch.from_numpy(table.boxes[table.rows(row)])
+        covered = covered_share(found, labelled).numpy().sum(1).clip(0, 1)  # by labels: half a neighbour is no object
+        is_labelled = box_iou(found, labelled).numpy().max(1, initial=0.0) >= TOUCHING
+        scores[here] *= np.where(is_labelled, 0, 1 - covered)
     return np.asarray(scores, np.float32)
 
 
