@@ -139,6 +139,15 @@ def test_weak_models_judge_nothing(sick: tuple[DatasetIndex, ObjectAgreement]) -
     assert result.status == Status.NOT_CHECKABLE
 
 
+def test_models_that_know_no_classes_judge_none(sick: tuple[DatasetIndex, ObjectAgreement]) -> None:
+    index, found = sick
+    always_red = np.tile(np.float32([0.9, 0.1, 0.0]), (len(found.probs), 1))
+    weak = replace(found, probs=always_red, fitted_probs=always_red)
+    (result,) = diagnose(Evidence([index, weak]), [find_check("D17")]).results
+    assert "wrong_class" not in {finding.message for finding in result.findings}
+    assert all("classes" in finding.unchecked.en for finding in result.findings if finding.unchecked)
+
+
 def test_too_few_objects_are_not_judged(home: Path, tmp_path: Path) -> None:
     with pytest.raises(NotCheckable, match="60 objects"):
         gathered(index_of(home, healthy()[:20]), tmp_path)
