@@ -180,3 +180,16 @@ def as_yolo(folder: Path) -> None:
     folder.rename(old)
     convert(load(old), folder, "yolo")
     shutil.rmtree(old)
+
+
+def boxes_swapped(folder: Path, severity: int, chance: Chance) -> None:
+    """Boxes that went to other images of the split, sizes of images kept."""
+    table = coco(folder, "train")
+    chosen = some([entry["id"] for entry in table["images"]], (0.7, 0.9, 1.0)[severity], chance)
+    goes_to = dict(zip(chosen, (chosen[place] for place in chance.permutation(len(chosen))), strict=True))
+    sides = {entry["id"]: (entry["width"], entry["height"]) for entry in table["images"]}
+    for box in table["annotations"]:
+        old, new = box["image_id"], goes_to.get(box["image_id"], box["image_id"])
+        scale = [a / b for a, b in zip(sides[new] * 2, sides[old] * 2, strict=True)]
+        box["image_id"], box["bbox"] = new, [value * part for value, part in zip(box["bbox"], scale, strict=True)]
+    write_coco(folder, "train", table)

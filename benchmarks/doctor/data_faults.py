@@ -32,6 +32,7 @@ class DataFault:
         kinds: Of data sets that it can break.
         codes: Checks of which any is the right cause.
         change: ``(folder, severity 0..2, chance)``: breaks the folder in place.
+        is_looked_at_long: Whether it is looked for with ``--deep`` and weights, as single boxes that are wrong are.
     """
 
     name: str
@@ -39,6 +40,7 @@ class DataFault:
     kinds: tuple[Kind, ...]
     codes: tuple[str, ...]
     change: Change
+    is_looked_at_long: bool = False
 
 
 FAULTS: tuple[DataFault, ...] = (
@@ -118,6 +120,7 @@ FAULTS: tuple[DataFault, ...] = (
         kinds=BOXES,
         codes=("D17",),
         change=box_faults.boxes_changed(box_faults.shifted, (0.1, 0.2, 0.5)),
+        is_looked_at_long=True,
     ),
     DataFault(
         name="not a number",
@@ -157,10 +160,30 @@ FAULTS: tuple[DataFault, ...] = (
     ),
     DataFault(name="objects twice", origin="own", kinds=BOXES, codes=("D7",), change=box_faults.twice),
     DataFault(
-        name="wrong class of objects", origin="TCL", kinds=BOXES, codes=("D17", "D16"), change=box_faults.other_class
+        name="wrong class of objects",
+        origin="TCL",
+        kinds=BOXES,
+        codes=("D17", "D16"),
+        change=box_faults.other_class,
+        is_looked_at_long=True,
     ),
-    DataFault(name="missing objects", origin="own", kinds=BOXES, codes=("D17", "D38"), change=box_faults.missing),
-    DataFault(name="spurious objects", origin="own", kinds=BOXES, codes=("D17",), change=box_faults.spurious),
+    DataFault(
+        name="missing objects",
+        origin="own",
+        kinds=BOXES,
+        codes=("D17", "D38"),
+        change=box_faults.missing,
+        is_looked_at_long=True,
+    ),
+    DataFault(
+        name="spurious objects",
+        origin="own",
+        kinds=BOXES,
+        codes=("D17",),
+        change=box_faults.spurious,
+        is_looked_at_long=True,
+    ),
+    DataFault(name="boxes swapped", origin="DX-013", kinds=BOXES, codes=("D41",), change=box_faults.boxes_swapped),
     DataFault(
         name="class not validated, boxes", origin="own", kinds=BOXES, codes=("D12",), change=box_faults.class_lost
     ),
@@ -196,8 +219,6 @@ FAULTS: tuple[DataFault, ...] = (
         codes=("D8",),
         change=mask_faults.mask_changed(mask_faults.other_shape, (0.1, 0.4, 1)),
     ),
-    DataFault(
-        name="masks swapped", origin="DX-013", kinds=MASKS, codes=("D24", "D17"), change=mask_faults.masks_swapped
-    ),
+    DataFault(name="masks swapped", origin="DX-013", kinds=MASKS, codes=("D41",), change=mask_faults.masks_swapped),
     DataFault(name="masks lost", origin="5", kinds=MASKS, codes=("D3",), change=mask_faults.masks_lost),
 )

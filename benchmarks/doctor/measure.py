@@ -18,6 +18,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ import torch
 from bases import BASES, built
 from data_faults import FAULTS
 from healthy import HEALTHY_DATA, HEALTHY_SETUPS, WHOLE_SETS
-from scoring import written
+from scoring import LONG, written
 from setup_faults import HARMLESS, SETUP_FAULTS
 from setups import SETUPS, SetUp
 
@@ -35,6 +36,7 @@ from snellen.doctor import Diagnosis, Level, Status
 from snellen.errors import SnellenError
 
 HERE = Path(__file__).resolve().parent
+HALF = (0.5, 0.5, 0.5)  # mean and spread that the MobileNetV2 weights were trained with
 Case = tuple[str, Callable[[], list[dict[str, Any]]]]
 Look = Callable[..., list[dict[str, Any]]]
 
@@ -70,6 +72,22 @@ def examined(setup: SetUp) -> list[dict[str, Any]]:
     return told(diagnosis)
 
 
+def weighed(name: str, data: Path, *, deep: bool = False) -> dict[str, Any]:
+    """Return the options with which a base is looked at: weights describe images and, with ``deep``, regions."""
+    base = BASES[name]
+    if not (base.weights or deep):
+        return {}
+    return {
+        "model": "faster_rcnn_mobilenet_v2_fpn" if base.kind == "detection" else "mobilenet_v2",
+        "weights": data / "weights" / "mobilenet_v2_imagenet.safetensors",
+        "mean": HALF,
+        "std": HALF,
+        "padding": "same",
+        "select": ("D",),
+        "deep": deep,
+    }
+
+
 def broken_copy(base: Path, scratch: Path, change: Callable[[Path], None], look: Look) -> list[dict[str, Any]]:
     place = scratch / "copy" / base.name
     shutil.rmtree(place, ignore_errors=True)
@@ -85,10 +103,15 @@ def data_cases(data: Path, scratch: Path, look: Look = looked_at) -> Iterator[Ca
     """Yield every case of data sets: its name, and the work that looks at it."""
     bases = {name: built(name, data, scratch) for name in BASES}
     for name, variant, change in HEALTHY_DATA:
+        quick = partial(look, **weighed(name, data))
         yield (
             f"healthy|{name}|{variant}",
-            lambda name=name, change=change: broken_copy(bases[name], scratch, change, look),
+            lambda name=name, change=change, quick=quick: broken_copy(bases[name], scratch, change, quick),
         )
+    for name, base in BASES.items():
+        if base.kind == "detection":
+            long = partial(look, **weighed(name, data, deep=True))
+            yield f"healthy|{name}|{LONG}", lambda name=name, long=long: long(bases[name])
     for name, options in WHOLE_SETS.items():
         yield f"healthy|{name}|whole", lambda name=name, options=options: look(data / name, **options)
     for fault in FAULTS:
@@ -101,7 +124,11 @@ def data_cases(data: Path, scratch: Path, look: Look = looked_at) -> Iterator[Ca
                     place, severity, np.random.default_rng(seed)
                 )
                 case = f"fault|{name}|{fault.name}|{severity}"
-                yield case, lambda name=name, change=change: broken_copy(bases[name], scratch, change, look)
+                chosen = partial(look, **weighed(name, data, deep=fault.is_looked_at_long))
+                yield (
+                    case,
+                    lambda name=name, change=change, chosen=chosen: broken_copy(bases[name], scratch, change, chosen),
+                )
 
 
 def setup_cases(
@@ -181,7 +208,9 @@ def main() -> None:
         if not arguments.report_only:
             every = list(cases(arguments.data, arguments.scratch))
             run([case for case in every if is_chosen(case[0], arguments)], kept)
-    written({part: arguments.scratch / f"{part}.jsonl" for part in parts}, expected(), HERE.parent / "results")
+    looked_at_long = {fault.name for fault in FAULTS if fault.is_looked_at_long}
+    kept = {part: arguments.scratch / f"{part}.jsonl" for part in parts}
+    written(kept, expected(), looked_at_long, HERE.parent / "results")
 
 
 if __name__ == "__main__":

@@ -139,19 +139,6 @@ def test_weak_models_judge_nothing(sick: tuple[DatasetIndex, ObjectAgreement]) -
     assert result.status == Status.NOT_CHECKABLE
 
 
-def test_boxes_of_other_images_are_told(sick: tuple[DatasetIndex, ObjectAgreement]) -> None:
-    """D24 (DX-013)."""
-    index, found = sick
-    (result,) = diagnose(Evidence([index, replace(found, told_from_background=0.55)]), [find_check("D24")]).results
-    (finding,) = result.findings
-    assert finding.level == Level.WARNING
-    assert result.check.pages["en"].message(finding) == (
-        "What lies in the 144 boxes looks like what lies anywhere (area under the curve 0.55, 0.5 by chance): do the "
-        "boxes belong to these images?"
-    )
-    assert diagnose(Evidence(sick), [find_check("D24")]).results[0].status == Status.PASSED
-
-
 def test_models_that_know_no_classes_judge_none(sick: tuple[DatasetIndex, ObjectAgreement]) -> None:
     index, found = sick
     always_red = np.tile(np.float32([0.9, 0.1, 0.0]), (len(found.probs), 1))

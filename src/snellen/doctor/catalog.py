@@ -3,6 +3,7 @@
 from snellen.doctor.check import Check
 from snellen.doctor.checks.data import (
     annotation_count_outliers,
+    annotations_of_other_images,
     box_format,
     broken_annotation,
     class_ids,
@@ -117,6 +118,7 @@ CHECKS: tuple[Check, ...] = (
     uneven_exposure.CHECK,
     slow_loading.CHECK,
     shuffled_pairing.CHECK,
+    annotations_of_other_images.CHECK,
     high_label_noise.CHECK,
     wrong_image_labels.CHECK,
     wrong_objects.CHECK,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from snellen.doctor.evidence.image_store import default_image_folder
 
-__all__ = ["recalled"]
+__all__ = ["recalled", "stamp"]
 
 VERSION = 1  # of what is measured; another number forgets what was kept
 _NAME = "array"
@@ -39,6 +39,15 @@ def recalled(
         array = measure()
         _keep(file, array)
         return array
+
+
+def stamp(path: Path) -> bytes:
+    """Return what changes when a file does: its path, size and time."""
+    try:
+        found = path.stat()
+    except OSError:
+        return f"{path} -".encode(errors="surrogateescape")
+    return f"{os.fspath(path)} {found.st_size} {found.st_mtime_ns}".encode(errors="surrogateescape")
 
 
 def _keep(file: Path, array: NDArray[np.float32]) -> None:

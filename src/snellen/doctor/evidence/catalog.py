@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from snellen.doctor.evidence.agreement import agreement_of_labels
+from snellen.doctor.evidence.annotation_fit import fit_of_annotations
 from snellen.doctor.evidence.copies import copies_of_images
 from snellen.doctor.evidence.drift import drift_of_splits
 from snellen.doctor.evidence.embeddings import embeddings_of_images
@@ -53,6 +54,7 @@ DATA_SOURCES: tuple[Callable[..., object], ...] = (
     written_boxes,
     pixels_of_masks,
     facts_of_images,
+    fit_of_annotations,
     copies_of_images,
     neighbours_of_frames,
     times_of_loading,

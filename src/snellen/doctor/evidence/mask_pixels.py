@@ -1,6 +1,5 @@
 """What the label images of a data set hold, pixel by pixel, one row for each."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from snellen.data import DatasetIndex, MaskTable, read_mask
 from snellen.doctor.check import NotCheckable
-from snellen.doctor.evidence.array_store import recalled
+from snellen.doctor.evidence.array_store import recalled, stamp
 from snellen.doctor.evidence.images import ScanSettings
 from snellen.doctor.words import Text
 from snellen.errors import DatasetError
@@ -71,7 +70,7 @@ def pixels_of_masks(index: DatasetIndex, settings: ScanSettings | None) -> MaskP
     paths = [index.root / table.paths[row] for row in range(len(table))]
     columns = len(index.classes) + 1 if table.coloured else BYTE_VALUES + 1
     contents = [f"{table.coloured} {columns} {table.values.tolist()} {table.labels.tolist()}".encode()]
-    contents += [_stamp(path) for path in paths]
+    contents += [stamp(path) for path in paths]
     found = recalled("masks", contents, chosen.cache, lambda: _measured(paths, table, columns, chosen))
     histogram, facts = found[:, :columns], found[:, columns:]
     occurs = np.zeros(0, np.int64) if table.coloured else (histogram[:, :BYTE_VALUES] > 0).sum(0)
@@ -108,14 +107,6 @@ def _by_label(histogram: Shares, table: MaskTable, num_classes: int) -> Shares:
     matrix = np.zeros((BYTE_VALUES + 1, num_classes + 1), np.float32)
     matrix[np.arange(BYTE_VALUES + 1), labels] = 1
     return np.asarray(histogram @ matrix, np.float32)
-
-
-def _stamp(path: Path) -> bytes:
-    try:
-        found = path.stat()
-    except OSError:
-        return f"{path} -".encode(errors="surrogateescape")
-    return f"{os.fspath(path)} {found.st_size} {found.st_mtime_ns}".encode(errors="surrogateescape")
 
 
 def _measured(paths: list[Path], table: MaskTable, columns: int, settings: ScanSettings) -> Shares:

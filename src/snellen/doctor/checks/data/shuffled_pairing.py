@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
-from snellen.doctor.evidence.object_agreement import ObjectAgreement
 from snellen.doctor.evidence.pairing import Pairing, SplitPairing
 from snellen.doctor.finding import Finding, Level, Limit, Place
 from snellen.doctor.words import Text
@@ -13,39 +12,12 @@ __all__ = ["CHECK"]
 LOST = 2.0  # standard deviations above permuted labels; below it labels say nothing of images
 CLEAR = 6.0  # standard deviations above permuted labels; from it on they clearly do
 CLEAR_LIFT = 1.5  # recall over that of permuted labels, for the same
-BOXES_LOST = 0.65  # area under the curve of boxes against windows without any; 0.5 if boxes belong to other images
 FEWEST = 200  # images of a split in which finding nothing says something
 _SOURCE = "permuted labels, 100 draws"
 
 
-def judge(pairing: Pairing | None, objects: ObjectAgreement | None) -> Iterator[Finding]:
-    """Yield a finding for each split whose labels say nothing of its images, or if boxes hold what any place holds."""
-    if objects is not None:
-        yield from _boxes(objects)
-    if pairing is not None:
-        yield from _splits(pairing)
-    if pairing is None and objects is None:
-        raise NotCheckable(Text(
-            en="labels are compared with looks where every image has one class, or with --deep where there are boxes",
-            zh="只有每张图像有一个类别，或带框且使用 --deep 时，才能将标签与外观比较",
-        ))  # fmt: skip
-
-
-def _boxes(objects: ObjectAgreement) -> Iterator[Finding]:
-    if objects.told_from_background >= BOXES_LOST:
-        return
-    yield Finding(
-        level=Level.WARNING,
-        message="boxes",
-        numbers={"boxes": int(objects.is_judged.sum()), "area": round(objects.told_from_background, 2)},
-        measured=objects.told_from_background,
-        limit=Limit(value=BOXES_LOST, source="five healthy data sets: 0.90 and more"),
-        places=(Place(kind="split", name="all"),),
-        num_places=1,
-    )
-
-
-def _splits(pairing: Pairing) -> Iterator[Finding]:
+def judge(pairing: Pairing) -> Iterator[Finding]:
+    """Yield a finding for each split whose labels say nothing of its images."""
     lost = [part for part in pairing.splits if part.surprise < LOST]
     clear = [part for part in pairing.splits if _is_clear(part.recall, part.chance, part.surprise)]
     unsure = 0
@@ -104,9 +76,7 @@ CHECK = Check(
             "permutations of the labels. Below 2 standard deviations above them the labels are lost. It is an error "
             "if labels moved by one or two files, or sorted by number instead of by letter, do clearly better (6 "
             "standard deviations and 1.5 times), or if in another split of no more images they clearly do. Otherwise, "
-            "with pretrained weights and at least 200 images, it is a warning. For boxes (with --deep): a warning if "
-            "a classifier that has not seen the image tells boxes from windows without any with an area under the "
-            "curve below 0.65.",
+            "with pretrained weights and at least 200 images, it is a warning.",
             false_alarms="As a warning: labels of what pretrained features do not see, such as the age of a slide or "
             "the strength of a material.",
             fix="Join images and labels by name, never by position. Look at ten images with their labels.",
@@ -117,9 +87,6 @@ CHECK = Check(
                 "chance), but do if files are sorted the other way, by number or by letter ({remedied} %).",
                 "split": "In split {split} the labels of {images} images say nothing of them ({recall} % right, "
                 "{chance} % by chance); in {other} they do ({other_recall} %).",
-                "boxes": "What lies in the {boxes} boxes looks like what lies anywhere (area under the curve {area}, "
-                "0.5 "
-                "by chance): do the boxes belong to these images?",
                 "nothing": "In split {split} the labels of {images} images say nothing of what they look like "
                 "({recall} % right, {chance} % by chance).",
             },
@@ -136,8 +103,7 @@ CHECK = Check(
             matters="此时网络只能死记硬背：验证损失停留在猜测水平，任何设置都无济于事。",
             measured="十个最近邻图像与该图像标签相同的比例（按类别平均），与标签的 100 次随机排列比较。高出不足 2 个标"
             "准差即为无关。如果标签移动一两个文件，或改为按数字而非字母排序后明显更好（6 个标准差且 1.5 倍），或在图像"
-            "不更多的另一子集中明显有关，则为错误；否则在有预训练权重且至少 200 张图像时为警告。"
-            "带框数据（使用 --deep）：未见过该图像的分类器区分框与无框窗口的曲线下面积低于 0.65 时警告。",
+            "不更多的另一子集中明显有关，则为错误；否则在有预训练权重且至少 200 张图像时为警告。",
             false_alarms="警告级：预训练特征看不到的标签，例如切片的年代或材料的强度。",
             fix="按名称而不是按位置配对图像和标签。查看十张图像及其标签。",
             messages={
@@ -147,8 +113,6 @@ CHECK = Check(
                 "或按字母）后有关（{remedied} %）。",
                 "split": "子集 {split} 中 {images} 张图像的标签与图像无关（正确 {recall} %，随机 {chance} %）；子集 "
                 "{other} 中则有关（{other_recall} %）。",
-                "boxes": "{boxes} 个框内的内容与任意位置的内容没有区别（曲线下面积 {area}，随机为 0.5）："
-                "这些框属于这些图像吗？",
                 "nothing": "子集 {split} 中 {images} 张图像的标签与外观无关（正确 {recall} %，随机 {chance} %）。",
             },
             fixes={
