@@ -3,6 +3,8 @@
 from snellen.models.backbones.alexnet import FiveConvNet, alexnet, caffenet
 from snellen.models.backbones.backbone import Backbone, freeze_stages, picked_features
 from snellen.models.backbones.catalog import BACKBONES, find_backbone
+from snellen.models.backbones.choosing import chosen_backbone, normalize_for, own_norm
+from snellen.models.backbones.cutting import cut_behind
 from snellen.models.backbones.darknet import (
     LEAKY_SLOPE,
     Darknet,
@@ -48,6 +50,8 @@ __all__ = [
     "SsdVgg16",
     "alexnet",
     "caffenet",
+    "chosen_backbone",
+    "cut_behind",
     "darknet19",
     "darknet53",
     "darknet_conv_layers",
@@ -58,6 +62,8 @@ __all__ = [
     "find_backbone",
     "freeze_stages",
     "mobilenet_v2",
+    "normalize_for",
+    "own_norm",
     "picked_features",
     "resnet18",
     "resnet34",

@@ -7,9 +7,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from snellen.errors import ConfigError, did_you_mean
+from snellen.nn import IMAGENET_MEAN, IMAGENET_STD
 from snellen.structures import FeatureSpec
 
-__all__ = ["Backbone", "freeze_stages", "picked_features"]
+__all__ = ["Backbone", "freeze_stages", "picked_features", "told_features"]
 
 
 class Backbone(nn.Module):
@@ -21,10 +22,14 @@ class Backbone(nn.Module):
         features: The maps that ``forward`` returns, finest first.
         foreign_names: Pairs of a regular expression and its replacement that turn the keys of the published
             weights into ours.
+        mean: Of R, G, B as the published weights were trained, where 1 is full scale.
+        std: Spread of R, G, B as the published weights were trained, where 1 is full scale.
     """
 
     features: tuple[FeatureSpec, ...]
     foreign_names: ClassVar[tuple[tuple[str, str], ...]] = ()
+    mean: Sequence[float] = IMAGENET_MEAN
+    std: Sequence[float] = IMAGENET_STD
 
     def forward(self, x: Float[Tensor, "batch 3 height width"]) -> dict[str, Float[Tensor, "batch _ _ _"]]:
         """Return a map of ``ceil(size / stride)`` rows and columns for each of ``features``, by name."""
@@ -67,5 +72,13 @@ def picked_features(backbone: Backbone, names: Sequence[str]) -> tuple[FeatureSp
     specs = {spec.name: spec for spec in backbone.features}
     for name in names:
         if name not in specs:
-            raise ConfigError(f"the backbone has no feature {name!r}.{did_you_mean(name, specs)}")
+            raise ConfigError(
+                f"the backbone has no feature {name!r}; it has {told_features(backbone.features)}, and "
+                f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} needed. Choose a backbone that has them."
+            )
     return tuple(specs[name] for name in names)
+
+
+def told_features(features: Sequence[FeatureSpec]) -> str:
+    """Return names and strides of features in words."""
+    return ", ".join(f"{spec.name} (stride {spec.stride})" for spec in features)

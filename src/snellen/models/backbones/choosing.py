@@ -1,0 +1,106 @@
+"""Any backbone, by name, in the place that a system has for one."""
+
+import inspect
+from collections.abc import Sequence
+
+from torch import nn
+
+from snellen.errors import ConfigError, did_you_mean
+from snellen.models.backbones.backbone import Backbone, told_features
+from snellen.models.backbones.catalog import BACKBONES, find_backbone
+from snellen.models.backbones.cutting import cut_behind
+from snellen.models.backbones.timm_adapter import is_timm_name, timm_backbone, timm_norm
+from snellen.nn import FrozenBatchNorm, Norm, Normalize, Padding
+
+__all__ = ["chosen_backbone", "normalize_for", "own_norm"]
+
+
+def chosen_backbone(
+    name: str,
+    *,
+    usual: str,
+    norm: Norm | None = nn.BatchNorm2d,
+    padding: Padding = "torch",
+    needs: Sequence[str] = (),
+    ends_in: str | None = None,
+) -> Backbone:
+    """Return a backbone with random weights.
+
+    Args:
+        name: From ``BACKBONES``, or ``timm:NAME``.
+        usual: The one that the system is published with.
+        norm: Makes a norm layer from the number of channels. One that takes the place of the usual backbone has its
+            own published norm instead, or a frozen one where ``FrozenBatchNorm`` is asked for and it has any.
+        padding: ``"same"`` for weights trained with TensorFlow.
+        needs: Names of the features that the system stands on.
+        ends_in: What comes after this feature is left out.
+
+    Raises:
+        ConfigError: If there is no such backbone, it lacks a feature, or it knows no such norm or padding.
+        MissingExtraError: If it is one of timm's and timm is not installed.
+    """
+    own = norm if name == usual else _norm_in_place(name, norm)
+    if is_timm_name(name):
+        backbone = timm_backbone(name, norm=own, padding=padding, ends_in=ends_in)
+    else:
+        backbone = _ours(name, own, padding)
+    _check_features(name, backbone, needs)
+    if ends_in is not None:
+        cut_behind(backbone, ends_in)
+    return backbone
+
+
+def own_norm(name: str) -> Norm | None:
+    """Return what makes the norm layers of a backbone as it was published; None if it has none.
+
+    Raises:
+        ConfigError: If there is no such backbone.
+        MissingExtraError: If it is one of timm's and timm is not installed.
+    """
+    if is_timm_name(name):
+        return timm_norm(name)
+    parameter = inspect.signature(_builder(name)).parameters.get("norm")
+    norm: Norm | None = None if parameter is None else parameter.default
+    return norm
+
+
+def normalize_for(backbone: Backbone, mean: Sequence[float] | None, std: Sequence[float] | None) -> Normalize:
+    """Return what makes bytes fit for a backbone; None for what its published weights were trained with."""
+    return Normalize(backbone.mean if mean is None else mean, backbone.std if std is None else std)
+
+
+def _norm_in_place(name: str, norm: Norm | None) -> Norm | None:
+    own = own_norm(name)
+    return norm if own is nn.BatchNorm2d and norm is FrozenBatchNorm else own
+
+
+def _ours(name: str, norm: Norm | None, padding: Padding) -> Backbone:
+    build = _builder(name)
+    known = inspect.signature(build).parameters
+    if padding != "torch" and "padding" not in known:
+        others = [other for other in BACKBONES if "padding" in inspect.signature(BACKBONES[other]).parameters]
+        raise ConfigError(
+            f"padding must be 'torch' for {name}; got {padding!r}. Leave it out, or choose {' or '.join(others)}."
+        )
+    options = {"norm": norm, "padding": padding}
+    return build(**{key: value for key, value in options.items() if key in known})
+
+
+def _builder(name: str) -> type[Backbone]:
+    if name not in BACKBONES:
+        raise ConfigError(
+            f"there is no backbone {name!r}.{did_you_mean(name, BACKBONES)} `snellen models --backbones` lists them; "
+            "timm's are called timm:NAME."
+        )
+    return find_backbone(name)  # type: ignore[return-value]  # a class or a function that makes one
+
+
+def _check_features(name: str, backbone: Backbone, needs: Sequence[str]) -> None:
+    has = [spec.name for spec in backbone.features]
+    missing = [feature for feature in needs if feature not in has]
+    if missing:
+        raise ConfigError(
+            f"the backbone {name!r} lacks {', '.join(missing)}: it has {told_features(backbone.features)}, and "
+            f"{', '.join(needs)} {'is' if len(needs) == 1 else 'are'} needed (the number is the logarithm of the "
+            "stride). Choose another backbone, such as resnet18 or mobilenet_v2, or a system that stands on one map."
+        )
