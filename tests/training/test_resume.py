@@ -52,10 +52,26 @@ def test_broken_off_after_each_step(workshop, unbroken, tmp_path, every):
         assert_equal(weights, unbroken)
 
 
-@pytest.mark.parametrize("changes", [{"optimizer": "adamw"}, {"channels_last": True}, {"precision": "bf16"}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimizer": "adamw"},
+        {"channels_last": True},
+        {"precision": "bf16"},
+        {"optimizer": "adam", "l1": 1e-3},
+        {"optimizer": "rmsprop", "schedule": "onecycle", "warmup_steps": 0},
+        {"nesterov": True, "schedule": "polynomial"},
+        {"schedule": "plateau", "plateau_patience": 1, "lr": 0.3},
+        {"schedule": "snapshot", "warmup_steps": 0, "cycles": 3},
+        {"ema_decay": None, "swa_epochs": 2},
+        {"optimizer": "adam", "lr": 0.01, "switch_epoch": 2, "switch_lr": 0.05},
+        {"optimizer": "adam", "lr": 0.01, "switch_epoch": 1, "switch_lr": 0.05},
+    ],
+    ids=lambda changes: "-".join(map(str, changes.values())),
+)
 def test_other_settings_resume_exactly_too(workshop, tmp_path, changes):
     _, expected = workshop.run(tmp_path / "whole", **changes)
-    for after in (3, 8):
+    for after in (3, 6, 8):
         break_off(workshop, tmp_path / str(after), after, **changes)
         _, weights = workshop.run(tmp_path / str(after), **changes)
         assert_equal(weights, expected)

@@ -87,12 +87,11 @@ def resume(folder: Path | str, *, console: Console | None = None) -> Run:
             f"{run.folder}: expected the data set as it was when the run began; {record['data']} has changed. "
             "Restore it, or start a new run (with --weights to keep what was learned)."
         )
-    saved = dict(record["settings"])
-    saved["milestones"] = tuple(saved["milestones"])
+    settings = TrainSettings.from_record(record["settings"])
     # Without a checkpoint the run was broken off before its first one, and begins as it began then.
     started = run.store.last.exists() or run.store.previous.exists() or bool(read_stages(run.folder))
     model = run.build() if started else initial_model(record)[0]
-    session = Session(run, model, index, TrainSettings(**saved), console)
+    session = Session(run, model, index, settings, console)
     return _finish(run, index, session.train(go_on=True), console)
 
 

@@ -1,6 +1,6 @@
 """The training loop and what it needs: events, optimizers, schedules, precision, averages, checkpoints."""
 
-from snellen.training.averaging import ModelAverage, warm_decay
+from snellen.training.averaging import ModelAverage, TailAverage, WeightAverage, warm_decay
 from snellen.training.checkpoint import (
     Checkpoint,
     CheckpointStore,
@@ -8,6 +8,7 @@ from snellen.training.checkpoint import (
     read_weights,
     write_atomically,
 )
+from snellen.training.depth import DepthGroup
 from snellen.training.distributed import Ranks, current_ranks, process_group
 from snellen.training.events import (
     CheckpointSaved,
@@ -24,6 +25,7 @@ from snellen.training.fit import FitResult, Observer, fit, resumed_state
 from snellen.training.interruption import Interruption
 from snellen.training.logs import JsonlLog, TensorBoardLog
 from snellen.training.loop import Validate, train
+from snellen.training.norm_statistics import reestimate_norms
 from snellen.training.optimizer import make_optimizer, parameter_groups
 from snellen.training.precision import autocast, best_precision
 from snellen.training.progress import ProgressBar
@@ -38,6 +40,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointSaved",
     "CheckpointStore",
+    "DepthGroup",
     "EpochDone",
     "Event",
     "FitResult",
@@ -56,11 +59,13 @@ __all__ = [
     "Started",
     "StepDone",
     "Stopped",
+    "TailAverage",
     "TensorBoardLog",
     "TrainSettings",
     "TrainState",
     "Validate",
     "Validated",
+    "WeightAverage",
     "autocast",
     "best_precision",
     "check_fit",
@@ -74,6 +79,7 @@ __all__ = [
     "process_group",
     "read_checkpoint",
     "read_weights",
+    "reestimate_norms",
     "resumed_state",
     "train",
     "warm_decay",

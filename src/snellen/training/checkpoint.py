@@ -17,6 +17,7 @@ __all__ = ["Checkpoint", "CheckpointStore", "read_checkpoint", "read_weights", "
 
 _FORMAT = "snellen-checkpoint"
 _VERSION = 1
+_SNAPSHOT = "snapshot-"
 _RESUME_KEYS = ("model", "average", "optimizer", "progress", "settings")
 
 
@@ -45,12 +46,13 @@ class Checkpoint:
     def weights(self) -> Mapping[str, Tensor]:
         """The weights to use: the average where there is one."""
         average = self.content.get("average")
-        weights: Mapping[str, Tensor] = self.content["model"] if average is None else average["model"]
+        is_begun = average is not None and average["updates"] > 0
+        weights: Mapping[str, Tensor] = (average if is_begun else self.content)["model"]  # type: ignore[index]
         return weights
 
 
 class CheckpointStore:
-    """The checkpoints of one run, in one folder: ``last.pt``, the one before it, and ``best.pt``.
+    """The checkpoints of one run, in one folder: ``last.pt``, the one before it, ``best.pt``, and any snapshots.
 
     Args:
         folder: Is made if it does not exist.
@@ -74,6 +76,18 @@ class CheckpointStore:
         content = {"model": dict(weights), "score": score, "epoch": epoch, "step": step}
         write_atomically(self.best, self._labelled(content))
         return self.best
+
+    def save_snapshot(self, weights: Mapping[str, Tensor], *, number: int, step: int) -> Path:
+        """Write ``snapshot-NUMBER.pt``: the weights at the end of a cycle of the schedule, counted from 1."""
+        path = self.folder / f"{_SNAPSHOT}{number}.pt"
+        write_atomically(path, self._labelled({"model": dict(weights), "step": step}))
+        return path
+
+    @property
+    def snapshots(self) -> tuple[Path, ...]:
+        """The snapshots that are there, in the order in which they were taken."""
+        found = {path: path.stem.removeprefix(_SNAPSHOT) for path in self.folder.glob(f"{_SNAPSHOT}*.pt")}
+        return tuple(sorted((path for path, number in found.items() if number.isdigit()), key=lambda p: int(found[p])))
 
     def read_last(self) -> Checkpoint | None:
         """Return the newest checkpoint that is whole, or None if nothing was saved yet.

@@ -134,7 +134,8 @@ class Validated:
         epoch: The epoch that ended, from 0.
         results: What ``validate`` returned, or None where only the loss was measured.
         losses: Mean losses on the validation source, or None where none was given.
-        score: The figure that decides, higher is better: the headline, or the total loss negated.
+        score: The figure that decides, higher is better: the headline (negated where it is an error), or the
+            total loss negated.
         improved: Whether it is the best so far.
     """
 

@@ -90,7 +90,7 @@ def fit(
         raise TrainingError("expected the loop to end with Stopped; it ended without. Report this as a bug.")
     return FitResult(
         stopped=stopped,
-        model=model if state.average is None else state.average.model,
+        model=state.judged(model),
         best_score=state.progress.best_score,
         best_epoch=state.progress.best_epoch,
     )
@@ -123,5 +123,5 @@ def resumed_state(
     if checkpoint is None:
         return state, ""
     check_fit(checkpoint, settings, batches_per_epoch=len(source), world=current_ranks().world)
-    state.restore(model, checkpoint)
+    state.restore(model, checkpoint, settings)
     return state, checkpoint.notice

@@ -1,6 +1,7 @@
 """The training loop: a generator of events. Whoever iterates it decides what to do about them."""
 
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from math import ceil, isnan
@@ -27,7 +28,8 @@ from snellen.training.events import (
 )
 from snellen.training.finite import FiniteWatch
 from snellen.training.interruption import Interruption
-from snellen.training.schedule import lr_factor
+from snellen.training.norm_statistics import reestimate_norms
+from snellen.training.schedule import cycle_steps, lr_factor
 from snellen.training.settings import TrainSettings
 from snellen.training.source import BatchSource
 from snellen.training.state import TrainState
@@ -38,6 +40,7 @@ __all__ = ["Validate", "train"]
 
 Validate = Callable[[nn.Module, int], Results]
 _SECONDS_PER_MINUTE = 60.0
+_PLATEAU_GAIN = 1e-4  # of the lowest loss; a smaller gain is none, torch's own threshold
 
 
 def train(
@@ -78,7 +81,7 @@ def train(
             "batch be used."
         )
     run = _Run(model, source, state, settings, store, validate, validation)
-    with run.interruption:
+    with run.interruption, run.parts_given_back():
         yield Started(
             step=state.progress.step,
             epoch=state.progress.epoch,
@@ -119,6 +122,14 @@ class _Run:
         self.stepper = Stepper(self.model, self.state, self.settings)
         self.watch = FiniteWatch(in_a_row=self.state.progress.nonfinite, device=self.stepper.device)
 
+    @contextmanager
+    def parts_given_back(self) -> Iterator[None]:
+        """Leave the model, at the end, wanting the gradients that it wanted before."""
+        try:
+            yield
+        finally:
+            self.state.parts.leave()
+
     def stop_reason(self) -> StopReason | None:
         """Why not to go on, or None."""
         progress = self.state.progress
@@ -135,6 +146,8 @@ class _Run:
         if progress.batch == len(self.source):  # resumed where only the validation was left
             return
         self.model.train()
+        if self.state.enter_epoch(self.settings):
+            self.stepper.refresh()
         batches = iter(self.source.epoch(progress.epoch, first_batch=progress.batch))
         while progress.batch < len(self.source):
             asked = perf_counter()
@@ -145,6 +158,7 @@ class _Run:
                 break
             yield from self._step(group, asked)
             yield from self._checked(wait=False)
+            yield from self._snapshot()
             if self._interrupted():
                 break
             if self._is_checkpoint_due():
@@ -164,8 +178,8 @@ class _Run:
             indices=tuple(batch.indices for batch in group),
         )
         yield GradientsReady(step=progress.step + 1, model=self.model, norm=norm)
-        factor = lr_factor(progress.step, self.settings, steps_per_epoch=self.steps_per_epoch)
-        lr = self.settings.lr * factor
+        factor = lr_factor(progress.step, self.settings, steps_per_epoch=self.steps_per_epoch, cuts=progress.cuts)
+        lr = self.settings.peak_lr(progress.epoch) * factor
         done = self.stepper.apply(lr, skip)
         images = sum(len(batch) for batch in group)
         if done:
@@ -218,7 +232,9 @@ class _Run:
         )
         is_last = epoch + 1 == self.settings.epochs
         improved = False
-        if is_last or (epoch + 1) % self.settings.validate_every == 0:
+        is_due = is_last or (epoch + 1) % self.settings.validate_every == 0
+        self._average_epoch(epoch, measure=is_due)
+        if is_due:
             for event in self._validation(epoch):
                 improved = event.improved
                 yield event
@@ -229,7 +245,7 @@ class _Run:
         yield from self.save()
 
     def _validation(self, epoch: int) -> Iterator[Validated]:
-        judged = self._judged()
+        judged = self.state.judged(self.model)
         results, losses, score = None, None, None
         if self.validation is not None:
             losses = mean_loss(
@@ -248,6 +264,7 @@ class _Run:
             return
         score = shared_float(score, self.stepper.device)
         improved = self._is_improvement(score, epoch)
+        self._note_loss(score if losses is None else -sum(losses.values()))
         yield Validated(
             step=self.state.progress.step,
             epoch=epoch,
@@ -265,8 +282,42 @@ class _Run:
         progress.best_score, progress.best_epoch, progress.stale = score, epoch, 0
         return True
 
-    def _judged(self) -> nn.Module:
-        return self.model if self.state.average is None else self.state.average.model
+    def _note_loss(self, negated: float) -> None:
+        """Count validations without a lower loss, as ``torch.optim.lr_scheduler.ReduceLROnPlateau`` does."""
+        if self.settings.schedule != "plateau":
+            return
+        progress, loss = self.state.progress, -shared_float(negated, self.stepper.device)
+        lowest = progress.lowest_loss
+        if lowest is None or loss < lowest - _PLATEAU_GAIN * abs(lowest):
+            progress.lowest_loss, progress.stalled = loss, 0
+            return
+        progress.stalled += 1
+        if progress.stalled > self.settings.plateau_patience:
+            progress.cuts, progress.stalled = progress.cuts + 1, 0
+
+    def _average_epoch(self, epoch: int, *, measure: bool) -> None:
+        """Let the average take note of an epoch, and measure its norms if it is going to be judged."""
+        average = self.state.average
+        if average is not None and average.after_epoch(self.model, epoch) and measure:
+            reestimate_norms(
+                average.model,
+                self.source.epoch(epoch),
+                precision=self.settings.precision,
+                channels_last=self.settings.channels_last,
+            )
+
+    def _snapshot(self) -> Iterator[CheckpointSaved]:
+        """Keep the weights at the end of a cycle."""
+        if self.settings.schedule != "snapshot" or self.store is None or not self.ranks.is_first:
+            return
+        step, total = self.state.progress.step, self.settings.epochs * self.steps_per_epoch
+        length = cycle_steps(total, self.settings.cycles)
+        if step % length and step != total:
+            return
+        path = self.store.save_snapshot(
+            self.state.judged(self.model).state_dict(), number=-(-step // length), step=step
+        )
+        yield CheckpointSaved(step=step, epoch=self.state.progress.epoch, path=path)
 
     def _check_any_batch(self) -> None:
         if self.state.progress.batch == 0:
@@ -304,7 +355,7 @@ class _Run:
         if self.store is None or score is None or not self.ranks.is_first:
             return
         step = self.state.progress.step
-        path = self.store.save_best(self._judged().state_dict(), score=score, epoch=epoch, step=step)
+        path = self.store.save_best(self.state.judged(self.model).state_dict(), score=score, epoch=epoch, step=step)
         yield CheckpointSaved(step=step, epoch=epoch, path=path)
 
     def stopped(self, reason: StopReason) -> Stopped:
@@ -334,7 +385,7 @@ def _headline(results: Results) -> float:
             f"the headline {results.headline!r} must be one of the results' scalars; got "
             f"{', '.join(results.scalars)}. Name one of them in Results.headline."
         )
-    return results.scalars[results.headline]
+    return results.score
 
 
 def _some(indices: tuple[int, ...], limit: int = 8) -> str:

@@ -150,7 +150,7 @@ class ProgressBar:
 
 def _validated_line(event: Validated) -> str:
     name = "loss" if event.results is None else event.results.headline
-    value = -event.score if event.results is None else event.score
+    value = -event.score if event.results is None or event.results.lower_is_better else event.score
     loss = ""
     if event.losses is not None and event.results is not None:
         loss = f"  validation loss {sum(event.losses.values()):.4g}"

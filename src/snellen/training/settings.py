@@ -1,14 +1,16 @@
 """What a run of training is told: one frozen record, checked when it is made."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Self, get_args
 
 from snellen.errors import ConfigError
+from snellen.training.depth import DepthGroup
 
 __all__ = ["OptimizerName", "PrecisionName", "ScheduleName", "TrainSettings"]
 
-OptimizerName = Literal["sgd", "adamw"]
-ScheduleName = Literal["cosine", "multistep", "constant"]
+OptimizerName = Literal["sgd", "rmsprop", "adam", "adamw"]
+ScheduleName = Literal["cosine", "multistep", "constant", "polynomial", "onecycle", "plateau", "snapshot"]
 PrecisionName = Literal["fp32", "bf16"]
 
 
@@ -19,15 +21,26 @@ class TrainSettings:
     Attributes:
         epochs: Passes over the training set.
         lr: Peak learning rate, reached after the warm-up.
-        optimizer: ``"sgd"`` (with momentum) or ``"adamw"``.
-        momentum: Of SGD; AdamW ignores it.
-        weight_decay: Pull towards zero, for everything but norms and biases.
+        optimizer: ``"sgd"`` (with momentum), ``"rmsprop"``, ``"adam"`` or ``"adamw"``.
+        momentum: Of SGD; the others ignore it.
+        nesterov: Whether SGD looks ahead along its momentum.
+        weight_decay: Pull towards zero, for everything but norms and biases. AdamW takes it from the weights directly;
+            the others add it to the gradient, where it is the gradient of half the squared norm.
+        l1: Strength of the absolute penalty, for everything but norms and biases; see ``Stepper``.
+        switch_epoch: Epoch, from 0, at whose first step SGD takes over from an adaptive optimizer, or None for never.
+        switch_lr: Peak learning rate of that SGD.
         warmup_steps: Steps over which the rate rises linearly to its peak.
         warmup_factor: Share of the peak at which the warm-up starts, above 0, at most 1.
         schedule: What the rate does after the warm-up.
         milestones: Epochs after which ``"multistep"`` multiplies the rate by ``milestone_factor``.
         milestone_factor: See ``milestones``.
-        final_factor: Share of the peak at which ``"cosine"`` ends, 0..1.
+        final_factor: Share of the peak at which ``"cosine"`` and ``"polynomial"`` end, 0..1.
+        power: Of ``"polynomial"``; 1 falls along a line.
+        cycles: Of ``"snapshot"``; the weights at the end of each are kept.
+        plateau_patience: Validations without a lower loss after which ``"plateau"`` lowers the rate.
+        plateau_factor: By which it does so.
+        swa_epochs: Last epochs whose weights are averaged with equal shares; 0 for none.
+        swa_factor: Share of the peak at which the rate stays in those epochs.
         accumulate: Batches per step; their gradients are averaged over images.
         clip_norm: Longest gradient (2-norm over all parameters), or None for no limit.
         ema_decay: Decay of the average of the weights, or None for no average.
@@ -39,6 +52,7 @@ class TrainSettings:
         checkpoint_minutes: Most minutes between checkpoints within an epoch, or None.
         checkpoint_steps: Most steps between checkpoints within an epoch, or None.
         max_nonfinite: Steps in a row with a loss or gradient that is not finite before training gives up.
+        depth: Parts of the model with rates of their own; none where all of it learns alike.
 
     Raises:
         ConfigError: If a value is out of range.
@@ -48,13 +62,23 @@ class TrainSettings:
     lr: float
     optimizer: OptimizerName = "sgd"
     momentum: float = 0.9
+    nesterov: bool = False
     weight_decay: float = 1e-4
+    l1: float = 0.0
+    switch_epoch: int | None = None
+    switch_lr: float | None = None
     warmup_steps: int = 0
     warmup_factor: float = 0.001
     schedule: ScheduleName = "cosine"
     milestones: tuple[int, ...] = ()
     milestone_factor: float = 0.1
     final_factor: float = 0.0
+    power: float = 1.0
+    cycles: int = 5
+    plateau_patience: int = 2
+    plateau_factor: float = 0.5
+    swa_epochs: int = 0
+    swa_factor: float = 0.5
     accumulate: int = 1
     clip_norm: float | None = None
     ema_decay: float | None = None
@@ -66,17 +90,30 @@ class TrainSettings:
     checkpoint_minutes: float | None = 10.0
     checkpoint_steps: int | None = None
     max_nonfinite: int = 10
+    depth: tuple[DepthGroup, ...] = ()
 
     def __post_init__(self) -> None:
         """Check every value."""
         self._check_choices()
         self._check_ranges()
+        self._check_together()
+
+    @classmethod
+    def from_record(cls, saved: Mapping[str, Any]) -> Self:
+        """Return settings from what ``asdict`` made of them, also after JSON."""
+        depth = tuple(DepthGroup(**{**group, "parts": tuple(group["parts"])}) for group in saved.get("depth", ()))
+        return cls(**{**saved, "milestones": tuple(saved["milestones"]), "depth": depth})
+
+    def peak_lr(self, epoch: int) -> float:
+        """Return the peak learning rate of the optimizer that is at work in ``epoch``, from 0."""
+        has_switched = self.switch_epoch is not None and epoch >= self.switch_epoch
+        return self.switch_lr if has_switched and self.switch_lr is not None else self.lr
 
     def _check_choices(self) -> None:
         for name, known in (
-            ("optimizer", ("sgd", "adamw")),
-            ("schedule", ("cosine", "multistep", "constant")),
-            ("precision", ("fp32", "bf16")),
+            ("optimizer", get_args(OptimizerName)),
+            ("schedule", get_args(ScheduleName)),
+            ("precision", get_args(PrecisionName)),
         ):
             if getattr(self, name) not in known:
                 raise ConfigError(f"{name} must be one of {', '.join(known)}; got {getattr(self, name)!r}.")
@@ -87,20 +124,47 @@ class TrainSettings:
             )
 
     def _check_ranges(self) -> None:
-        for name in ("epochs", "accumulate", "validate_every", "max_nonfinite"):
+        for name in ("epochs", "accumulate", "validate_every", "max_nonfinite", "cycles", "plateau_patience"):
             _require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
-        for name in ("warmup_steps", "weight_decay", "seed"):
+        for name in ("warmup_steps", "weight_decay", "seed", "l1"):
             _require(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
-        for name in ("clip_norm", "patience", "checkpoint_minutes", "checkpoint_steps"):
+        for name in ("clip_norm", "patience", "checkpoint_minutes", "checkpoint_steps", "switch_epoch", "switch_lr"):
             value = getattr(self, name)
             _require(name, value, value is None or value > 0, "above 0, or None")
-        _require("lr", self.lr, self.lr > 0, "above 0")
+        for name in ("lr", "power"):
+            _require(name, getattr(self, name), getattr(self, name) > 0, "above 0")
         _require("momentum", self.momentum, 0 <= self.momentum < 1, "in [0, 1)")
-        _require("warmup_factor", self.warmup_factor, 0 < self.warmup_factor <= 1, "in (0, 1]")
-        _require("milestone_factor", self.milestone_factor, 0 < self.milestone_factor <= 1, "in (0, 1]")
+        for name in ("warmup_factor", "milestone_factor", "swa_factor"):
+            _require(name, getattr(self, name), 0 < getattr(self, name) <= 1, "in (0, 1]")
+        _require("plateau_factor", self.plateau_factor, 0 < self.plateau_factor < 1, "in (0, 1)")
         _require("final_factor", self.final_factor, 0 <= self.final_factor <= 1, "in [0, 1]")
         decay = self.ema_decay
         _require("ema_decay", decay, decay is None or 0 <= decay < 1, "in [0, 1), or None")
+        fits = 0 <= self.swa_epochs < self.epochs or self.swa_epochs == 0
+        _require("swa_epochs", self.swa_epochs, fits, f"in [0, {self.epochs}), fewer than all epochs")
+
+    def _check_together(self) -> None:
+        if self.nesterov and not (self.momentum and "sgd" in (self.optimizer, self._second)):
+            raise ConfigError("nesterov needs SGD with momentum above 0. Choose optimizer='sgd', or leave it out.")
+        if (self.switch_epoch is None) != (self.switch_lr is None):
+            raise ConfigError(
+                "switch_epoch and switch_lr go together: the epoch at which SGD takes over, and its learning rate; got "
+                f"{self.switch_epoch} and {self.switch_lr}. SGD's rate is usually 10 to 100 times that of Adam."
+            )
+        if self.switch_epoch is not None and (self.optimizer == "sgd" or self.switch_epoch >= self.epochs):
+            raise ConfigError(
+                f"switch_epoch must be below epochs={self.epochs}, and the first optimizer another than sgd; got "
+                f"{self.switch_epoch} and {self.optimizer}."
+            )
+        if self.swa_epochs and (self.ema_decay is not None or self.schedule == "snapshot"):
+            raise ConfigError(
+                "swa_epochs averages weights with equal shares; it goes neither with ema_decay nor with the schedule "
+                "'snapshot'. Choose one of them."
+            )
+
+    @property
+    def _second(self) -> str:
+        return "" if self.switch_epoch is None else "sgd"
 
 
 def _require(name: str, value: object, holds: bool, expected: str) -> None:  # noqa: FBT001

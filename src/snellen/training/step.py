@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from snellen.errors import ConfigError
 from snellen.structures import Batch, Model
 from snellen.training.distributed import current_ranks, parallel, without_exchange
+from snellen.training.optimizer import shrink, skips_on_device
 from snellen.training.precision import autocast
 from snellen.training.randomness import seed_batch
 from snellen.training.settings import TrainSettings
@@ -52,9 +53,13 @@ class Stepper:
         self.settings = settings
         self.device = next(model.parameters()).device
         self.trained = [parameter for group in state.optimizer.param_groups for parameter in group["params"]]
-        self.skips_on_device = self.device.type == "cuda"
         self._forward = parallel(model)
         self._rank = current_ranks().rank
+
+    def refresh(self) -> None:
+        """Take note that other parameters want gradients than before."""
+        self._forward = self.model  # what exchanged the gradients so far lets go of them
+        self._forward = parallel(self.model)
 
     def gradients(self, batches: Sequence[Batch], *, first_number: int) -> tuple[dict[str, Tensor], Float[Tensor, ""]]:
         """Leave the gradient of the mean loss in ``.grad``, clipped; return the mean losses and the norm.
@@ -83,16 +88,24 @@ class Stepper:
         """Change the weights, unless ``skip``; return False if the step is known to have been skipped.
 
         On CUDA the decision stays on the device: fused optimizers take the flag that gradient scaling uses.
+
+        Args:
+            lr: Of this step; parts of the model have their shares of it.
+            skip: Whether a loss or the gradient was not finite.
         """
-        for group in self.state.optimizer.param_groups:
-            group["lr"] = lr
-        if self.skips_on_device:
-            self.state.optimizer.found_inf = skip.float()  # type: ignore[attr-defined]
+        optimizer = self.state.optimizer
+        for group in optimizer.param_groups:
+            group["lr"] = lr * group.get("factor", 1.0)
+        lets_device_skip = skips_on_device(optimizer)
+        if lets_device_skip:
+            optimizer.found_inf = skip.float()  # type: ignore[attr-defined]
         elif bool(skip):
             return False
-        self.state.optimizer.step()
+        optimizer.step()
+        if self.settings.l1:
+            shrink(optimizer, self.settings.l1, keep=skip.float() if lets_device_skip else None)
         if self.state.average is not None:
-            self.state.average.update(self.model)
+            self.state.average.after_step(self.model)
         return True
 
     def _backward(self, batch: Batch, share: float) -> dict[str, Tensor]:
