@@ -37,7 +37,15 @@ from snellen.data.splits import (
     train_dev_splits,
     with_splits,
 )
-from snellen.data.tables import AnnotationTable, BoxTable, ChangedBoxes, ClassTable, MaskTable
+from snellen.data.tables import (
+    AnnotationTable,
+    BoxTable,
+    ChangedBoxes,
+    ClassTable,
+    LabelSetTable,
+    MaskTable,
+    ValueTable,
+)
 
 if TYPE_CHECKING:
     from snellen.data.transforms import (
@@ -84,6 +92,7 @@ __all__ = [
     "FileProposals",
     "Format",
     "ImageDataset",
+    "LabelSetTable",
     "MaskTable",
     "Mix",
     "MixUp",
@@ -101,6 +110,7 @@ __all__ = [
     "ShardedSampler",
     "ShuffledSampler",
     "Transform",
+    "ValueTable",
     "WeightedSampler",
     "bootstrap",
     "class_balanced_weights",

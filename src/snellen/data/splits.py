@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from snellen.data.index import NO_SPLIT, DatasetIndex
 from snellen.data.problems import Problem
-from snellen.data.tables import ClassTable
 from snellen.errors import InputError
 
 __all__ = [
@@ -27,10 +26,10 @@ TEST_SHARE = 0.15
 
 
 def stratified(index: DatasetIndex, shares: Mapping[str, float], seed: int) -> dict[str, Rows]:
-    """Return rows for each named share, with the classes spread alike; groups are never torn apart.
+    """Return rows for each named share, with the classes or values spread alike; groups are never torn apart.
 
-    Images with several objects are spread by iterative stratification: the rarest class first, each image to
-    the part that most wants it.
+    Images with several classes are spread by iterative stratification: the rarest class first, each image to
+    the part that most wants it. Of values, each tenth of the sorted numbers is spread as a class is.
 
     Args:
         index: What to divide.
@@ -186,10 +185,8 @@ def _carved(index: DatasetIndex, shares: Mapping[str, float], seed: int) -> Data
 
 
 def _strata(index: DatasetIndex) -> NDArray[np.int64]:
-    """Return the counts to be spread: classes, and one more column for images that show none."""
-    counts = index.annotations.class_counts(len(index.classes))
-    if not isinstance(index.annotations, ClassTable):
-        counts = (counts > 0).astype(np.int64)
+    """Return the counts to be spread: classes or tenths of values, and a further column for images that have none."""
+    counts = index.annotations.strata(len(index.classes))
     return np.concatenate([counts, (counts.sum(1) == 0)[:, None].astype(np.int64)], axis=1)
 
 

@@ -1,4 +1,4 @@
-"""What is annotated, as arrays: boxes, classes of images, or masks of classes. One table per data set."""
+"""What is annotated, as arrays: boxes, masks of classes, or what is said of whole images. One table per data set."""
 
 import warnings
 from collections.abc import Sequence
@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from snellen.data.image_tables import ClassTable, LabelSetTable, ValueTable
 from snellen.data.images import read_mask
 from snellen.data.segments import Segments
 from snellen.data.sharing import SharedRecord, Strings, ragged_rows
 from snellen.errors import DatasetError
-from snellen.structures import IGNORE_LABEL, BoxTarget, ClassTarget, MaskTarget, Target
+from snellen.structures import IGNORE_LABEL, BoxTarget, MaskTarget, Target
 
 __all__ = [
     "CROWD",
@@ -27,7 +28,9 @@ __all__ = [
     "BoxTable",
     "ChangedBoxes",
     "ClassTable",
+    "LabelSetTable",
     "MaskTable",
+    "ValueTable",
     "same_shape",
 ]
 
@@ -160,41 +163,9 @@ class BoxTable(SharedRecord):
         np.add.at(counts, (images, self.labels), 1)
         return counts
 
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class ClassTable(SharedRecord):
-    """One class per image; -1 where it is not known.
-
-    Attributes:
-        labels: ``[num_images]``.
-    """
-
-    labels: NDArray[np.int32]
-
-    @property
-    def target_type(self) -> type[Target]:
-        """What `target` returns."""
-        return ClassTarget
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return len(self.labels)
-
-    def target(self, image: int, size: tuple[int, int], root: Path, num_classes: int) -> ClassTarget:
-        """Return the class as a distribution; all zero where it is not known, so that it pulls nowhere."""
-        del size, root
-        probs = torch.zeros(num_classes)
-        if self.labels[image] >= 0:
-            probs[int(self.labels[image])] = 1.0
-        return ClassTarget(probs=probs)
-
-    def take(self, images: NDArray[np.int64]) -> Self:
-        """Return the classes of the chosen images."""
-        return replace(self, labels=self.labels[images])
-
-    def class_counts(self, num_classes: int) -> NDArray[np.int64]:
-        """Return one-hot rows, ``[num_images, num_classes]``."""
-        return np.asarray(self.labels[:, None] == np.arange(num_classes), dtype=np.int64)
+    def strata(self, num_classes: int) -> NDArray[np.int64]:
+        """Return what is to be spread alike over splits: which classes occur in each image."""
+        return (self.class_counts(num_classes) > 0).astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -284,8 +255,12 @@ class MaskTable(SharedRecord):
             return np.zeros((len(self), num_classes), np.int64)
         return self.present.astype(np.int64)
 
+    def strata(self, num_classes: int) -> NDArray[np.int64]:
+        """Return what is to be spread alike over splits: which classes occur in each image."""
+        return self.class_counts(num_classes)
 
-AnnotationTable = BoxTable | ClassTable | MaskTable
+
+AnnotationTable = BoxTable | ClassTable | LabelSetTable | MaskTable | ValueTable
 
 
 def _taken(array: NDArray[Any] | None, rows: NDArray[np.int64]) -> Any:

@@ -4,7 +4,8 @@ from snellen.evaluation.catalog import METRICS, Attributes, MetricBuilder
 from snellen.evaluation.loop import PrecisionContext, evaluate, inspecting, predicted_batches
 from snellen.evaluation.predictions import PredictionWriter, evaluate_predictions, read_predictions
 from snellen.evaluation.results_json import from_json, to_json
-from snellen.evaluation.stores import STORES, ImagePrediction, Naming, read_coco_results
+from snellen.evaluation.stores import STORES, read_coco_results
+from snellen.evaluation.storing import ImagePrediction, Naming
 from snellen.evaluation.tiling import MERGERS, Tile, predict_tiled, tiles_of
 
 __all__ = [

@@ -5,8 +5,8 @@ from typing import Any, Protocol
 
 from numpy.typing import ArrayLike
 
-from snellen.metrics import ClassificationMetric, DetectionMetric, SegmentationMetric
-from snellen.structures import BoxTarget, ClassTarget, MaskTarget, Metric, Target
+from snellen.metrics import ClassificationMetric, DetectionMetric, LabelSetMetric, SegmentationMetric, ValueMetric
+from snellen.structures import BoxTarget, ClassTarget, LabelSetTarget, MaskTarget, Metric, Target, ValueTarget
 
 __all__ = ["METRICS", "Attributes", "MetricBuilder"]
 
@@ -34,8 +34,20 @@ def _segmentation(classes: Sequence[str], attributes: Attributes | None = None) 
     return SegmentationMetric(classes)
 
 
+def _label_sets(classes: Sequence[str], attributes: Attributes | None = None) -> Any:
+    del attributes
+    return LabelSetMetric(classes)
+
+
+def _values(classes: Sequence[str], attributes: Attributes | None = None) -> Any:
+    del attributes
+    return ValueMetric(classes)
+
+
 METRICS: Mapping[type[Target], MetricBuilder] = {
     BoxTarget: _detection,
     ClassTarget: _classification,
+    LabelSetTarget: _label_sets,
     MaskTarget: _segmentation,
+    ValueTarget: _values,
 }

@@ -11,7 +11,8 @@ from types import TracebackType
 from typing import IO
 
 from snellen.errors import DatasetError, InputError
-from snellen.evaluation.stores import STORES, ExtraFile, ImagePrediction, Naming
+from snellen.evaluation.stores import STORES
+from snellen.evaluation.storing import ExtraFile, ImagePrediction, Naming
 from snellen.structures import Metric, Prediction, Results, Target
 
 __all__ = ["PredictionWriter", "evaluate_predictions", "read_predictions"]

@@ -23,6 +23,7 @@ def to_json(results: Results) -> str:
     content = {
         "version": VERSION,
         "headline": results.headline,
+        "lower_is_better": results.lower_is_better,
         "scalars": {name: _number(value) for name, value in results.scalars.items()},
         "tables": [
             {
@@ -92,9 +93,14 @@ def _curve(curve: Curve) -> dict[str, Any]:
         "title": curve.title,
         "x_label": curve.x_label,
         "y_label": curve.y_label,
-        "series": [{"name": line.name, "x": _numbers(line.x), "y": _numbers(line.y)} for line in curve.series],
+        "series": [_series(line) for line in curve.series],
         "note": curve.note,
     }
+
+
+def _series(series: Series) -> dict[str, Any]:
+    dots = {"is_dots": True} if series.is_dots else {}
+    return {"name": series.name, "x": _numbers(series.x), "y": _numbers(series.y), **dots}
 
 
 def _read_cell(cell: Any) -> Any:
@@ -133,6 +139,7 @@ def _results(content: dict[str, Any]) -> Results:
             ImageScore(index=index, quality=_read_number(quality), uncertainty=_read_number(uncertainty))
             for index, quality, uncertainty in content["per_image"]
         ),
+        lower_is_better=content.get("lower_is_better", False),
     )
 
 
@@ -146,6 +153,7 @@ def _read_curve(curve: dict[str, Any]) -> Curve:
                 name=line["name"],
                 x=tuple(map(_read_number, line["x"])),
                 y=tuple(map(_read_number, line["y"])),
+                is_dots=line.get("is_dots", False),
             )
             for line in curve["series"]
         ),

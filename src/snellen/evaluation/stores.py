@@ -1,11 +1,9 @@
 """How each kind of prediction lies on disk: its line of JSON, and files for other tools beside it."""
 
-import csv
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,91 +11,22 @@ from faster_coco_eval import mask as mask_codec
 from PIL import Image
 from torch import Tensor
 
-from snellen.errors import DatasetError, InputError
-from snellen.structures import ClassScores, Detections, Prediction, SegmentationMap
+from snellen.errors import DatasetError
+from snellen.evaluation.storing import ImagePrediction, Naming, Store, prediction_of
+from snellen.evaluation.table_stores import CLASS_SCORES, LABEL_SETS, VALUES
+from snellen.structures import ClassScores, Detections, LabelSetScores, Prediction, SegmentationMap, ValueEstimates
 
-__all__ = ["STORES", "ImagePrediction", "Naming", "Store", "read_coco_results"]
+__all__ = ["STORES", "read_coco_results"]
 
 COCO_NAME = "predictions.coco.json"
-CSV_NAME = "predictions.csv"
 MAPS_FOLDER = "maps"
 CONFIDENCE_FOLDER = "confidence"
 CONFIDENCE_STEPS = 65535  # of a 16-bit PNG
 
-Kind = TypeVar("Kind", Detections, ClassScores, SegmentationMap)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ImagePrediction:
-    """A prediction and the image it is for.
-
-    Attributes:
-        index: Row of the data set.
-        source: Path of the image, as the data set or the user gave it.
-        size: Height and width of the file.
-        prediction: On the CPU, in original pixels.
-    """
-
-    index: int
-    source: str
-    size: tuple[int, int]
-    prediction: Prediction
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Naming:
-    """How the outside world calls classes and images.
-
-    Attributes:
-        classes: Names in label order.
-        category_ids: Ids of the classes in COCO files, in label order; None numbers them from 1.
-        image_ids: Id of each row of the data set in COCO files; None takes the row.
-    """
-
-    classes: tuple[str, ...]
-    category_ids: tuple[int, ...] | None = None
-    image_ids: Sequence[int] | None = None
-
-    def category_id(self, label: int) -> int:
-        """Id of a label in COCO files."""
-        return label + 1 if self.category_ids is None else int(self.category_ids[label])
-
-    def image_id(self, index: int) -> int:
-        """Id of a row of the data set in COCO files."""
-        return index if self.image_ids is None else int(self.image_ids[index])
-
-
-@runtime_checkable
-class ExtraFile(Protocol):
-    """A file for other tools that grows image by image."""
-
-    def write(self, image: ImagePrediction) -> None:
-        """Add one image."""
-
-    def close(self) -> None:
-        """Finish the file."""
-
-
-class Store(NamedTuple):
-    """How one kind of prediction is written and read."""
-
-    line: Callable[[ImagePrediction, Naming, Path], dict[str, Any]]
-    read: Callable[[dict[str, Any], Path], Prediction]
-    extra: Callable[[Path, Naming], ExtraFile] | None
-
-
-def _of(kind: type[Kind], image: ImagePrediction) -> Kind:
-    if not isinstance(image.prediction, kind):
-        raise InputError(
-            f"expected {kind.__name__}; got {type(image.prediction).__name__} for {image.source!r}. "
-            "Use one writer for each kind of prediction."
-        )
-    return image.prediction
-
 
 def _detection_line(image: ImagePrediction, naming: Naming, folder: Path) -> dict[str, Any]:
     del folder
-    found = _of(Detections, image)
+    found = prediction_of(image, Detections)
     line: dict[str, Any] = {
         "boxes": found.boxes.float().tolist(),
         "scores": found.scores.float().tolist(),
@@ -147,7 +76,7 @@ class _CocoResults:
         self._separator = "[\n"
 
     def write(self, image: ImagePrediction) -> None:
-        found = _of(Detections, image)
+        found = prediction_of(image, Detections)
         boxes = found.boxes.double()  # the difference of two float32 numbers is exact in float64
         xywh = torch.cat([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], dim=1).tolist()
         masks = [None] * len(boxes) if found.masks is None else _run_lengths(found.masks)
@@ -212,39 +141,9 @@ def _detections(found: list[tuple[list[float], float, int]]) -> Detections:
     )
 
 
-def _score_line(image: ImagePrediction, naming: Naming, folder: Path) -> dict[str, Any]:
-    del folder
-    probs = _of(ClassScores, image).probs.float()
-    return {"probs": probs.tolist(), "name": naming.classes[int(probs.argmax())]}
-
-
-def _read_scores(line: dict[str, Any], folder: Path) -> ClassScores:
-    del folder
-    return ClassScores(probs=torch.tensor(line["probs"], dtype=torch.float32))
-
-
-class _ScoreTable:
-    """Probabilities as a table: one row for each image, one column for each class."""
-
-    def __init__(self, folder: Path, naming: Naming) -> None:
-        self._naming = naming
-        self._file = (folder / CSV_NAME).open("w", encoding="utf-8", newline="")
-        self._rows = csv.writer(self._file)
-        self._rows.writerow(["file", "class", "probability", *(f"p({name})" for name in naming.classes)])
-
-    def write(self, image: ImagePrediction) -> None:
-        probs = _of(ClassScores, image).probs.float()
-        best = int(probs.argmax())
-        values = [f"{value:.9g}" for value in probs.tolist()]  # nine digits tell all float32 numbers apart
-        self._rows.writerow([image.source, self._naming.classes[best], values[best], *values])
-
-    def close(self) -> None:
-        self._file.close()
-
-
 def _map_line(image: ImagePrediction, naming: Naming, folder: Path) -> dict[str, Any]:
     del naming
-    found = _of(SegmentationMap, image)
+    found = prediction_of(image, SegmentationMap)
     name = f"{image.index:08d}.png"
     for part in (MAPS_FOLDER, CONFIDENCE_FOLDER):
         (folder / part).mkdir(exist_ok=True)
@@ -264,6 +163,8 @@ def _read_map(line: dict[str, Any], folder: Path) -> SegmentationMap:
 
 STORES: Mapping[type[Prediction], Store] = {
     Detections: Store(_detection_line, _read_detections, _CocoResults),
-    ClassScores: Store(_score_line, _read_scores, _ScoreTable),
+    ClassScores: CLASS_SCORES,
+    LabelSetScores: LABEL_SETS,
     SegmentationMap: Store(_map_line, _read_map, None),
+    ValueEstimates: VALUES,
 }

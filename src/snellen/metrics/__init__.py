@@ -26,23 +26,37 @@ from snellen.metrics.label_quality import (
     self_confidence,
     softmin,
 )
+from snellen.metrics.label_sets import (
+    DEFAULT_THRESHOLD,
+    LabelSetFigures,
+    LabelSetMetric,
+    coverage_errors,
+    label_set_figures,
+    ranking_losses,
+)
 from snellen.metrics.objects import ImageObjects
 from snellen.metrics.segmentation import OverlapFigures, SegmentationMetric, overlap_figures, region_recalls
+from snellen.metrics.values import ValueFigures, ValueMetric, spearman_correlation, unit_of, value_figures
 
 __all__ = [
     "ACUITY_RECALL",
     "BACKGROUND",
     "COCO_NAMES",
+    "DEFAULT_THRESHOLD",
     "Acuity",
     "ClassFigures",
     "ClassificationMetric",
     "CocoSummary",
     "DetectionMetric",
     "ImageObjects",
+    "LabelSetFigures",
+    "LabelSetMetric",
     "ObjectQuality",
     "OverlapFigures",
     "RankedCurve",
     "SegmentationMetric",
+    "ValueFigures",
+    "ValueMetric",
     "acuity",
     "average_precision_11_point",
     "average_precision_area",
@@ -53,7 +67,9 @@ __all__ = [
     "confident_disagreement",
     "confident_joint",
     "confusion_counts",
+    "coverage_errors",
     "expected_calibration_error",
+    "label_set_figures",
     "mask_quality",
     "negative_log_likelihood",
     "normalized_margin",
@@ -61,10 +77,14 @@ __all__ = [
     "overlap_figures",
     "pooled_quality",
     "ranked_curve",
+    "ranking_losses",
     "receiver_curve",
     "region_recalls",
     "reliability",
     "self_confidence",
     "softmin",
+    "spearman_correlation",
+    "unit_of",
+    "value_figures",
     "voc_average_precision",
 ]

@@ -12,13 +12,13 @@ from snellen.errors import InputError
 from snellen.metrics.acuity import acuity
 from snellen.metrics.average_precision import average_precision_step, ranked_curve, receiver_curve
 from snellen.metrics.calibration import expected_calibration_error, negative_log_likelihood, reliability
+from snellen.metrics.curves import thinned_series
 from snellen.metrics.gathering import add_entries, check_classes, check_lengths
-from snellen.structures import ClassScores, ClassTarget, Curve, ImageScore, Matrix, Results, Series, Table
+from snellen.structures import ClassScores, ClassTarget, Curve, ImageScore, Matrix, Results, Table
 
 __all__ = ["ClassFigures", "ClassificationMetric", "class_figures", "confusion_counts"]
 
 TOP = 5  # guesses; the second figure of ImageNet, Russakovsky et al. 2015
-MAX_CURVE_POINTS = 200  # of a line in a report; more cannot be seen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -193,8 +193,8 @@ class ClassificationMetric:
             if not hits.any() or hits.all():
                 continue
             ranked = ranked_curve(probs[:, label], hits, num_wanted=int(hits.sum()))
-            precision.append(_series(name, ranked.recall, ranked.precision))
-            receiver.append(_series(name, *receiver_curve(probs[:, label], hits)[:2]))
+            precision.append(thinned_series(name, ranked.recall, ranked.precision))
+            receiver.append(thinned_series(name, *receiver_curve(probs[:, label], hits)[:2]))
         note = "Each class against all others; classes that no image or every image has are left out."
         return (
             Curve(
@@ -216,8 +216,3 @@ class ClassificationMetric:
 
 def _mean(values: np.ndarray) -> float:
     return float(values.mean()) if values.size else float("nan")
-
-
-def _series(name: str, x: np.ndarray, y: np.ndarray) -> Series:
-    places = np.unique(np.linspace(0, len(x) - 1, min(len(x), MAX_CURVE_POINTS)).round().astype(np.int64))
-    return Series(name=name, x=tuple(x[places].tolist()), y=tuple(y[places].tolist()))

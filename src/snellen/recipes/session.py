@@ -212,7 +212,7 @@ class Session:
             score = None
             if not stage.prepares:
                 results = self.validate(self.module, 0)
-                score = results.scalars[results.headline]
+                score = results.score
                 score = score if isfinite(score) else None  # there may be nothing to measure on
             store.save_best(self.module.state_dict(), score=score or 0.0, epoch=0, step=0)
             return StageDone(

@@ -25,6 +25,8 @@ _WIDTH, _HEIGHT = 480.0, 280.0
 _TOP, _RIGHT, _BOTTOM = 14.0, 14.0, 44.0
 _FONT_PX = 12.0
 _TICK_LENGTH = 4.0
+_DOT_PX, _SMALL_DOT_PX = 3.5, 2.2  # radius of a point that stands alone, and of one among many
+_MAX_DOTS = 2000  # of one series; more only make the page heavy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +75,7 @@ class Mark:
 def line_chart(curve: Curve, *, is_log_x: bool = False, marks: Sequence[Mark] = ()) -> Markup:
     """Return lines over labelled axes.
 
-    Values that are not finite leave a gap. A line of more than 240 points becomes the mean of neighbours,
+    Values that are not finite leave a gap; a series of dots has no line. A line of more than 240 points becomes the mean of neighbours,
     with a band from the lowest to the highest. If x and y stay within 0..1, the axes are exactly that.
 
     Args:
@@ -166,8 +168,9 @@ def _mark(mark: Mark, frame: _Frame) -> Markup:
 
 
 def _line(series: Series, place: int, frame: _Frame) -> Markup:
+    if series.is_dots:
+        return _group(series, place, [_dot(x, y, frame, _SMALL_DOT_PX) for x, y in _finite_points(series)])
     runs = [*_runs(_thinned(series))]
-    color = f"s{place}" if place < MAX_COLORED else "rest"
     parts: list[Markup] = []
     for run in runs:
         if any(dot.high > dot.low for dot in run):
@@ -178,12 +181,27 @@ def _line(series: Series, place: int, frame: _Frame) -> Markup:
     for run in runs:
         points = [frame.point(dot.x, dot.y) for dot in run]
         if len(points) == 1:
-            parts.append(Markup('<circle class="dot" cx="{:.1f}" cy="{:.1f}" r="3.5"/>').format(*points[0]))
+            parts.append(_dot(run[0].x, run[0].y, frame, _DOT_PX))
         else:
             parts.append(Markup('<path class="line" d="M{}"/>').format(_route(points)))
+    return _group(series, place, parts)
+
+
+def _group(series: Series, place: int, parts: Sequence[Markup]) -> Markup:
+    color = f"s{place}" if place < MAX_COLORED else "rest"
     return Markup('<g class="series {}" data-name="{}"><title>{}</title>{}</g>').format(
         color, series.name, series.name, Markup().join(parts)
     )
+
+
+def _dot(x: float, y: float, frame: _Frame, radius: float) -> Markup:
+    across, down = frame.point(x, y)
+    return Markup('<circle class="dot" cx="{:.1f}" cy="{:.1f}" r="{:g}"/>').format(across, down, radius)
+
+
+def _finite_points(series: Series) -> list[tuple[float, float]]:
+    points = [(x, y) for x, y in zip(series.x, series.y, strict=True) if math.isfinite(x) and math.isfinite(y)]
+    return points[:: max(1, -(-len(points) // _MAX_DOTS))]
 
 
 def _route(points: Sequence[tuple[float, float]]) -> str:

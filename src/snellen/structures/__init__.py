@@ -3,13 +3,28 @@
 from snellen.structures.batch import Batch, Sample
 from snellen.structures.features import FeatureSpec
 from snellen.structures.images import ImageBatch
-from snellen.structures.predictions import ClassScores, Detections, Prediction, SegmentationMap
+from snellen.structures.predictions import (
+    ClassScores,
+    Detections,
+    LabelSetScores,
+    Prediction,
+    SegmentationMap,
+    ValueEstimates,
+)
 from snellen.structures.protocols import Dataset, Metric, Model
 from snellen.structures.record import TensorRecord
 from snellen.structures.regions import Regions
 from snellen.structures.results import Curve, ImageScore, Matrix, Results, Series, Table
 from snellen.structures.stages import Fact, FitData, Stage, Staged
-from snellen.structures.targets import IGNORE_LABEL, BoxTarget, ClassTarget, MaskTarget, Target
+from snellen.structures.targets import (
+    IGNORE_LABEL,
+    BoxTarget,
+    ClassTarget,
+    LabelSetTarget,
+    MaskTarget,
+    Target,
+    ValueTarget,
+)
 
 __all__ = [
     "IGNORE_LABEL",
@@ -25,6 +40,8 @@ __all__ = [
     "FitData",
     "ImageBatch",
     "ImageScore",
+    "LabelSetScores",
+    "LabelSetTarget",
     "MaskTarget",
     "Matrix",
     "Metric",
@@ -40,4 +57,6 @@ __all__ = [
     "Table",
     "Target",
     "TensorRecord",
+    "ValueEstimates",
+    "ValueTarget",
 ]

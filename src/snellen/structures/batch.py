@@ -13,7 +13,7 @@ from torch.nn import functional
 from snellen.structures.images import ImageBatch
 from snellen.structures.record import TensorRecord
 from snellen.structures.regions import Regions
-from snellen.structures.targets import BoxTarget, ClassTarget, MaskTarget, Target
+from snellen.structures.targets import Target
 
 __all__ = ["Batch", "Sample"]
 
@@ -83,5 +83,5 @@ class Batch(TensorRecord):
 
 
 def _stack(targets: Sequence[Target], canvas: tuple[int, int]) -> Target:
-    kind: type[BoxTarget] | type[ClassTarget] | type[MaskTarget] = type(targets[0])
+    kind: type[Target] = type(targets[0])
     return kind.stack(targets, canvas)  # type: ignore[arg-type]  # all targets of a data set are of one type

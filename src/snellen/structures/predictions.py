@@ -7,7 +7,7 @@ from torch import Tensor
 
 from snellen.structures.record import TensorRecord
 
-__all__ = ["ClassScores", "Detections", "Prediction", "SegmentationMap"]
+__all__ = ["ClassScores", "Detections", "LabelSetScores", "Prediction", "SegmentationMap", "ValueEstimates"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -51,4 +51,26 @@ class ClassScores(TensorRecord):
     probs: Float[Tensor, " num_classes"]
 
 
-Prediction = Detections | SegmentationMap | ClassScores
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LabelSetScores(TensorRecord):
+    """The probability of every class that one image shows it; each stands for itself.
+
+    Attributes:
+        probs: 0..1 each; their sum is the expected number of classes, not 1.
+    """
+
+    probs: Float[Tensor, " num_classes"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ValueEstimates(TensorRecord):
+    """The numbers that belong to one image.
+
+    Attributes:
+        values: In the units of the data set.
+    """
+
+    values: Float[Tensor, " num_values"]
+
+
+Prediction = Detections | SegmentationMap | ClassScores | LabelSetScores | ValueEstimates

@@ -20,11 +20,12 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """One line of a curve."""
+    """One line of a curve, or, with ``is_dots``, points that no line joins."""
 
     name: str
     x: tuple[float, ...]
     y: tuple[float, ...]
+    is_dots: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,10 @@ class Matrix:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageScore:
-    """How well one image went (``quality``, 1 is best) and how unsure the model was (``uncertainty``, 0..1)."""
+    """How well one image went (``quality``, 1 is best) and how unsure the model was (``uncertainty``, 0..1).
+
+    The uncertainty is nan for models that do not tell it.
+    """
 
     index: int
     quality: float
@@ -63,12 +67,13 @@ class Results:
     """Everything that one evaluation measured.
 
     Attributes:
-        headline: Name of the scalar that decides which model is best; higher is better.
+        headline: Name of the scalar that decides which model is best.
         scalars: Named figures, in the order in which they should be shown.
         tables: Per class, per size and so on.
         curves: Precision over recall and so on.
         matrices: Confusion.
         per_image: One row for each image.
+        lower_is_better: Whether the headline is an error, of which less is better.
     """
 
     headline: str
@@ -77,3 +82,10 @@ class Results:
     curves: tuple[Curve, ...] = ()
     matrices: tuple[Matrix, ...] = ()
     per_image: tuple[ImageScore, ...] = field(default=(), repr=False)
+    lower_is_better: bool = False
+
+    @property
+    def score(self) -> float:
+        """The headline, negated where it is an error, so that higher is better."""
+        value = self.scalars[self.headline]
+        return -value if self.lower_is_better else value

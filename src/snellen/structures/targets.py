@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from snellen.structures.record import TensorRecord
 
-__all__ = ["IGNORE_LABEL", "BoxTarget", "ClassTarget", "MaskTarget", "Target"]
+__all__ = ["IGNORE_LABEL", "BoxTarget", "ClassTarget", "LabelSetTarget", "MaskTarget", "Target", "ValueTarget"]
 
 IGNORE_LABEL = 255  # label of pixels that count for nothing; the palette of Pascal VOC uses it too
 
@@ -85,6 +85,50 @@ class ClassTarget(TensorRecord):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LabelSetTarget(TensorRecord):
+    """Which classes an image shows: several, one or none, each a question of its own.
+
+    Attributes:
+        shown: 1 for a class that the image shows, 0 for one that it does not; between them where images were mixed.
+        known: False where nobody has looked whether the image shows the class; such entries count for nothing.
+    """
+
+    shown: Float[Tensor, "*batch num_classes"]
+    known: Bool[Tensor, "*batch num_classes"]
+
+    @classmethod
+    def stack(cls, targets: Sequence[Self], canvas: tuple[int, int]) -> Self:
+        """Return one batched target; ``canvas`` does not matter here."""
+        del canvas
+        return cls(
+            shown=torch.stack([target.shown for target in targets]),
+            known=torch.stack([target.known for target in targets]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ValueTarget(TensorRecord):
+    """Numbers that belong to an image, such as an age or a weight.
+
+    Attributes:
+        values: In their own units; 0 where not known.
+        known: False where the number is missing; such entries count for nothing.
+    """
+
+    values: Float[Tensor, "*batch num_values"]
+    known: Bool[Tensor, "*batch num_values"]
+
+    @classmethod
+    def stack(cls, targets: Sequence[Self], canvas: tuple[int, int]) -> Self:
+        """Return one batched target; ``canvas`` does not matter here."""
+        del canvas
+        return cls(
+            values=torch.stack([target.values for target in targets]),
+            known=torch.stack([target.known for target in targets]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class MaskTarget(TensorRecord):
     """The class of every pixel.
 
@@ -112,4 +156,4 @@ class MaskTarget(TensorRecord):
         )
 
 
-Target = BoxTarget | ClassTarget | MaskTarget
+Target = BoxTarget | ClassTarget | LabelSetTarget | MaskTarget | ValueTarget

@@ -8,10 +8,11 @@ from snellen.data.formats.coco import is_coco, read_coco
 from snellen.data.formats.folders import is_folders, read_folders
 from snellen.data.formats.masks import is_masks, read_masks
 from snellen.data.formats.options import ReadOptions
-from snellen.data.formats.table import is_csv, read_csv
+from snellen.data.formats.table import is_csv, is_json_lines, read_csv, read_json_lines
 from snellen.data.formats.voc import is_voc, read_voc
 from snellen.data.formats.write_boxes import write_coco, write_voc, write_yolo
-from snellen.data.formats.write_images import write_csv, write_folders, write_masks
+from snellen.data.formats.write_images import write_folders, write_masks
+from snellen.data.formats.write_tables import write_csv, write_json_lines
 from snellen.data.formats.yolo import is_yolo, read_yolo
 from snellen.data.index import DatasetIndex
 
@@ -71,11 +72,19 @@ FORMATS = (
     ),
     Format(
         name="csv",
-        looks_for="a .csv file with columns of image paths and labels",
+        looks_for="a .csv or .tsv file with columns of image paths and of labels or values",
         recognise=is_csv,
         read=read_csv,
         write=write_csv,
         yields_to=("coco", "yolo", "voc", "masks"),
+    ),
+    Format(
+        name="jsonl",
+        looks_for='a .jsonl file with an object for each image, such as {"file": …, "labels": […]}',
+        recognise=is_json_lines,
+        read=read_json_lines,
+        write=write_json_lines,
+        yields_to=("coco", "yolo", "voc", "masks", "csv"),
     ),
     Format(
         name="folders",
@@ -83,6 +92,6 @@ FORMATS = (
         recognise=is_folders,
         read=read_folders,
         write=write_folders,
-        yields_to=("coco", "yolo", "voc", "masks", "csv"),
+        yields_to=("coco", "yolo", "voc", "masks", "csv", "jsonl"),
     ),
 )

@@ -1,144 +1,144 @@
-"""CSV: one row per image with its path and its class, and, where they are there, its split and its group.
+"""Tables: rows with the path of an image and its class, its set of classes or its values, as CSV, TSV or JSON lines.
 
-The header is recognised by the usual names (``path``, ``image``, ``filename``; ``label``, ``class``;
-``split``, ``subset``; ``group``, ``patient``). A file without header has the path first and the label
-second. Further columns become attributes.
+The header is recognised by the usual names (``path``, ``image``, ``filename``; ``label``, ``class``; ``labels``,
+``tags``; ``split``, ``subset``; ``group``, ``patient``). Without a column called after labels, columns of 0 and 1 are
+classes of label sets, and a single column of other numbers is a value. What can be read in more than one way is asked
+for. A CSV file without header has the path first and the label second. Further columns become attributes. What
+``snellen.yaml`` beside the table says of ``task``, ``classes``, ``columns`` and ``separator`` holds.
 """
 
-import csv
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
-from snellen.data.formats.files import FileFinder, relative, split_codes, split_name
-from snellen.data.formats.options import ReadOptions
+from snellen.data.formats.files import FileFinder, split_codes
+from snellen.data.formats.folders import is_folders
+from snellen.data.formats.options import ReadOptions, task_of
+from snellen.data.formats.stated import with_stated
+from snellen.data.formats.table_classes import class_table
+from snellen.data.formats.table_entries import Entries, entries_of
+from snellen.data.formats.table_label_sets import label_set_table
+from snellen.data.formats.table_numbers import are_flags, are_numbers
+from snellen.data.formats.table_roles import LABEL_COLUMNS, LABEL_SET_COLUMNS, PATH_COLUMNS, plain_name, roles_of
+from snellen.data.formats.table_rows import RawTable, csv_table, first_cells, json_lines_table
+from snellen.data.formats.table_values import value_table
 from snellen.data.images import is_image_name
 from snellen.data.index import DatasetIndex
 from snellen.data.problems import ProblemLog
 from snellen.data.sharing import Strings
-from snellen.data.tables import ClassTable
+from snellen.data.tables import AnnotationTable
 from snellen.errors import DatasetError
+from snellen.structures import ClassTarget, LabelSetTarget, Target, ValueTarget
 
-__all__ = ["is_csv", "read_csv"]
+__all__ = ["is_csv", "is_json_lines", "read_csv", "read_json_lines"]
 
-SUFFIXES = (".csv", ".tsv")
-COLUMNS = {
-    "path": (
-        "path",
-        "file",
-        "filename",
-        "file_name",
-        "filepath",
-        "file_path",
-        "image",
-        "image_path",
-        "img",
-        "name",
-        "image_id",
-    ),
-    "label": ("label", "class", "class_name", "category", "target", "y", "diagnosis"),
-    "split": ("split", "subset", "set", "fold", "partition"),
-    "group": ("group", "group_id", "patient", "patient_id", "subject", "subject_id", "case", "source"),
-}
-PREFERRED = ("labels.csv", "index.csv", "train.csv", "annotations.csv", "data.csv", "metadata.csv")
+CSV_SUFFIXES = (".csv", ".tsv")
+JSON_LINES_SUFFIXES = (".jsonl", ".ndjson")
+PREFERRED = ("labels", "index", "train", "annotations", "data", "metadata")
+_LOOKED_AT = 20  # lines of a table that decide whether columns without a telling name hold labels or values
+_PEEK_BYTES = 1 << 16
 
-
-@dataclass
-class _Rows:
-    paths: list[str] = field(default_factory=list)
-    labels: list[str] = field(default_factory=list)
-    splits: list[str] = field(default_factory=list)
-    groups: list[str] = field(default_factory=list)
-    others: list[tuple[str, ...]] = field(default_factory=list)
+# From rows to the names of classes (or values) and the annotations.
+_CONTENTS: Mapping[type[Target], Callable[[Entries, ReadOptions, ProblemLog], tuple[tuple[str, ...], Any]]] = (
+    MappingProxyType({ClassTarget: class_table, LabelSetTarget: label_set_table, ValueTarget: value_table})
+)
 
 
 def is_csv(path: Path) -> bool:
     """Return whether it is a table with a column of image paths, or a folder with one."""
-    file = _file(path)
-    return file is not None
+    return _csv_file(path) is not None
+
+
+def is_json_lines(path: Path) -> bool:
+    """Return whether it is a file with a JSON object about an image on each line, or a folder with one."""
+    return _json_lines_file(path) is not None
 
 
 def read_csv(path: Path, options: ReadOptions) -> DatasetIndex:
-    """Return the index of a table of image paths and labels.
+    """Return the index of a table of image paths and labels or values.
 
     Raises:
-        DatasetError: If no column of paths or of labels is recognised, or no row has an image.
+        DatasetError: If no column of paths or of annotations is recognised, they can be read in more than one way, or
+            no row has an image.
     """
-    file = _file(path) or path
+    file = _csv_file(path) or path
     if file.is_dir():
         raise DatasetError(
             "a .csv file with a column of image paths was expected; none is there. Write one.", file=path
         )
-    lines = _lines(file)
-    columns, header = _columns(lines[0] if lines else [], file)
-    log = ProblemLog()
-    finder = FileFinder(_image_folders(file, options))
-    others = [place for place in range(len(header)) if header and place not in columns.values()]
-    rows = _Rows()
-    seen: set[str] = set()
-    for number, cells in enumerate(lines, 1):
-        if cells and not (header and number == 1):
-            _read_row(cells, number, columns, others, file, finder, seen, rows, log)
-    if not rows.paths:
-        first = next(iter(log.result()), "")
-        message = f"rows with image paths were expected; no row has an image file. {first} Give the image folder."
-        raise DatasetError(message, file=file)
-    return _index(rows, [header[place] for place in others], options, file, log)
+    return _index(csv_table(file), options, "csv")
 
 
-def _file(path: Path) -> Path | None:
+def read_json_lines(path: Path, options: ReadOptions) -> DatasetIndex:
+    """Return the index of a file with one JSON object for each image.
+
+    Raises:
+        DatasetError: As `read_csv`, and if a line is no JSON object.
+    """
+    file = _json_lines_file(path) or path
+    if file.is_dir():
+        raise DatasetError("a .jsonl file about images was expected; none is there. Write one.", file=path)
+    return _index(json_lines_table(file), options, "jsonl")
+
+
+def _csv_file(path: Path) -> Path | None:
     if path.is_file():
-        return path if path.suffix.lower() in SUFFIXES and _has_paths(path) else None
-    found = [path / name for name in PREFERRED if (path / name).is_file()]
-    found += sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file not in found)
-    return next((file for file in found if _has_paths(file)), None)
+        return path if path.suffix.lower() in CSV_SUFFIXES and _has_paths(path) else None
+    files = _candidates(path, CSV_SUFFIXES)
+    telling = next((file for file in files if _has_labels(file)), None)
+    if telling is not None or not files or is_folders(path):
+        return telling
+    return next((file for file in files if _has_numbers_of_images(file)), None)
+
+
+def _json_lines_file(path: Path) -> Path | None:
+    files = [path] if path.is_file() else _candidates(path, JSON_LINES_SUFFIXES)
+    return next((file for file in files if file.suffix.lower() in JSON_LINES_SUFFIXES and _names_images(file)), None)
+
+
+def _candidates(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """Return the tables in a folder, those with usual names first."""
+    files = [file for file in folder.iterdir() if file.is_file() and file.suffix.lower() in suffixes]
+    rank = {name: place for place, name in enumerate(PREFERRED)}
+    return sorted(files, key=lambda file: (rank.get(file.stem, len(PREFERRED)), file.name))
+
+
+def _header(file: Path) -> list[str]:
+    return [plain_name(cell) for cell in next(iter(first_cells(file, 1)), [])]
 
 
 def _has_paths(file: Path) -> bool:
-    with file.open(encoding="utf-8-sig", errors="replace", newline="") as text:
-        first = next(csv.reader([text.readline()], delimiter=_delimiter(file)), [])
-    names = [cell.strip().lower() for cell in first]
-    header = any(name in COLUMNS["path"] for name in names) and any(name in COLUMNS["label"] for name in names)
-    return header or bool(len(first) >= 2 and is_image_name(Path(first[0].strip()).name))
+    first = _header(file)
+    return len(first) > 1 and (any(name in PATH_COLUMNS for name in first) or is_image_name(Path(first[0]).name))
 
 
-def _delimiter(file: Path) -> str:
-    if file.suffix.lower() == ".tsv":
-        return "\t"
-    with file.open(encoding="utf-8-sig", errors="replace", newline="") as text:
-        line = text.readline()
-    return max(",;\t|", key=line.count)
+def _has_labels(file: Path) -> bool:
+    first = _header(file)
+    known = any(name in LABEL_COLUMNS or name in LABEL_SET_COLUMNS for name in first)
+    return _has_paths(file) and (known or is_image_name(Path(first[0]).name))
 
 
-def _lines(file: Path) -> list[list[str]]:
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as text:
-            return [[cell.strip() for cell in cells] for cells in csv.reader(text, delimiter=_delimiter(file))]
-    except UnicodeDecodeError as error:
-        message = f"text in UTF-8 was expected, but byte {error.start} is not. Save the table as UTF-8."
-        raise DatasetError(message, file=file) from error
-    except csv.Error as error:
-        raise DatasetError(f"the table cannot be parsed ({error}). Save it again.", file=file) from error
+def _has_numbers_of_images(file: Path) -> bool:
+    """Return whether the first rows name images that exist and hold columns of 0 and 1 or of numbers."""
+    rows = [row for row in first_cells(file, _LOOKED_AT) if row]
+    if len(rows) < 2 or not _has_paths(file):
+        return False
+    names = [plain_name(cell) for cell in rows[0]]
+    path = next(place for place, name in enumerate(names) if name in PATH_COLUMNS)
+    finder = FileFinder(_image_folders(file, ReadOptions()))
+    columns = [[row[place] if place < len(row) else "" for row in rows[1:]] for place in range(len(names))]
+    if not any(name and (finder.find(name) or finder.find_stem(name)) for name in columns[path]):
+        return False
+    return any(are_flags(column) or are_numbers(column) for place, column in enumerate(columns) if place != path)
 
 
-def _columns(first: Sequence[str], file: Path) -> tuple[dict[str, int], list[str]]:
-    names = [cell.lower() for cell in first]
-    columns = {
-        role: next(names.index(name) for name in synonyms if name in names)
-        for role, synonyms in COLUMNS.items()
-        if any(name in names for name in synonyms)
-    }
-    if {"path", "label"} <= set(columns):
-        return columns, list(first)
-    if len(first) >= 2 and is_image_name(Path(first[0]).name):
-        return {"path": 0, "label": 1}, []
-    message = (
-        f"a header with a column of paths ({', '.join(COLUMNS['path'][:4])}, …) and one of labels "
-        f"({', '.join(COLUMNS['label'][:4])}, …) was expected; got {list(first)}. Rename the columns."
-    )
-    raise DatasetError(message, file=file, line=1)
+def _names_images(file: Path) -> bool:
+    with file.open(encoding="utf-8-sig", errors="replace") as text:
+        line = text.readline(_PEEK_BYTES)
+    return line.lstrip().startswith("{") and any(f'"{name}"' in line for name in PATH_COLUMNS)
 
 
 def _image_folders(file: Path, options: ReadOptions) -> list[Path]:
@@ -147,74 +147,41 @@ def _image_folders(file: Path, options: ReadOptions) -> list[Path]:
     return [file.parent, *(file.parent / name for name in ("images", "imgs", "data", file.stem, "train"))]
 
 
-def _read_row(  # noqa: PLR0913, PLR0917  # the state of one pass over the table
-    cells: Sequence[str],
-    number: int,
-    columns: dict[str, int],
-    others: Sequence[int],
-    file: Path,
-    finder: FileFinder,
-    seen: set[str],
-    rows: _Rows,
-    log: ProblemLog,
-) -> None:
-    if len(cells) <= max(columns.values()):
-        message = f"{max(columns.values()) + 1} cells were expected; got {len(cells)}; left out."
-        log.add("row-short", message, file=file, line=number, severity="error", fix="fill the row")
-        return
-    name = cells[columns["path"]]
-    found = finder.find(name) or finder.find_stem(name)
-    if found is None:
-        message = f"the image {name!r} does not exist; left out."
-        fix = "put the file there"
-        log.add("image-missing", message, file=file, line=number, severity="error", fix=fix, subject=name)
-        return
-    path = relative(found, file.parent)
-    if path in seen:
-        log.add(
-            "image-duplicate",
-            f"{name} is listed above; left out.",
-            file=file,
-            line=number,
-            fix="delete the row",
-        )
-        return
-    seen.add(path)
-    label = cells[columns["label"]]
-    if not label:
-        log.add("label-missing", f"{name} has no label; kept as unknown.", file=file, line=number, fix="label it")
-    split = cells[columns["split"]] if "split" in columns else ""
-    rows.paths.append(path)
-    rows.labels.append(label)
-    rows.splits.append(split_name(split) or split)
-    rows.groups.append(cells[columns["group"]] if "group" in columns else "")
-    rows.others.append(tuple(cells[place] if place < len(cells) else "" for place in others))
+def _index(table: RawTable, given: ReadOptions, format_name: str) -> DatasetIndex:
+    options = with_stated(given, table.file.parent)
+    log = ProblemLog()
+    roles = roles_of(table, options)
+    if roles.reason:
+        word = task_of(roles.target_type)
+        message = f"read as task {word}, for {roles.reason}."
+        fix = f"say so with --task {word}, or choose with --columns and --task"
+        log.add("task-chosen", message, file=table.file, severity="note", fix=fix)
+    entries = entries_of(table, roles, FileFinder(_image_folders(table.file, options)), log)
+    if not entries.rows:
+        first = next(iter(log.result()), "")
+        message = f"rows with image paths were expected; no row has an image file. {first} Give the image folder."
+        raise DatasetError(message, file=table.file)
+    classes, annotations = _CONTENTS[roles.target_type](entries, options, log)
+    return _assembled(entries, classes, annotations, format_name, log)
 
 
-def _index(rows: _Rows, other_names: Sequence[str], options: ReadOptions, file: Path, log: ProblemLog) -> DatasetIndex:
-    names = options.classes or tuple(sorted(set(rows.labels) - {""}, key=_number_first))
-    label_of = {name: label for label, name in enumerate(names)} | {"": -1}
-    for label in sorted(set(rows.labels) - set(label_of)):
-        count = rows.labels.count(label)
-        log.add("class-unknown", f"the label {label!r} is no class; kept as unknown.", file=file, count=count)
-    splits, split_names = split_codes(rows.splits)
+def _assembled(
+    entries: Entries, classes: tuple[str, ...], annotations: AnnotationTable, format_name: str, log: ProblemLog
+) -> DatasetIndex:
+    splits, split_names = split_codes(entries.splits)
+    has_groups = any(entries.groups)
     return DatasetIndex(
-        root=file.parent,
-        format="csv",
-        classes=names,
-        paths=Strings.pack(rows.paths),
-        annotations=ClassTable(labels=np.array([label_of.get(label, -1) for label in rows.labels], np.int32)),
-        sizes=np.zeros((len(rows.paths), 2), np.int32),
+        root=entries.file.parent,
+        format=format_name,
+        classes=classes,
+        paths=Strings.pack(entries.paths),
+        annotations=annotations,
+        sizes=np.zeros((entries.num_images, 2), np.int32),
         splits=splits,
         split_names=split_names,
-        groups=np.unique(rows.groups, return_inverse=True)[1].astype(np.int32) if any(rows.groups) else None,
+        groups=np.unique(entries.groups, return_inverse=True)[1].astype(np.int32) if has_groups else None,
         attributes={
-            name: np.array([row[place] for row in rows.others]) for place, name in enumerate(other_names) if name
+            name: np.array([row[place] for row in entries.others]) for place, name in enumerate(entries.other_names)
         },
         problems=log.result(),
     )
-
-
-def _number_first(name: str) -> tuple[bool, float, str]:
-    """Order 2 before 10, and numbers before words."""
-    return (not name.isdigit(), float(name) if name.isdigit() else 0.0, name)

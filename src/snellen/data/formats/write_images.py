@@ -1,6 +1,5 @@
-"""Writing classes and masks: class folders, CSV, pairs of image and label image. Images are copied."""
+"""Writing class folders, and pairs of image and label image. Images are copied."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from snellen.data.tables import ClassTable, MaskTable
 from snellen.errors import InputError
 from snellen.structures import IGNORE_LABEL, MaskTarget
 
-__all__ = ["write_csv", "write_folders", "write_masks"]
+__all__ = ["write_folders", "write_masks"]
 
 
 def write_folders(index: DatasetIndex, folder: Path) -> None:
@@ -31,25 +30,6 @@ def write_folders(index: DatasetIndex, folder: Path) -> None:
     for row, name in enumerate(file_names(index)):
         if table.labels[row] >= 0:
             copied(index.path(row), folder / split_of(index, row) / index.classes[table.labels[row]] / name)
-
-
-def write_csv(index: DatasetIndex, folder: Path) -> None:
-    """Write ``labels.csv`` (path, label, split, group) and ``images``.
-
-    Raises:
-        InputError: If the data set has no classes of images, or the folder is not empty.
-    """
-    table = table_of(index, ClassTable, "csv")
-    empty_folder(folder)
-    with (folder / "labels.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["path", "label", "split", "group", *index.attributes])
-        for row, name in enumerate(file_names(index)):
-            copied(index.path(row), folder / "images" / name)
-            label = "" if table.labels[row] < 0 else index.classes[table.labels[row]]
-            group = "" if index.groups is None else int(index.groups[row])
-            others = [values[row] for values in index.attributes.values()]
-            writer.writerow([f"images/{name}", label, split_of(index, row), group, *others])
 
 
 def write_masks(index: DatasetIndex, folder: Path) -> None:
