@@ -99,7 +99,7 @@ def test_too_many_classes():
 
 
 def test_decoder_must_fit_the_backbone():
-    with pytest.raises(ConfigError, match=r"one number per feature of the backbone \(5\); got \(64, 32\)"):
+    with pytest.raises(ConfigError, match=r"doubling from stride 32 to the pixel \(5\); got \(64, 32\)"):
         UNet(resnet18(), 2, decoder_channels=(64, 32))
 
 

@@ -2,7 +2,7 @@
 
 from snellen.models.catalog import MODELS, find_model
 from snellen.models.description import MapReach, ModelDescription, count_parameters, describe_model, map_reaches
-from snellen.models.entry import ModelEntry, builder_options, builder_words
+from snellen.models.entry import ModelEntry, builder_options, builder_words, usual_norm
 from snellen.models.pages import measured, page, page_names
 from snellen.models.settings import change_settings, settings_of
 from snellen.models.weights import WeightsReport, load_weights, weights_settings
@@ -25,5 +25,6 @@ __all__ = [
     "page",
     "page_names",
     "settings_of",
+    "usual_norm",
     "weights_settings",
 ]

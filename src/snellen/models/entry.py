@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from snellen.models.backbones import own_norm
+from snellen.nn import Norm
 from snellen.structures import Model, Target
 
-__all__ = ["ModelEntry", "builder_options", "builder_words"]
+__all__ = ["ModelEntry", "builder_options", "builder_words", "usual_norm"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,3 +71,21 @@ def builder_words(entry: ModelEntry) -> Mapping[str, tuple[Any, ...]]:
         build = build.func
     hints = get_type_hints(build)
     return {name: get_args(kind) for name, kind in hints.items() if get_origin(kind) is Literal}
+
+
+def usual_norm(entry: ModelEntry, options: Mapping[str, Any]) -> Norm | None:
+    """Return what makes the norm layers of a model's backbone unless another is asked for; None if it has none.
+
+    Args:
+        entry: Row of the catalogue.
+        options: Keywords for its builder, of which ``backbone`` may name another network.
+
+    Raises:
+        ConfigError: If there is no such backbone.
+    """
+    known = builder_options(entry)
+    name = options.get("backbone", known.get("backbone"))
+    if name == known.get("backbone") or not isinstance(name, str):
+        norm: Norm | None = known.get("norm")
+        return norm
+    return own_norm(name)

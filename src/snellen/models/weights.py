@@ -131,7 +131,8 @@ def load_weights(model: nn.Module, file: Path | str, *, skip: Sequence[str] = ()
 
 
 def _adapted(model: nn.Module, content: WeightsFile) -> WeightsFile:
-    for owner in (model, getattr(model, "backbone", None)):
+    networks = [module for module in model.modules() if isinstance(module, Backbone) and module is not model]
+    for owner in (*networks, model):
         adapt = getattr(owner, "adapted_weights", None)
         if adapt is not None:
             content = replace(content, tensors=adapt(content.tensors))

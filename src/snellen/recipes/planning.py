@@ -9,7 +9,7 @@ from torch import nn
 
 from snellen.data import DataDescription
 from snellen.errors import ConfigError
-from snellen.models import ModelEntry, builder_options, find_model
+from snellen.models import ModelEntry, find_model, usual_norm
 from snellen.recipes.loop_planning import USUAL, Choices, Usual, at_least_one, loop_settings
 from snellen.recipes.options import TrainOptions
 from snellen.recipes.progress import num_cores
@@ -110,7 +110,7 @@ def make_plan(description: DataDescription, target_type: type[Target], num_train
     batches = ceil(num_train / batch_size)
     flip = choices.pick("flip", lambda: _flip(description.classes))
     # A network that was published without batch norm has none to freeze.
-    frozen_norm = tuned and usual.frozen_norm and builder_options(entry).get("norm") is nn.BatchNorm2d
+    frozen_norm = tuned and usual.frozen_norm and usual_norm(entry, options.model_options) is nn.BatchNorm2d
     if frozen_norm:
         choices.reasons["frozen_norm"] = "batches are too small to estimate statistics better than those of the weights"
     settings = loop_settings(choices, usual, entry, batch_size, batches, num_train, device, tuned=tuned)

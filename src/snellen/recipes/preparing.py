@@ -128,9 +128,10 @@ def _check_builder_options(entry: ModelEntry, given: Mapping[str, Any]) -> None:
                 f"the option {name!r} of {entry.name!r} must be one of {', '.join(map(repr, words))}; got {value!r}."
             )
         usual = known[name]
-        kinds = (int, float) if isinstance(usual, float) else type(usual)
+        kinds: Any = (int, float) if isinstance(usual, float) else type(usual)
         is_number = isinstance(usual, int | float) and not isinstance(usual, bool)
-        if isinstance(usual, bool | int | float | str) and (
+        kinds = (list, tuple) if isinstance(usual, tuple) else kinds
+        if isinstance(usual, bool | int | float | str | tuple) and (
             not isinstance(value, kinds) or (is_number and isinstance(value, bool))
         ):
             raise ConfigError(

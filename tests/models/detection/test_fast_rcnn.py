@@ -429,5 +429,5 @@ def test_the_map_and_the_pooling_can_be_chosen(feature, stride, pooling):
 
 
 def test_a_map_that_is_not_there():
-    with pytest.raises(ConfigError, match="no feature 'c9'"):
+    with pytest.raises(ConfigError, match="lacks c9"):
         fast_rcnn_mobilenet_v2(3, feature="c9")

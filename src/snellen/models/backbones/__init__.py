@@ -3,7 +3,7 @@
 from snellen.models.backbones.alexnet import FiveConvNet, alexnet, caffenet
 from snellen.models.backbones.backbone import Backbone, freeze_stages, picked_features
 from snellen.models.backbones.catalog import BACKBONES, find_backbone
-from snellen.models.backbones.choosing import chosen_backbone, normalize_for, own_norm
+from snellen.models.backbones.choosing import chosen_backbone, normalize_for, own_norm, pyramid_backbone
 from snellen.models.backbones.cutting import cut_behind
 from snellen.models.backbones.darknet import (
     LEAKY_SLOPE,
@@ -65,6 +65,7 @@ __all__ = [
     "normalize_for",
     "own_norm",
     "picked_features",
+    "pyramid_backbone",
     "resnet18",
     "resnet34",
     "resnet50",

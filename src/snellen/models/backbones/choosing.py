@@ -12,7 +12,7 @@ from snellen.models.backbones.cutting import cut_behind
 from snellen.models.backbones.timm_adapter import is_timm_name, timm_backbone, timm_norm
 from snellen.nn import FrozenBatchNorm, Norm, Normalize, Padding
 
-__all__ = ["chosen_backbone", "normalize_for", "own_norm"]
+__all__ = ["chosen_backbone", "normalize_for", "own_norm", "pyramid_backbone"]
 
 
 def chosen_backbone(
@@ -41,13 +41,36 @@ def chosen_backbone(
     """
     own = norm if name == usual else _norm_in_place(name, norm)
     if is_timm_name(name):
-        backbone = timm_backbone(name, norm=own, padding=padding, ends_in=ends_in)
+        backbone: Backbone = timm_backbone(name, norm=own, padding=padding, ends_in=ends_in)
     else:
         backbone = _ours(name, own, padding)
     _check_features(name, backbone, needs)
     if ends_in is not None:
         cut_behind(backbone, ends_in)
     return backbone
+
+
+def pyramid_backbone(
+    name: str, levels: Sequence[str], *, usual: str, norm: Norm | None, padding: Padding = "torch"
+) -> Backbone:
+    """Return a backbone that ends in the last of several features, for what stands on all of them.
+
+    Args:
+        name: From ``BACKBONES``, or ``timm:NAME``.
+        levels: Names of the features, finest first.
+        usual: See ``chosen_backbone``.
+        norm: See ``chosen_backbone``.
+        padding: See ``chosen_backbone``.
+
+    Raises:
+        ConfigError: As ``chosen_backbone``; or if the levels are none, or not in order.
+        MissingExtraError: If it is one of timm's and timm is not installed.
+    """
+    if not levels or list(levels) != sorted({*levels}):
+        raise ConfigError(
+            f"levels must be names of features, finest first, such as ['c3', 'c4', 'c5']; got {list(levels)}."
+        )
+    return chosen_backbone(name, usual=usual, norm=norm, padding=padding, needs=levels, ends_in=levels[-1])
 
 
 def own_norm(name: str) -> Norm | None:

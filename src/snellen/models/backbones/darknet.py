@@ -130,6 +130,10 @@ class Darknet(Backbone):
         features: ``c1`` (stride 2) and so on, one for each stage.
     """
 
+    # Darknet trains on RGB in 0..1 and subtracts nothing.
+    mean = (0.0, 0.0, 0.0)
+    std = (1.0, 1.0, 1.0)
+
     def __init__(self, stages: Sequence[Sequence[Row]], *, norm: Norm | None = nn.BatchNorm2d) -> None:
         super().__init__()
         channels = 3

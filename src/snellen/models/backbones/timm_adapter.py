@@ -144,7 +144,9 @@ class TimmBackbone(Backbone):
         stages: dict[str, Sequence[nn.Module]] = {}
         taken: set[int] = set()
         for spec in self.features:
-            gradients = torch.autograd.grad(maps[spec.name].sum(), parameters, allow_unused=True, retain_graph=True)
+            gradients: tuple[Tensor | None, ...] = torch.autograd.grad(
+                maps[spec.name].sum(), parameters, allow_unused=True, retain_graph=True
+            )
             reached = [holders[id(p)] for p, g in zip(parameters, gradients, strict=True) if g is not None]
             stages[spec.name] = tuple({id(each): each for each in reached if id(each) not in taken}.values())
             taken |= {id(each) for each in stages[spec.name]}
@@ -189,10 +191,7 @@ def timm_backbone(
 
 def frozen_norms(network: nn.Module) -> nn.Module:
     """Return a network of timm whose batch norms keep their statistics, scales and shifts."""
-    timm_package()
-    from timm.layers import freeze_batch_norm_2d  # noqa: PLC0415 - an optional extra
-
-    frozen: nn.Module = freeze_batch_norm_2d(network)
+    frozen: nn.Module = timm_package().layers.freeze_batch_norm_2d(network)
     return frozen
 
 

@@ -117,6 +117,10 @@ class SsdVgg16(Backbone):
         paper's do, in Caffe; torchvision's only pool3), so that conv4_3 has 38 cells at 300 px.
     """
 
+    # The authors subtract 123, 117, 104 from bytes and divide by nothing.
+    mean = (0.48235, 0.45882, 0.40784)
+    std = (1 / 255, 1 / 255, 1 / 255)
+
     def __init__(self, *, atrous: bool = True, norm: Norm | None = None) -> None:
         super().__init__()
         self.atrous = atrous

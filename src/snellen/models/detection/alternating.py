@@ -14,7 +14,7 @@ from snellen.models.detection.faster_rcnn import faster_rcnn_mobilenet_v2_c4
 from snellen.models.detection.rpn import ProposalOutput
 from snellen.models.detection.selection import best_detections
 from snellen.models.detection.two_stage import TwoStage, TwoStageOutput, trimmed
-from snellen.nn import IMAGENET_MEAN, IMAGENET_STD, Norm, Padding
+from snellen.nn import Norm, Padding
 from snellen.structures import BoxTarget, Detections, Fact, FitData, ImageBatch, Regions, Stage, Target
 
 __all__ = ["AlternatingTwoStage", "faster_rcnn_mobilenet_v2_c4_alternating"]
@@ -176,7 +176,7 @@ class AlternatingTwoStage(TwoStage):
         if any(key.startswith(_FIRST) for key in tensors):
             return adapted
         for key, value in tensors.items():
-            inner = _PLACES.sub("", key)
+            inner = key if key in own else _PLACES.sub("", key)
             for pattern, replacement in getattr(self.backbone, "foreign_names", ()):
                 inner, count = re.subn(pattern, replacement, inner)
                 if count:
@@ -195,10 +195,14 @@ def _read_stage(module: nn.Module, _incompatible: object) -> None:
 def faster_rcnn_mobilenet_v2_c4_alternating(
     num_classes: int,
     *,
+    backbone: str = "mobilenet_v2",
     norm: Norm = nn.BatchNorm2d,
     padding: Padding = "torch",
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
 ) -> AlternatingTwoStage:
     """Return ``faster_rcnn_mobilenet_v2_c4``, trained in four steps instead of at once."""
-    return AlternatingTwoStage(faster_rcnn_mobilenet_v2_c4(num_classes, norm=norm, padding=padding, mean=mean, std=std))
+    detector = faster_rcnn_mobilenet_v2_c4(
+        num_classes, backbone=backbone, norm=norm, padding=padding, mean=mean, std=std
+    )
+    return AlternatingTwoStage(detector)

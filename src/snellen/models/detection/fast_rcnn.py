@@ -7,12 +7,13 @@ import torch
 from torch import nn
 
 from snellen.errors import ConfigError, InputError
+from snellen.models.backbones import normalize_for
 from snellen.models.detection.one_map import OneMap, SmallMap, caffenet_map, mobilenet_v2_map, vgg16_map
 from snellen.models.detection.outside import OutsideProposals
 from snellen.models.detection.regions import FcHead, Pooling
 from snellen.models.detection.selection import SelectionSettings
 from snellen.models.detection.two_stage import RegionSettings, TwoStage
-from snellen.nn import IMAGENET_MEAN, IMAGENET_STD, Norm, Normalize, Padding
+from snellen.nn import Norm, Padding
 
 __all__ = [
     "FAST_RCNN_SETTINGS",
@@ -34,8 +35,8 @@ def fast_rcnn(
     parts: OneMap,
     num_classes: int,
     *,
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
     settings: RegionSettings = FAST_RCNN_SETTINGS,
 ) -> TwoStage:
     """Return Fast R-CNN on a network that was cut in two.
@@ -61,7 +62,7 @@ def fast_rcnn(
         OutsideProposals(),
         parts.region_features(),
         parts.head(num_classes),
-        normalize=Normalize(mean, std),
+        normalize=normalize_for(parts.backbone, mean, std),
         stride=parts.feature.stride,
         settings=settings,
     )
@@ -72,32 +73,37 @@ def fast_rcnn(
 def fast_rcnn_caffenet(
     num_classes: int,
     *,
+    backbone: str = "caffenet",
     norm: Norm | None = None,
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
+    padding: Padding = "torch",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
 ) -> TwoStage:
     """Return Fast R-CNN with CaffeNet, the paper's small network."""
-    return fast_rcnn(caffenet_map(norm=norm), num_classes, mean=mean, std=std)
+    return fast_rcnn(caffenet_map(backbone, norm=norm, padding=padding), num_classes, mean=mean, std=std)
 
 
 def fast_rcnn_vgg16(
     num_classes: int,
     *,
+    backbone: str = "vgg16",
     norm: Norm | None = None,
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
+    padding: Padding = "torch",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
 ) -> TwoStage:
     """Return Fast R-CNN with VGG-16, the paper's large network; reads torchvision's ``vgg16``, fc6 and fc7 with it."""
-    return fast_rcnn(vgg16_map(norm=norm), num_classes, mean=mean, std=std)
+    return fast_rcnn(vgg16_map(backbone, norm=norm, padding=padding), num_classes, mean=mean, std=std)
 
 
 def fast_rcnn_mobilenet_v2(
     num_classes: int,
     *,
+    backbone: str = "mobilenet_v2",
     norm: Norm = nn.BatchNorm2d,
     padding: Padding = "torch",
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
     feature: SmallMap = "c4",
     pooling: Pooling = "roi_pool",
 ) -> TwoStage:
@@ -105,6 +111,7 @@ def fast_rcnn_mobilenet_v2(
 
     Args:
         num_classes: Without background.
+        backbone: Name of another network in the place of MobileNetV2.
         norm: Makes a norm layer from the number of channels.
         padding: See ``mobilenet_v2``.
         mean: Of R, G, B where 1 is full scale.
@@ -112,7 +119,7 @@ def fast_rcnn_mobilenet_v2(
         feature: The map that regions are pooled from.
         pooling: How; see ``SingleMapPool``.
     """
-    parts = mobilenet_v2_map(norm=norm, padding=padding, feature=feature, pooling=pooling)
+    parts = mobilenet_v2_map(backbone, norm=norm, padding=padding, feature=feature, pooling=pooling)
     return fast_rcnn(parts, num_classes, mean=mean, std=std)
 
 

@@ -14,8 +14,9 @@ from snellen.models.backbones import (
     Backbone,
     Bottleneck,
     ResNet,
-    find_backbone,
+    normalize_for,
     picked_features,
+    pyramid_backbone,
     resnet_stage,
 )
 from snellen.models.detection.fast_rcnn import FAST_RCNN_SETTINGS
@@ -36,6 +37,9 @@ __all__ = [
     "faster_rcnn_vgg16",
     "faster_rcnn_zf",
 ]
+
+PYRAMID_LEVELS = ("c2", "c3", "c4", "c5")  # strides 4 to 32; Lin et al. 2017, section 4
+COARSE_LEVELS = ("c3", "c4", "c5")  # of the variants for CPUs, for which a map of stride 4 costs too much
 
 # Regions per image in the loss of the small variants: Fast R-CNN took 64, FPN 512; fewer make a step cheaper.
 FEW_REGIONS = 128
@@ -65,12 +69,12 @@ def faster_rcnn_fpn(  # noqa: PLR0913 - the choices that the variants differ in
     backbone: Backbone,
     num_classes: int,
     *,
-    levels: Sequence[str] = ("c2", "c3", "c4", "c5"),
+    levels: Sequence[str] = PYRAMID_LEVELS,
     channels: int = 256,
     head_width: int = 1024,
     anchor_scale: int = 8,
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
     proposals: ProposalSettings | None = None,
     regions: RegionSettings | None = None,
 ) -> TwoStage:
@@ -83,8 +87,8 @@ def faster_rcnn_fpn(  # noqa: PLR0913 - the choices that the variants differ in
         channels: Depth of the pyramid; 256 in the paper.
         head_width: Of the two fully connected layers; 1024 in the paper.
         anchor_scale: Size of a level's anchors in cells of its map; 8 in the paper (32 px on stride 4).
-        mean: Of R, G, B where 1 is full scale.
-        std: Spread of R, G, B where 1 is full scale.
+        mean: Of R, G, B where 1 is full scale; None for what the backbone's published weights expect.
+        std: Spread of R, G, B where 1 is full scale; None for the same.
         proposals: Settings of the first stage.
         regions: Settings of the second stage.
     """
@@ -96,7 +100,8 @@ def faster_rcnn_fpn(  # noqa: PLR0913 - the choices that the variants differ in
         RegionProposalNetwork(neck.features, sizes=sizes, settings=proposals),
         PyramidAlign(neck.features[:-1]),
         TwoMlpHead(channels, num_classes, width=head_width),
-        normalize=Normalize(mean, std),
+        normalize=normalize_for(backbone, mean, std),
+        stride=neck.inputs[-1].stride,
         settings=regions,
     )
 
@@ -104,28 +109,36 @@ def faster_rcnn_fpn(  # noqa: PLR0913 - the choices that the variants differ in
 def faster_rcnn_r50_fpn(
     num_classes: int,
     *,
+    backbone: str = "resnet50",
+    levels: Sequence[str] = PYRAMID_LEVELS,
     norm: Norm = nn.BatchNorm2d,
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
+    padding: Padding = "torch",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
 ) -> TwoStage:
     """Return Faster R-CNN with ResNet-50 and a pyramid; reads torchvision's ``fasterrcnn_resnet50_fpn``."""
-    return faster_rcnn_fpn(find_backbone("resnet50")(norm=norm), num_classes, mean=mean, std=std)
+    network = pyramid_backbone(backbone, levels, usual="resnet50", norm=norm, padding=padding)
+    return faster_rcnn_fpn(network, num_classes, levels=levels, mean=mean, std=std)
 
 
 def faster_rcnn_r18_fpn(
     num_classes: int,
     *,
+    backbone: str = "resnet18",
+    levels: Sequence[str] = PYRAMID_LEVELS,
     norm: Norm = nn.BatchNorm2d,
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
+    padding: Padding = "torch",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
 ) -> TwoStage:
     """Return Faster R-CNN with ResNet-18 and everything above it half as wide: it trains on two cores.
 
     Anchors begin at 16 px, for it is meant for small images.
     """
     return faster_rcnn_fpn(
-        find_backbone("resnet18")(norm=norm),
+        pyramid_backbone(backbone, levels, usual="resnet18", norm=norm, padding=padding),
         num_classes,
+        levels=levels,
         channels=128,
         head_width=512,
         anchor_scale=4,
@@ -139,16 +152,18 @@ def faster_rcnn_r18_fpn(
 def faster_rcnn_mobilenet_v2_fpn(
     num_classes: int,
     *,
+    backbone: str = "mobilenet_v2",
+    levels: Sequence[str] = COARSE_LEVELS,
     norm: Norm = nn.BatchNorm2d,
     padding: Padding = "torch",
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
 ) -> TwoStage:
     """Return Faster R-CNN with MobileNetV2, a pyramid from stride 8 on and anchors from 32 px on."""
     return faster_rcnn_fpn(
-        find_backbone("mobilenet_v2")(norm=norm, padding=padding),
+        pyramid_backbone(backbone, levels, usual="mobilenet_v2", norm=norm, padding=padding),
         num_classes,
-        levels=("c3", "c4", "c5"),
+        levels=levels,
         anchor_scale=4,
         mean=mean,
         std=std,
@@ -188,8 +203,8 @@ def faster_rcnn_one_map(
     num_classes: int,
     *,
     anchors: Sequence[float] = PAPER_ANCHORS,
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
     proposals: ProposalSettings = PAPER_PROPOSALS,
     regions: RegionSettings = PAPER_REGIONS,
 ) -> TwoStage:
@@ -213,7 +228,7 @@ def faster_rcnn_one_map(
         RegionProposalNetwork([parts.feature], sizes=[tuple(anchors)], settings=proposals),
         parts.region_features(),
         parts.head(num_classes),
-        normalize=Normalize(mean, std),
+        normalize=normalize_for(parts.backbone, mean, std),
         stride=parts.feature.stride,
         settings=regions,
     )
@@ -224,37 +239,42 @@ def faster_rcnn_one_map(
 def faster_rcnn_zf(
     num_classes: int,
     *,
+    backbone: str = "zfnet",
     norm: Norm | None = None,
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
+    padding: Padding = "torch",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
 ) -> TwoStage:
     """Return Faster R-CNN with ZF, the paper's fast network."""
-    return faster_rcnn_one_map(zf_map(norm=norm), num_classes, mean=mean, std=std)
+    return faster_rcnn_one_map(zf_map(backbone, norm=norm, padding=padding), num_classes, mean=mean, std=std)
 
 
 def faster_rcnn_vgg16(
     num_classes: int,
     *,
+    backbone: str = "vgg16",
     norm: Norm | None = None,
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
+    padding: Padding = "torch",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
 ) -> TwoStage:
     """Return Faster R-CNN with VGG-16, the paper's best network; reads torchvision's ``vgg16``."""
-    return faster_rcnn_one_map(vgg16_map(norm=norm), num_classes, mean=mean, std=std)
+    return faster_rcnn_one_map(vgg16_map(backbone, norm=norm, padding=padding), num_classes, mean=mean, std=std)
 
 
 def faster_rcnn_mobilenet_v2_c4(
     num_classes: int,
     *,
+    backbone: str = "mobilenet_v2",
     norm: Norm = nn.BatchNorm2d,
     padding: Padding = "torch",
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
     pooling: Pooling = "roi_pool",
 ) -> TwoStage:
     """Return Faster R-CNN on the map of stride 16 of MobileNetV2: ``fast_rcnn_mobilenet_v2`` with its own proposals."""
     return faster_rcnn_one_map(
-        mobilenet_v2_map(norm=norm, padding=padding, pooling=pooling),
+        mobilenet_v2_map(backbone, norm=norm, padding=padding, pooling=pooling),
         num_classes,
         anchors=SMALL_ANCHORS,
         mean=mean,

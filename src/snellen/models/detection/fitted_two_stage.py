@@ -5,6 +5,7 @@ R-CNN and SPPNet differ in what describes a region, and in nothing here.
 Shapes: B images, R regions for each image, N regions of all images, K classes.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -339,7 +340,8 @@ def network_names(network: Backbone, place: str) -> tuple[tuple[str, str], ...]:
         (pattern.replace("^", r"^(?:backbone\.)?", 1), place + replacement)
         for pattern, replacement in network.foreign_names
     ]
-    return (*published, (rf"^(?!{place})backbone\.", place))
+    parts = "|".join(re.escape(name) for name, _ in network.named_children())
+    return (*published, (rf"^(?!{place})backbone\.", place), (rf"^(?=(?:{parts})\.)", place))
 
 
 def _spread(rows: Tensor, place: Tensor, shape: torch.Size) -> Tensor:

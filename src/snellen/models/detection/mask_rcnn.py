@@ -11,6 +11,8 @@ from torch.nn import functional
 
 from snellen.errors import InputError
 from snellen.models.detection.faster_rcnn import (
+    COARSE_LEVELS,
+    PYRAMID_LEVELS,
     faster_rcnn_mobilenet_v2_fpn,
     faster_rcnn_r18_fpn,
     faster_rcnn_r50_fpn,
@@ -20,7 +22,7 @@ from snellen.models.detection.region_losses import RegionTargets
 from snellen.models.detection.regions import PyramidAlign
 from snellen.models.detection.selection import as_detections, select
 from snellen.models.detection.two_stage import TwoStage, TwoStageOutput
-from snellen.nn import IMAGENET_MEAN, IMAGENET_STD, Norm, Padding
+from snellen.nn import Norm, Padding
 from snellen.ops.masks import crop_masks, paste_masks
 from snellen.structures import BoxTarget, Detections, ImageBatch, Target
 
@@ -209,35 +211,49 @@ def _with_masks(detector: TwoStage, num_classes: int, *, width: int) -> MaskRCNN
 def mask_rcnn_r50_fpn(
     num_classes: int,
     *,
+    backbone: str = "resnet50",
+    levels: Sequence[str] = PYRAMID_LEVELS,
     norm: Norm = nn.BatchNorm2d,
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
+    padding: Padding = "torch",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
 ) -> MaskRCNN:
     """Return Mask R-CNN with ResNet-50 and a pyramid; reads torchvision's ``maskrcnn_resnet50_fpn``."""
-    detector = faster_rcnn_r50_fpn(num_classes, norm=norm, mean=mean, std=std)
+    detector = faster_rcnn_r50_fpn(
+        num_classes, backbone=backbone, levels=levels, norm=norm, padding=padding, mean=mean, std=std
+    )
     return _with_masks(detector, num_classes, width=256)
 
 
 def mask_rcnn_r18_fpn(
     num_classes: int,
     *,
+    backbone: str = "resnet18",
+    levels: Sequence[str] = PYRAMID_LEVELS,
     norm: Norm = nn.BatchNorm2d,
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
+    padding: Padding = "torch",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
 ) -> MaskRCNN:
     """Return Mask R-CNN on ``faster_rcnn_r18_fpn``, its branch half as wide too."""
-    detector = faster_rcnn_r18_fpn(num_classes, norm=norm, mean=mean, std=std)
+    detector = faster_rcnn_r18_fpn(
+        num_classes, backbone=backbone, levels=levels, norm=norm, padding=padding, mean=mean, std=std
+    )
     return _with_masks(detector, num_classes, width=128)
 
 
 def mask_rcnn_mobilenet_v2_fpn(
     num_classes: int,
     *,
+    backbone: str = "mobilenet_v2",
+    levels: Sequence[str] = COARSE_LEVELS,
     norm: Norm = nn.BatchNorm2d,
     padding: Padding = "torch",
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
 ) -> MaskRCNN:
     """Return Mask R-CNN on ``faster_rcnn_mobilenet_v2_fpn``, with a branch half as wide as the paper's."""
-    detector = faster_rcnn_mobilenet_v2_fpn(num_classes, norm=norm, padding=padding, mean=mean, std=std)
+    detector = faster_rcnn_mobilenet_v2_fpn(
+        num_classes, backbone=backbone, levels=levels, norm=norm, padding=padding, mean=mean, std=std
+    )
     return _with_masks(detector, num_classes, width=128)

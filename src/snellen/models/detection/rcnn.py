@@ -12,14 +12,15 @@ from snellen.models.backbones import (
     Backbone,
     FcPair,
     alexnet,
+    chosen_backbone,
     fc_pair_names,
-    mobilenet_v2,
+    normalize_for,
     picked_features,
     vgg16,
 )
 from snellen.models.detection.fitted_head import FittedHead, FittingSettings
 from snellen.models.detection.fitted_two_stage import FittedTwoStage, fitted_settings, network_names
-from snellen.nn import IMAGENET_MEAN, IMAGENET_STD, Norm, Normalize, Padding
+from snellen.nn import Norm, Normalize, Padding
 from snellen.ops import warp_crops
 
 __all__ = ["GlobalAverage", "ImageItself", "WarpedCrops", "rcnn_alexnet", "rcnn_mobilenet_v2", "rcnn_vgg16"]
@@ -98,8 +99,8 @@ def rcnn_alexnet(
     num_classes: int,
     *,
     norm: Norm | None = None,
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
     crop_size: int = _ALEXNET_SIZE,
     fitting: FittingSettings | None = None,
 ) -> FittedTwoStage:
@@ -117,7 +118,7 @@ def rcnn_alexnet(
     """
     crops = WarpedCrops(alexnet(norm=norm, padded=False), feature="c5", size=crop_size)
     pooled = crops.feature.channels * ALEXNET_POOLED**2
-    model = _rcnn(crops, _fc_head(pooled, num_classes, fitting), Normalize(mean, std), chunk=128)
+    model = _rcnn(crops, _fc_head(pooled, num_classes, fitting), normalize_for(crops.network, mean, std), chunk=128)
     model.foreign_names = (*network_names(crops.network, _NETWORK), *fc_pair_names("alexnet", "region_head.deep."))
     return model
 
@@ -126,8 +127,8 @@ def rcnn_vgg16(
     num_classes: int,
     *,
     norm: Norm | None = None,
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
     crop_size: int = _VGG_SIZE,
     fitting: FittingSettings | None = None,
 ) -> FittedTwoStage:
@@ -143,7 +144,7 @@ def rcnn_vgg16(
     """
     crops = WarpedCrops(vgg16(norm=norm), feature="c5", size=crop_size)
     pooled = crops.feature.channels * VGG_POOLED**2
-    model = _rcnn(crops, _fc_head(pooled, num_classes, fitting), Normalize(mean, std), chunk=32)
+    model = _rcnn(crops, _fc_head(pooled, num_classes, fitting), normalize_for(crops.network, mean, std), chunk=32)
     model.foreign_names = (*network_names(crops.network, _NETWORK), *fc_pair_names("vgg", "region_head.deep."))
     return model
 
@@ -151,10 +152,11 @@ def rcnn_vgg16(
 def rcnn_mobilenet_v2(
     num_classes: int,
     *,
+    backbone: str = "mobilenet_v2",
     norm: Norm = nn.BatchNorm2d,
     padding: Padding = "torch",
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
     crop_size: int = _SMALL_SIZE,
     fitting: FittingSettings | None = None,
 ) -> FittedTwoStage:
@@ -164,6 +166,7 @@ def rcnn_mobilenet_v2(
 
     Args:
         num_classes: Without background.
+        backbone: Name of another network in the place of MobileNetV2; its last map is read.
         norm: Makes a norm layer from the number of channels.
         padding: See ``mobilenet_v2``.
         mean: Of R, G, B where 1 is full scale.
@@ -172,8 +175,8 @@ def rcnn_mobilenet_v2(
         fitting: What the two fits see.
     """
     context = round(CONTEXT_PX * crop_size / _ALEXNET_SIZE)
-    network = mobilenet_v2(norm=norm, padding=padding)
-    crops = WarpedCrops(network, feature="c5", size=crop_size, context=context)
+    network = chosen_backbone(backbone, usual="mobilenet_v2", norm=norm, padding=padding)
+    crops = WarpedCrops(network, feature=network.features[-1].name, size=crop_size, context=context)
     channels = crops.feature.channels
     head = FittedHead(
         GlobalAverage(),
@@ -183,7 +186,7 @@ def rcnn_mobilenet_v2(
         reduce=nn.Sequential(nn.AdaptiveAvgPool2d(_SMALL_BINS), nn.Flatten()),
         fitting=fitting,
     )
-    model = _rcnn(crops, head, Normalize(mean, std), chunk=_SMALL_CHUNK, slots=_FEW_SLOTS)
+    model = _rcnn(crops, head, normalize_for(crops.network, mean, std), chunk=_SMALL_CHUNK, slots=_FEW_SLOTS)
     model.foreign_names = network_names(network, _NETWORK)
     return model
 

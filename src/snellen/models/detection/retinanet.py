@@ -19,14 +19,14 @@ from torch.nn import functional
 
 from snellen.errors import ConfigError
 from snellen.losses import hard_negatives, hardest
-from snellen.models.backbones import Backbone, find_backbone, picked_features
+from snellen.models.backbones import Backbone, normalize_for, picked_features, pyramid_backbone
 from snellen.models.detection.dense import Dense
 from snellen.models.detection.focal_sum import focal_sum
 from snellen.models.detection.retina_pyramid import RetinaPyramid
 from snellen.models.detection.rpn import at_least_float32, lies_in_ignored, pick
 from snellen.models.detection.selection import SelectionSettings
 from snellen.models.detection.two_stage import pick_labels
-from snellen.nn import IMAGENET_MEAN, IMAGENET_STD, Norm, Normalize, Padding
+from snellen.nn import Norm, Padding
 from snellen.ops import Matches, base_anchors, box_iou, decode_boxes, encode_boxes, grid_anchors, match_by_iou
 from snellen.structures import BoxTarget, FeatureSpec, ImageBatch, TensorRecord
 
@@ -42,6 +42,7 @@ __all__ = [
     "retinanet_r50_fpn",
 ]
 
+LEVELS = ("c3", "c4", "c5")  # section 4
 ASPECT_RATIOS = (0.5, 1.0, 2.0)  # height over width; section 4
 OCTAVE = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))  # sizes of a level's anchors, as shares of its own
 PRIOR = 0.01  # probability of an object that a fresh network states everywhere; section 4.1
@@ -283,54 +284,72 @@ def retinanet(
     backbone: Backbone,
     num_classes: int,
     *,
+    levels: Sequence[str] = LEVELS,
     channels: int = 256,
     anchor_scale: float = 4.0,
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
     settings: RetinaSettings | None = None,
 ) -> RetinaNet:
-    """Return RetinaNet on the maps of stride 8 to 32 of any backbone and two coarser ones.
+    """Return RetinaNet on some maps of any backbone, by default those of stride 8 to 32, and two coarser ones.
 
     Args:
-        backbone: With the features ``c3``, ``c4`` and ``c5``.
+        backbone: With the features ``levels``.
         num_classes: Without background.
+        levels: On which the pyramid stands.
         channels: Depth of the pyramid and of the subnets; 256 in the paper.
         anchor_scale: Size of a level's smallest anchors in cells of its map; 4 in the paper (32 px on stride 8).
         mean: Of R, G, B where 1 is full scale.
         std: Spread of R, G, B where 1 is full scale.
         settings: Training and reading.
     """
-    neck = RetinaPyramid(picked_features(backbone, ("c3", "c4", "c5")), channels)
+    neck = RetinaPyramid(picked_features(backbone, levels), channels)
     # Whole pixels, as in torchvision.
     sizes = [[int(anchor_scale * spec.stride * factor) for factor in OCTAVE] for spec in neck.features]
     head = RetinaHead(neck.features, num_classes, sizes=sizes, settings=settings)
-    return RetinaNet(backbone, neck, head, normalize=Normalize(mean, std), settings=_SELECTION)
+    stride = neck.pyramid.inputs[-1].stride
+    colours = normalize_for(backbone, mean, std)
+    return RetinaNet(backbone, neck, head, normalize=colours, stride=stride, settings=_SELECTION)
 
 
 def retinanet_r50_fpn(
     num_classes: int,
     *,
+    backbone: str = "resnet50",
+    levels: Sequence[str] = LEVELS,
     norm: Norm = nn.BatchNorm2d,
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
+    padding: Padding = "torch",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
     settings: RetinaSettings | None = None,
 ) -> RetinaNet:
     """Return RetinaNet with ResNet-50; reads torchvision's ``retinanet_resnet50_fpn``."""
-    return retinanet(find_backbone("resnet50")(norm=norm), num_classes, mean=mean, std=std, settings=settings)
+    return retinanet(
+        pyramid_backbone(backbone, levels, usual="resnet50", norm=norm, padding=padding),
+        num_classes,
+        levels=levels,
+        mean=mean,
+        std=std,
+        settings=settings,
+    )
 
 
 def retinanet_r18_fpn(
     num_classes: int,
     *,
+    backbone: str = "resnet18",
+    levels: Sequence[str] = LEVELS,
     norm: Norm = nn.BatchNorm2d,
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
+    padding: Padding = "torch",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
     settings: RetinaSettings | None = None,
 ) -> RetinaNet:
     """Return RetinaNet with ResNet-18, everything above it half as wide, and anchors from 24 px on."""
     return retinanet(
-        find_backbone("resnet18")(norm=norm),
+        pyramid_backbone(backbone, levels, usual="resnet18", norm=norm, padding=padding),
         num_classes,
+        levels=levels,
         channels=_NARROW,
         anchor_scale=_SMALL_ANCHORS,
         mean=mean,
@@ -342,16 +361,19 @@ def retinanet_r18_fpn(
 def retinanet_mobilenet_v2_fpn(
     num_classes: int,
     *,
+    backbone: str = "mobilenet_v2",
+    levels: Sequence[str] = LEVELS,
     norm: Norm = nn.BatchNorm2d,
     padding: Padding = "torch",
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
     settings: RetinaSettings | None = None,
 ) -> RetinaNet:
     """Return RetinaNet with MobileNetV2, a pyramid half as wide, and anchors from 24 px on."""
     return retinanet(
-        find_backbone("mobilenet_v2")(norm=norm, padding=padding),
+        pyramid_backbone(backbone, levels, usual="mobilenet_v2", norm=norm, padding=padding),
         num_classes,
+        levels=levels,
         channels=_NARROW,
         anchor_scale=_SMALL_ANCHORS,
         mean=mean,

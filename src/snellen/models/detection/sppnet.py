@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from snellen.errors import ConfigError
-from snellen.models.backbones import Backbone, FcPair, fc_pair_names, mobilenet_v2, picked_features, vgg16, zfnet
+from snellen.models.backbones import Backbone, FcPair, chosen_backbone, fc_pair_names, normalize_for, picked_features
 from snellen.models.detection.fitted_head import FittedHead, FittingSettings
 from snellen.models.detection.fitted_two_stage import FittedTwoStage, fitted_settings, network_names
 from snellen.models.detection.rpn import at_least_float32
-from snellen.nn import IMAGENET_MEAN, IMAGENET_STD, Norm, Normalize, Padding
+from snellen.nn import Norm, Normalize, Padding
 from snellen.ops import box_area, spatial_pyramid_pool
 from snellen.structures import FeatureSpec
 
@@ -134,12 +134,14 @@ def nearest_scale(boxes: Float[Tensor, "num_regions 4"], factors: Sequence[float
     return (areas - BEST_AREA_PX).abs().argmin(dim=1)
 
 
-def sppnet_zf(
+def sppnet_zf(  # noqa: PLR0913 - what a run can set
     num_classes: int,
     *,
+    backbone: str = "zfnet",
     norm: Norm | None = None,
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
+    padding: Padding = "torch",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
     levels: Sequence[int] = LEVELS,
     scales: Sequence[float] = (1.0,),
     fitting: FittingSettings | None = None,
@@ -148,7 +150,9 @@ def sppnet_zf(
 
     Args:
         num_classes: Without background.
+        backbone: Name of another network in its place; its map of stride 16 is read.
         norm: Makes a norm layer behind each convolution; None, as published, for none.
+        padding: ``"same"`` for weights trained with TensorFlow.
         mean: Of R, G, B where 1 is full scale.
         std: Spread of R, G, B where 1 is full scale.
         levels: Bins per side of each level of the pyramid.
@@ -156,16 +160,19 @@ def sppnet_zf(
             sides of 480, 576, 688, 864 and 1200 px, of which 688 is the one of a single scale.
         fitting: What the two fits see.
     """
-    maps = ImagePyramid(zfnet(norm=norm), feature=_MAP, factors=scales)
-    return _sppnet(maps, num_classes, Normalize(mean, std), levels, fitting)
+    network = _network(backbone, "zfnet", norm, padding)
+    maps = ImagePyramid(network, feature=_MAP, factors=scales)
+    return _sppnet(maps, num_classes, normalize_for(network, mean, std), levels, fitting)
 
 
-def sppnet_vgg16(
+def sppnet_vgg16(  # noqa: PLR0913 - what a run can set
     num_classes: int,
     *,
+    backbone: str = "vgg16",
     norm: Norm | None = None,
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
+    padding: Padding = "torch",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
     levels: Sequence[int] = LEVELS,
     scales: Sequence[float] = (1.0,),
     fitting: FittingSettings | None = None,
@@ -177,26 +184,31 @@ def sppnet_vgg16(
 
     Args:
         num_classes: Without background.
+        backbone: Name of another network in its place; its map of stride 16 is read.
         norm: Makes a norm layer behind each convolution; None, as published, for none.
+        padding: ``"same"`` for weights trained with TensorFlow.
         mean: Of R, G, B where 1 is full scale.
         std: Spread of R, G, B where 1 is full scale.
         levels: Bins per side of each level of the pyramid.
         scales: Sizes in which an image is seen, as shares of the size in which it comes.
         fitting: What the two fits see.
     """
-    maps = ImagePyramid(vgg16(norm=norm), feature=_MAP, factors=scales)
-    model = _sppnet(maps, num_classes, Normalize(mean, std), levels, fitting)
-    model.foreign_names = (*model.foreign_names, *fc_pair_names("vgg", "region_head.deep."))
+    network = _network(backbone, "vgg16", norm, padding)
+    maps = ImagePyramid(network, feature=_MAP, factors=scales)
+    model = _sppnet(maps, num_classes, normalize_for(network, mean, std), levels, fitting)
+    if backbone == "vgg16":
+        model.foreign_names = (*model.foreign_names, *fc_pair_names("vgg", "region_head.deep."))
     return model
 
 
-def sppnet_mobilenet_v2(
+def sppnet_mobilenet_v2(  # noqa: PLR0913 - what a run can set
     num_classes: int,
     *,
+    backbone: str = "mobilenet_v2",
     norm: Norm = nn.BatchNorm2d,
     padding: Padding = "torch",
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
     levels: Sequence[int] = LEVELS,
     scales: Sequence[float] = (1.0,),
     fitting: FittingSettings | None = None,
@@ -205,6 +217,7 @@ def sppnet_mobilenet_v2(
 
     Args:
         num_classes: Without background.
+        backbone: Name of another network in its place; its map of stride 16 is read.
         norm: Makes a norm layer from the number of channels; its statistics stay as they are.
         padding: See ``mobilenet_v2``.
         mean: Of R, G, B where 1 is full scale.
@@ -213,8 +226,14 @@ def sppnet_mobilenet_v2(
         scales: Sizes in which an image is seen, as shares of the size in which it comes.
         fitting: What the two fits see.
     """
-    maps = ImagePyramid(mobilenet_v2(norm=norm, padding=padding), feature=_MAP, factors=scales)
-    return _sppnet(maps, num_classes, Normalize(mean, std), levels, fitting, width=_SMALL_WIDTH)
+    network = _network(backbone, "mobilenet_v2", norm, padding)
+    maps = ImagePyramid(network, feature=_MAP, factors=scales)
+    return _sppnet(maps, num_classes, normalize_for(network, mean, std), levels, fitting, width=_SMALL_WIDTH)
+
+
+def _network(name: str, usual: str, norm: Norm | None, padding: Padding) -> Backbone:
+    ends_in = None if name == usual else _MAP
+    return chosen_backbone(name, usual=usual, norm=norm, padding=padding, needs=(_MAP,), ends_in=ends_in)
 
 
 def _sppnet(

@@ -18,20 +18,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from snellen.losses import hard_negatives
-from snellen.models.backbones import find_backbone
-from snellen.models.backbones.vgg import SsdVgg16
+from snellen.models.backbones import Backbone, SsdVgg16, chosen_backbone, normalize_for, picked_features
 from snellen.models.detection.dense import Dense
 from snellen.models.detection.rpn import at_least_float32, lies_in_ignored, pick
 from snellen.models.detection.selection import SelectionSettings
 from snellen.models.detection.ssd_maps import DefaultBoxTable, SsdMaps, box_table, initialise_xavier
 from snellen.models.detection.two_stage import pick_labels
-from snellen.nn import IMAGENET_MEAN, IMAGENET_STD, Norm, Normalize, Padding
+from snellen.nn import Norm, Padding
 from snellen.ops import Matches, box_iou, decode_boxes, default_boxes, encode_boxes, match_by_iou
 from snellen.structures import BoxTarget, FeatureSpec, ImageBatch, TensorRecord
 
 __all__ = [
-    "SSD_MEAN",
-    "SSD_STD",
     "Ssd",
     "SsdHead",
     "SsdOutput",
@@ -41,10 +38,8 @@ __all__ = [
     "ssd_mobilenet_v2",
 ]
 
-# The authors subtract 123, 117, 104 from bytes and divide by nothing.
-SSD_MEAN = (0.48235, 0.45882, 0.40784)
-SSD_STD = (1 / 255, 1 / 255, 1 / 255)
-
+_USUAL = "ssd_vgg16"
+_LEVELS = ("c3", "c4")  # strides of conv4_3 and fc7
 # Brings the offsets to about unit variance; "variance" 0.1 and 0.2 in the authors' code.
 OFFSET_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 _MOST_CACHED = 32  # canvas shapes whose default boxes are kept
@@ -259,9 +254,11 @@ class Ssd(Dense):
 def ssd300(  # noqa: PLR0913 - the paper's ablations
     num_classes: int,
     *,
+    backbone: str = _USUAL,
     norm: Norm | None = None,
-    mean: Sequence[float] = SSD_MEAN,
-    std: Sequence[float] = SSD_STD,
+    padding: Padding = "torch",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
     image_size: int = 300,
     atrous: bool = True,
     maps: Sequence[int] | None = None,
@@ -273,11 +270,14 @@ def ssd300(  # noqa: PLR0913 - the paper's ablations
 
     Args:
         num_classes: Without background.
+        backbone: Name of another network in the place of VGG-16: its maps of stride 8 and 16 are judged, which are as
+            large as those of the paper.
         norm: Makes a norm layer behind each 3×3 convolution of VGG; None, as published, for none.
-        mean: Of R, G, B where 1 is full scale.
-        std: Spread of R, G, B where 1 is full scale.
+        padding: ``"same"`` for weights trained with TensorFlow.
+        mean: Of R, G, B where 1 is full scale; None for what the backbone's published weights expect.
+        std: Spread of R, G, B where 1 is full scale; None for the same.
         image_size: Side of the square canvas in pixels; 300 in the paper.
-        atrous: Whether fc6 has holes and pool5 no stride (table 2; without, conv5_3 is judged too).
+        atrous: Of VGG-16: whether fc6 has holes and pool5 no stride (table 2; without, conv5_3 is judged too).
         maps: Which maps are judged, 0 for conv4_3, 1 for fc7 and so on; None for all (table 3). Differs from the
             paper's ablation: a map keeps its own boxes, no map gets those of one left out.
         scales: Of each map and one more, as shares of the side; None for the authors' for COCO. For VOC they take
@@ -285,11 +285,17 @@ def ssd300(  # noqa: PLR0913 - the paper's ablations
         aspect_ratios: Of each map, above 1 (table 2).
         settings: Training and reading; ``negative_ratio=None`` switches hard negative mining off.
     """
-    backbone = SsdVgg16(atrous=atrous, norm=norm)
-    neck = SsdMaps(backbone.features, image_size=image_size, norm_first=True, maps=maps)
+    if backbone == _USUAL:
+        network: Backbone = SsdVgg16(atrous=atrous, norm=norm)
+    else:
+        network = chosen_backbone(
+            backbone, usual=_USUAL, norm=norm, padding=padding, needs=_LEVELS, ends_in=_LEVELS[-1]
+        )
+    inputs = network.features if backbone == _USUAL else picked_features(network, _LEVELS)
+    neck = SsdMaps(inputs, image_size=image_size, norm_first=True, maps=maps)
     table = box_table(neck.maps, neck.count, image_size, scales=scales, aspect_ratios=aspect_ratios)
     head = SsdHead(neck.features, num_classes, boxes=table, settings=settings)
-    return Ssd(backbone, neck, head, normalize=Normalize(mean, std), stride=1, settings=_SELECTION)
+    return Ssd(network, neck, head, normalize=normalize_for(network, mean, std), stride=1, settings=_SELECTION)
 
 
 ssd512 = partial(ssd300, image_size=512)
@@ -298,10 +304,11 @@ ssd512 = partial(ssd300, image_size=512)
 def ssd_mobilenet_v2(  # noqa: PLR0913 - the paper's ablations
     num_classes: int,
     *,
+    backbone: str = "mobilenet_v2",
     norm: Norm = nn.BatchNorm2d,
     padding: Padding = "torch",
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
     image_size: int = 320,
     maps: Sequence[int] | None = None,
     scales: Sequence[float] | None = None,
@@ -314,9 +321,12 @@ def ssd_mobilenet_v2(  # noqa: PLR0913 - the paper's ablations
         The backbone as in Sandler et al. 2018, section 6.2, https://arxiv.org/abs/1801.04381. Differs: plain
         convolutions behind it and in the head, not SSDLite's.
     """
-    backbone = find_backbone("mobilenet_v2")(norm=norm, padding=padding)
-    inputs = [spec for spec in backbone.features if spec.name in ("c4", "c5")]
+    needed = ("c4", "c5")
+    network = chosen_backbone(
+        backbone, usual="mobilenet_v2", norm=norm, padding=padding, needs=needed, ends_in=needed[-1]
+    )
+    inputs = picked_features(network, needed)
     neck = SsdMaps(inputs, image_size=image_size, norm_first=False, maps=maps)
     table = box_table(neck.maps, neck.count, image_size, scales=scales, aspect_ratios=aspect_ratios)
     head = SsdHead(neck.features, num_classes, boxes=table, settings=settings)
-    return Ssd(backbone, neck, head, normalize=Normalize(mean, std), stride=1, settings=_SELECTION)
+    return Ssd(network, neck, head, normalize=normalize_for(network, mean, std), stride=1, settings=_SELECTION)

@@ -21,8 +21,6 @@ from snellen.ops.constants import constant_on
 from snellen.structures import BoxTarget, TensorRecord
 
 __all__ = [
-    "DARKNET_MEAN",
-    "DARKNET_STD",
     "START_STD",
     "YOLO_SELECTION",
     "Assigned",
@@ -40,10 +38,6 @@ __all__ = [
     "verdict_layer",
     "winners",
 ]
-
-# Darknet trains on RGB in 0..1 and subtracts nothing.
-DARKNET_MEAN = (0.0, 0.0, 0.0)
-DARKNET_STD = (1.0, 1.0, 1.0)
 
 # As darknet's validation of detectors: score 0.005, suppression at IoU 0.45. The limit before suppression is ours: an
 # untrained net passes every pair of a box and a class.

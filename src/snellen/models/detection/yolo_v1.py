@@ -16,21 +16,19 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from snellen.errors import ConfigError, ShapeError, did_you_mean
-from snellen.models.backbones import Backbone, find_backbone
+from snellen.models.backbones import Backbone, chosen_backbone, fast_yolo_net, normalize_for
 from snellen.models.backbones.darknet import LEAKY_SLOPE, DarknetConv, darknet_conv_layers
 from snellen.models.darknet_files import DarknetLayer
 from snellen.models.detection.dense import Dense
 from snellen.models.detection.rpn import at_least_float32
 from snellen.models.detection.selection import SelectionSettings
 from snellen.models.detection.yolo_parts import (
-    DARKNET_MEAN,
-    DARKNET_STD,
     START_STD,
     at_slots,
     is_excused,
     winners,
 )
-from snellen.nn import IMAGENET_MEAN, IMAGENET_STD, Norm, Normalize, Padding
+from snellen.nn import Norm, Padding
 from snellen.ops import box_centers_sizes, boxes_from_centers_sizes, paired_iou
 from snellen.structures import BoxTarget, FeatureSpec, ImageBatch, TensorRecord
 
@@ -284,15 +282,17 @@ def _leaky() -> nn.Module:
     return nn.LeakyReLU(LEAKY_SLOPE, inplace=True)
 
 
-def yolo_v1(
+def yolo_v1(  # noqa: PLR0913 - what a run can set
     num_classes: int,
     *,
     image_size: int = 448,
     head: Literal["connected", "local"] = "connected",
     per_cell: int = 2,
+    backbone: str = "yolo_v1_net",
     norm: Norm | None = nn.BatchNorm2d,
-    mean: Sequence[float] = DARKNET_MEAN,
-    std: Sequence[float] = DARKNET_STD,
+    padding: Padding = "torch",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
 ) -> Dense:
     """Return YOLOv1.
 
@@ -302,12 +302,14 @@ def yolo_v1(
         head: ``"connected"`` for the paper's two fully connected layers; ``"local"`` for the local and the fully
             connected one of ``yolov1.cfg``, which with ``per_cell=3`` reads ``yolov1.weights``.
         per_cell: Boxes of each cell.
+        backbone: Name of another network in the place of the paper's; its last map is read.
         norm: None for the network of the paper, which has no batch norm; that came with YOLOv2.
+        padding: ``"same"`` for weights trained with TensorFlow.
         mean: Of R, G, B where 1 is full scale.
         std: Spread of R, G, B where 1 is full scale.
     """
     is_local = _checked(head, ("connected", "local")) == "local"
-    body = find_backbone("yolo_v1_net")(norm=norm)
+    body = chosen_backbone(backbone, usual="yolo_v1_net", norm=norm, padding=padding)
     part = YoloV1Head(
         body.features[-1],
         num_classes,
@@ -324,9 +326,11 @@ def yolo_v1_tiny(
     *,
     image_size: int = 448,
     head: Literal["connected", "output"] = "connected",
+    backbone: str = "fast_yolo_net",
     norm: Norm | None = nn.BatchNorm2d,
-    mean: Sequence[float] = DARKNET_MEAN,
-    std: Sequence[float] = DARKNET_STD,
+    padding: Padding = "torch",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
 ) -> Dense:
     """Return Fast YOLO.
 
@@ -336,12 +340,17 @@ def yolo_v1_tiny(
         head: ``"connected"`` for the nine convolutions of the paper and layers of 256 and 4096 behind them, as in
             darknet's file of its time; ``"output"`` for the eight and no hidden layer of today's ``yolov1-tiny.cfg``,
             which reads ``yolov1-tiny.weights``.
+        backbone: Name of another network in the place of the paper's; its last map is read.
         norm: None for no batch norm, as in the paper.
+        padding: ``"same"`` for weights trained with TensorFlow.
         mean: Of R, G, B where 1 is full scale.
         std: Spread of R, G, B where 1 is full scale.
     """
     as_paper = _checked(head, ("connected", "output")) == "connected"
-    body = find_backbone("fast_yolo_net")(norm=norm, as_paper=as_paper)
+    if backbone == "fast_yolo_net":
+        body: Backbone = fast_yolo_net(norm=norm, as_paper=as_paper)
+    else:
+        body = chosen_backbone(backbone, usual="fast_yolo_net", norm=norm, padding=padding)
     hidden = (256, 4096) if as_paper else ()
     return _yolo_v1(body, YoloV1Head(body.features[-1], num_classes, image_size=image_size, hidden=hidden), mean, std)
 
@@ -350,24 +359,26 @@ def yolo_v1_mobilenet_v2(
     num_classes: int,
     *,
     image_size: int = 224,
+    backbone: str = "mobilenet_v2",
     norm: Norm | None = nn.BatchNorm2d,
     padding: Padding = "torch",
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
 ) -> Dense:
     """Return YOLOv1 with MobileNetV2, 256 channels before the layers and 1024 within: it trains on two cores.
 
     The head has no norm, as in the paper. With one over batches of four, the maps became alike but for what the norm
     blew up, and the validation loss was 876 where the training loss was 14.
     """
-    body = find_backbone("mobilenet_v2")(norm=norm, padding=padding)
+    body = chosen_backbone(backbone, usual="mobilenet_v2", norm=norm, padding=padding)
     head = YoloV1Head(body.features[-1], num_classes, image_size=image_size, reduced=256, hidden=(1024,))
     return _yolo_v1(body, head, mean, std)
 
 
-def _yolo_v1(backbone: Backbone, head: YoloV1Head, mean: Sequence[float], std: Sequence[float]) -> Dense:
+def _yolo_v1(backbone: Backbone, head: YoloV1Head, mean: Sequence[float] | None, std: Sequence[float] | None) -> Dense:
     # Canvas sides are multiples of the stride: that of the one size it takes makes it the only canvas.
-    return Dense(backbone, None, head, normalize=Normalize(mean, std), stride=head.image_size, settings=_SELECTION)
+    colours = normalize_for(backbone, mean, std)
+    return Dense(backbone, None, head, normalize=colours, stride=head.image_size, settings=_SELECTION)
 
 
 def _checked(head: str, known: Sequence[str]) -> str:

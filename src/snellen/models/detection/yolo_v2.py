@@ -17,13 +17,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from snellen.models.backbones import Backbone, find_backbone, picked_features
+from snellen.models.backbones import Backbone, normalize_for, picked_features, pyramid_backbone
 from snellen.models.backbones.darknet import DarknetConv, darknet_conv_layers
 from snellen.models.darknet_files import DarknetLayer
 from snellen.models.detection.dense import Dense
 from snellen.models.detection.yolo_parts import (
-    DARKNET_MEAN,
-    DARKNET_STD,
     YOLO_SELECTION,
     GridOutput,
     assign_by_shape,
@@ -35,7 +33,7 @@ from snellen.models.detection.yolo_parts import (
     start_verdicts,
     verdict_layer,
 )
-from snellen.nn import IMAGENET_MEAN, IMAGENET_STD, Norm, Normalize, Padding
+from snellen.nn import Norm, Padding
 from snellen.ops import boxes_from_centers_sizes, decode_boxes, encode_boxes, paired_iou
 from snellen.structures import BoxTarget, FeatureSpec, ImageBatch
 
@@ -54,6 +52,7 @@ __all__ = [
 
 Location = Literal["direct", "offset"]
 
+_LEVELS = ("c4", "c5")
 _CELL_PX = 32  # darknet gives the anchors of this generation in cells
 # Dimension clusters of VOC 2007 and 2012: darknet, yolov2-voc.cfg and yolov2-tiny-voc.cfg.
 YOLO_V2_ANCHORS = tuple(
@@ -249,28 +248,30 @@ def _yolo_v2(
     *,
     anchors: Sequence[tuple[float, float]],
     passthrough: bool,
-    mean: Sequence[float],
-    std: Sequence[float],
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
     **options: Any,
 ) -> Dense:
-    fine, coarse = picked_features(backbone, ("c4", "c5"))
+    fine, coarse = picked_features(backbone, _LEVELS)
     head = YoloV2Head(coarse, fine if passthrough else None, num_classes, anchors=anchors, **options)
-    return Dense(backbone, None, head, normalize=Normalize(mean, std), settings=YOLO_SELECTION)
+    return Dense(backbone, None, head, normalize=normalize_for(backbone, mean, std), settings=YOLO_SELECTION)
 
 
-def yolo_v2(
+def yolo_v2(  # noqa: PLR0913 - what a run can set
     num_classes: int,
     *,
     anchors: Sequence[tuple[float, float]] = YOLO_V2_ANCHORS,
     passthrough: bool = True,
     location: Location = "direct",
+    backbone: str = "darknet19",
     norm: Norm | None = nn.BatchNorm2d,
-    mean: Sequence[float] = DARKNET_MEAN,
-    std: Sequence[float] = DARKNET_STD,
+    padding: Padding = "torch",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
 ) -> Dense:
     """Return YOLOv2 with Darknet-19."""
     return _yolo_v2(
-        find_backbone("darknet19")(norm=norm),
+        pyramid_backbone(backbone, _LEVELS, usual="darknet19", norm=norm, padding=padding),
         num_classes,
         anchors=anchors,
         passthrough=passthrough,
@@ -285,13 +286,15 @@ def yolo_v2_tiny(
     num_classes: int,
     *,
     anchors: Sequence[tuple[float, float]] = YOLO_V2_TINY_ANCHORS,
+    backbone: str = "darknet_tiny_v2",
     norm: Norm | None = nn.BatchNorm2d,
-    mean: Sequence[float] = DARKNET_MEAN,
-    std: Sequence[float] = DARKNET_STD,
+    padding: Padding = "torch",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
 ) -> Dense:
     """Return Tiny YOLOv2 as darknet's ``yolov2-tiny-voc.cfg``: one convolution above a small net, no passthrough."""
     return _yolo_v2(
-        find_backbone("darknet_tiny_v2")(norm=norm),
+        pyramid_backbone(backbone, _LEVELS, usual="darknet_tiny_v2", norm=norm, padding=padding),
         num_classes,
         anchors=anchors,
         passthrough=False,
@@ -302,20 +305,21 @@ def yolo_v2_tiny(
     )
 
 
-def yolo_v2_mobilenet_v2(
+def yolo_v2_mobilenet_v2(  # noqa: PLR0913 - what a run can set
     num_classes: int,
     *,
     anchors: Sequence[tuple[float, float]] = YOLO_V2_ANCHORS,
     passthrough: bool = True,
     location: Location = "direct",
+    backbone: str = "mobilenet_v2",
     norm: Norm | None = nn.BatchNorm2d,
     padding: Padding = "torch",
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
 ) -> Dense:
     """Return YOLOv2 with MobileNetV2 and a head a quarter as wide: it trains on two cores."""
     return _yolo_v2(
-        find_backbone("mobilenet_v2")(norm=norm, padding=padding),
+        pyramid_backbone(backbone, _LEVELS, usual="mobilenet_v2", norm=norm, padding=padding),
         num_classes,
         anchors=anchors,
         passthrough=passthrough,

@@ -18,13 +18,11 @@ from torch.nn import functional
 
 from snellen.errors import ConfigError
 from snellen.losses.box_overlap import ciou_loss, giou_loss
-from snellen.models.backbones import Backbone, find_backbone, picked_features
+from snellen.models.backbones import Backbone, normalize_for, picked_features, pyramid_backbone
 from snellen.models.backbones.darknet import DarknetConv, darknet_conv_layers
 from snellen.models.darknet_files import DarknetLayer, DarknetModel
 from snellen.models.detection.dense import Dense
 from snellen.models.detection.yolo_parts import (
-    DARKNET_MEAN,
-    DARKNET_STD,
     YOLO_SELECTION,
     Assigned,
     GridOutput,
@@ -40,7 +38,7 @@ from snellen.models.detection.yolo_parts import (
     verdict_layer,
 )
 from snellen.models.field_checks import NOT_NEGATIVE, SHARE, check_fields
-from snellen.nn import IMAGENET_MEAN, IMAGENET_STD, Norm, Normalize, Padding
+from snellen.nn import Norm, Normalize, Padding
 from snellen.structures import BoxTarget, FeatureSpec, ImageBatch
 
 __all__ = [
@@ -75,6 +73,10 @@ YOLO_V3_TINY_ANCHORS = ((10.0, 14.0), (23.0, 27.0), (37.0, 58.0), (81.0, 82.0), 
 # Share of the references that hold an object at the start of training: thousands of sums begin near their end.
 # Lin et al. 2017 (RetinaNet), section 4.1, https://arxiv.org/abs/1708.02002.
 PRIOR_OBJECTNESS = 0.01
+
+
+_LEVELS = ("c3", "c4", "c5")
+_TINY_LEVELS = ("c4", "c5")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,7 +300,7 @@ class YoloV3(Dense):
         backbone: Backbone,
         num_classes: int,
         *,
-        levels: Sequence[str] = ("c3", "c4", "c5"),
+        levels: Sequence[str] = _LEVELS,
         widths: Sequence[int] = (128, 256, 512),
         lengths: Sequence[int] = (5, 5, 5),
         anchors: Sequence[tuple[float, float]] = YOLO_V3_ANCHORS,
@@ -332,18 +334,21 @@ def yolo_v3(
     *,
     anchors: Sequence[tuple[float, float]] = YOLO_V3_ANCHORS,
     box_loss: BoxLoss = "offsets",
+    backbone: str = "darknet53",
     norm: Norm | None = nn.BatchNorm2d,
-    mean: Sequence[float] = DARKNET_MEAN,
-    std: Sequence[float] = DARKNET_STD,
+    padding: Padding = "torch",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
 ) -> YoloV3:
     """Return YOLOv3 with Darknet-53."""
+    network = pyramid_backbone(backbone, _LEVELS, usual="darknet53", norm=norm, padding=padding)
     return YoloV3(
-        find_backbone("darknet53")(norm=norm),
+        network,
         num_classes,
         anchors=anchors,
         box_loss=box_loss,
         norm=norm,
-        normalize=Normalize(mean, std),
+        normalize=normalize_for(network, mean, std),
     )
 
 
@@ -352,21 +357,24 @@ def yolo_v3_tiny(
     *,
     anchors: Sequence[tuple[float, float]] = YOLO_V3_TINY_ANCHORS,
     box_loss: BoxLoss = "offsets",
+    backbone: str = "darknet_tiny_v3",
     norm: Norm | None = nn.BatchNorm2d,
-    mean: Sequence[float] = DARKNET_MEAN,
-    std: Sequence[float] = DARKNET_STD,
+    padding: Padding = "torch",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
 ) -> YoloV3:
     """Return Tiny YOLOv3 as darknet's ``yolov3-tiny.cfg``: a small net and two scales with three anchors each."""
+    network = pyramid_backbone(backbone, _TINY_LEVELS, usual="darknet_tiny_v3", norm=norm, padding=padding)
     return YoloV3(
-        find_backbone("darknet_tiny_v3")(norm=norm),
+        network,
         num_classes,
-        levels=("c4", "c5"),
+        levels=_TINY_LEVELS,
         widths=(128, 256),
         lengths=(0, 1),
         anchors=anchors,
         box_loss=box_loss,
         norm=norm,
-        normalize=Normalize(mean, std),
+        normalize=normalize_for(network, mean, std),
     )
 
 
@@ -375,19 +383,21 @@ def yolo_v3_mobilenet_v2(
     *,
     anchors: Sequence[tuple[float, float]] = YOLO_V3_ANCHORS,
     box_loss: BoxLoss = "offsets",
+    backbone: str = "mobilenet_v2",
     norm: Norm | None = nn.BatchNorm2d,
     padding: Padding = "torch",
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
 ) -> YoloV3:
     """Return YOLOv3 with MobileNetV2 and a neck half as wide and three convolutions long: it trains on two cores."""
+    network = pyramid_backbone(backbone, _LEVELS, usual="mobilenet_v2", norm=norm, padding=padding)
     return YoloV3(
-        find_backbone("mobilenet_v2")(norm=norm, padding=padding),
+        network,
         num_classes,
         widths=(64, 128, 256),
         lengths=(3, 3, 3),
         anchors=anchors,
         box_loss=box_loss,
         norm=norm,
-        normalize=Normalize(mean, std),
+        normalize=normalize_for(network, mean, std),
     )

@@ -14,7 +14,15 @@ from snellen.losses import dice_loss, pixel_cross_entropy
 from snellen.models.backbones import Backbone
 from snellen.models.segmentation.decoding import segmentation_map
 from snellen.nn import IMAGENET_MEAN, IMAGENET_STD, ConvNormAct, Norm, Normalize
-from snellen.structures import IGNORE_LABEL, ImageBatch, MaskTarget, SegmentationMap, Target, TensorRecord
+from snellen.structures import (
+    IGNORE_LABEL,
+    FeatureSpec,
+    ImageBatch,
+    MaskTarget,
+    SegmentationMap,
+    Target,
+    TensorRecord,
+)
 
 __all__ = ["DECODER_CHANNELS", "SegmentationOutput", "UNet"]
 
@@ -38,16 +46,18 @@ class UNet(nn.Module):
     """Gives every pixel a class: down a backbone, up again with the maps of the way down beside.
 
     Args:
-        backbone: Every feature of it is used; each half as fine as the one before.
+        backbone: Every feature of it is used.
         num_classes: At least 1, below ``IGNORE_LABEL``.
-        decoder_channels: Depth of each step up, deepest first; one per feature of the backbone.
+        decoder_channels: Depth of each step up, deepest first. A step doubles the size, so that their number is the
+            logarithm of the backbone's coarsest stride; where the backbone has no map of a size, none is put beside.
+            None for the first of ``DECODER_CHANNELS``, the last of them repeated where there are more steps.
         norm: Makes the decoder's norm layers from the number of channels.
         dice_weight: Weight of the dice loss beside the cross-entropy; 0 leaves it out.
         mean: Of R, G, B as the backbone's weights were trained, 0..1.
         std: Spread of R, G, B as the backbone's weights were trained, 0..1.
 
     Raises:
-        ConfigError: If there are too many classes, or not one decoder step per feature.
+        ConfigError: If there are too many classes, or another number of decoder steps is needed.
 
     Source:
         Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597. Differs: the encoder is a backbone, the
@@ -67,20 +77,21 @@ class UNet(nn.Module):
         backbone: Backbone,
         num_classes: int,
         *,
-        decoder_channels: Sequence[int] = DECODER_CHANNELS,
+        decoder_channels: Sequence[int] | None = None,
         norm: Norm = nn.BatchNorm2d,
         dice_weight: float = 0.0,
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
     ) -> None:
         super().__init__()
-        _check(num_classes, decoder_channels, backbone)
+        channels = _step_channels(backbone) if decoder_channels is None else tuple(decoder_channels)
+        _check(num_classes, channels, backbone)
         self.dice_weight = dice_weight
         self.stride = backbone.features[-1].stride
         self.normalize = Normalize(mean, std)
         self.backbone = backbone
-        self.decoder = _Decoder([spec.channels for spec in backbone.features], decoder_channels, norm)
-        self.head = nn.Conv2d(decoder_channels[-1], num_classes, 3, padding=1)
+        self.decoder = _Decoder(backbone.features, channels, norm)
+        self.head = nn.Conv2d(channels[-1], num_classes, 3, padding=1)
         nn.init.xavier_uniform_(self.head.weight)
         _zero_bias(self.head)
 
@@ -88,7 +99,7 @@ class UNet(nn.Module):
         """Return the logits of every pixel; ``targets`` are not looked at."""
         del targets
         maps = self.backbone(self.normalize(images))
-        decoded = self.decoder([maps[spec.name] for spec in self.backbone.features], images.pixels.shape[-2:])
+        decoded = self.decoder(maps, images.pixels.shape[-2:])
         return SegmentationOutput(logits=self.head(decoded), sizes=images.sizes)
 
     def loss(self, output: SegmentationOutput, targets: MaskTarget) -> Mapping[str, Tensor]:
@@ -119,11 +130,21 @@ def _check(num_classes: int, decoder_channels: Sequence[int], backbone: Backbone
             f"a segmenter takes 1 to {IGNORE_LABEL} classes, because label {IGNORE_LABEL} means 'ignore'; "
             f"got {num_classes}. Merge classes."
         )
-    if len(decoder_channels) != len(backbone.features):
+    num_steps = _num_steps(backbone)
+    if len(decoder_channels) != num_steps:
         raise ConfigError(
-            f"decoder_channels needs one number per feature of the backbone ({len(backbone.features)}); "
-            f"got {tuple(decoder_channels)}. Add or drop numbers."
+            f"decoder_channels needs one number for each doubling from stride {backbone.features[-1].stride} to the "
+            f"pixel ({num_steps}); got {tuple(decoder_channels)}. Add or drop numbers."
         )
+
+
+def _num_steps(backbone: Backbone) -> int:
+    return backbone.features[-1].stride.bit_length() - 1
+
+
+def _step_channels(backbone: Backbone) -> tuple[int, ...]:
+    more = max(0, _num_steps(backbone) - len(DECODER_CHANNELS))
+    return (*DECODER_CHANNELS, *[DECODER_CHANNELS[-1]] * more)[: _num_steps(backbone)]
 
 
 class _Step(nn.Module):
@@ -142,22 +163,26 @@ class _Step(nn.Module):
 
 
 class _Decoder(nn.Module):
-    def __init__(self, encoder_channels: Sequence[int], channels: Sequence[int], norm: Norm) -> None:
+    def __init__(self, features: Sequence[FeatureSpec], channels: Sequence[int], norm: Norm) -> None:
         super().__init__()
-        *beside, deepest = encoder_channels
-        inputs = [deepest, *channels[:-1]]
+        by_stride = {spec.stride: spec for spec in features}
+        deepest = features[-1]
+        self.deepest = deepest.name
+        self.strides = [deepest.stride >> step for step in range(1, len(channels) + 1)]  # that each step comes to
+        self.beside = [by_stride[stride].name if stride in by_stride else None for stride in self.strides]
+        depths = [by_stride[stride].channels if stride in by_stride else 0 for stride in self.strides]
+        inputs = [deepest.channels, *channels[:-1]]
         self.blocks = nn.ModuleList(
-            _Step(below + skip, out, norm)
-            for below, skip, out in zip(inputs, [*reversed(beside), 0], channels, strict=True)
+            _Step(below + skip, out, norm) for below, skip, out in zip(inputs, depths, channels, strict=True)
         )
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_uniform_(layer.weight, mode="fan_in", nonlinearity="relu")
 
-    def forward(self, maps: Sequence[Tensor], size: Sequence[int]) -> Tensor:
-        *beside, x = maps
-        for block, skip in zip(self.blocks, [*reversed(beside), None], strict=True):
-            x = block(x, skip, size if skip is None else skip.shape[-2:])
+    def forward(self, maps: Mapping[str, Tensor], size: Sequence[int]) -> Tensor:
+        x = maps[self.deepest]
+        for block, name, stride in zip(self.blocks, self.beside, self.strides, strict=True):
+            x = block(x, None if name is None else maps[name], [-(-side // stride) for side in size])
         return x
 
 
