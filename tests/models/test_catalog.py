@@ -24,7 +24,7 @@ def test_options_reach_the_model():
     model = find_model("mobilenet_v2").build(3, padding="same", mean=(0.5,) * 3, std=(0.25,) * 3, dropout=0.3)
     assert model.normalize.mean == (0.5, 0.5, 0.5)
     assert model.normalize.std == (0.25, 0.25, 0.25)
-    assert model.dropout.p == 0.3
+    assert model.head.dropout.p == 0.3
     x = torch.randn(1, 3, 32, 32)
     plain = mobilenet_v2().eval()
     plain.load_state_dict(model.backbone.state_dict())

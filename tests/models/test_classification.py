@@ -1,10 +1,12 @@
+from functools import partial
+
 import pytest
 import torch
 import torchvision
 from torchvision.transforms.v2 import functional as tv
 
 from snellen.models.backbones import find_backbone, mobilenet_v2, resnet18
-from snellen.models.classification import ClassifierOutput, ImageClassifier
+from snellen.models.classification import HeadOutput, ImageClassifier, MeanHead
 from snellen.models.weights import load_weights
 from snellen.nn import IMAGENET_MEAN, IMAGENET_STD
 from snellen.structures import ClassTarget, Model
@@ -43,7 +45,7 @@ def test_mean_counts_only_cells_with_content(make_images):
     with torch.no_grad():
         logits = model(make_images((128, 160), (40, 33), canvas=(128, 160))).logits
         wanted = torch.stack([features[0].mean(dim=(1, 2)), features[1, :, :2, :2].mean(dim=(1, 2))])
-        torch.testing.assert_close(logits, model.head(wanted))
+        torch.testing.assert_close(logits, model.head.linear(wanted))
 
 
 def test_loss_is_the_mean_of_torchs():
@@ -51,7 +53,7 @@ def test_loss_is_the_mean_of_torchs():
     logits = torch.randn(3, 4, generator=generator)
     probs = torch.rand(3, 4, generator=generator).softmax(dim=-1)
     model = ImageClassifier(resnet18(), 4, label_smoothing=0.1)
-    loss = model.loss(ClassifierOutput(logits=logits), ClassTarget(probs=probs))
+    loss = model.loss(HeadOutput(logits=logits), ClassTarget(probs=probs))
     wanted = torch.nn.functional.cross_entropy(logits, probs, label_smoothing=0.1)
     assert list(loss) == ["cross_entropy"]
     torch.testing.assert_close(loss["cross_entropy"], wanted)
@@ -59,13 +61,13 @@ def test_loss_is_the_mean_of_torchs():
 
 def test_decode_gives_probabilities_of_each_image():
     logits = torch.tensor([[0.0, 0.0], [2.0, 0.0]])
-    first, second = ImageClassifier(resnet18(), 2).decode(ClassifierOutput(logits=logits), torch.ones(2, 2).long())
+    first, second = ImageClassifier(resnet18(), 2).decode(HeadOutput(logits=logits), torch.ones(2, 2).long())
     assert first.probs.tolist() == [0.5, 0.5]
     torch.testing.assert_close(second.probs, logits[1].softmax(dim=0))
 
 
 def test_dropout_acts_in_training_only(make_images):
-    model = ImageClassifier(mobilenet_v2(), 3, dropout=0.5)
+    model = ImageClassifier(mobilenet_v2(), 3, head=partial(MeanHead, dropout=0.5))
     model.backbone.forward = lambda x: {"c5": torch.ones(1, 1280, 1, 1)}
     images = make_images((32, 32))
     assert not torch.equal(model.train()(images).logits, model(images).logits)

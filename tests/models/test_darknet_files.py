@@ -235,7 +235,7 @@ def test_a_body_gets_its_part_of_a_longer_file(tmp_path):
     classifier = ImageClassifier(Body(), 4)
     report = load_weights(classifier, path)
     assert_body(classifier.backbone, body)
-    assert report.missing == ("head.weight", "head.bias")
+    assert report.missing == ("head.linear.weight", "head.linear.bias")
 
 
 @pytest.mark.parametrize("name", ["body.conv.5", "body.weights"])

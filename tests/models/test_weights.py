@@ -60,7 +60,7 @@ def test_every_wrapping_is_opened(wrap, torchvision_state, classifier, tmp_path)
     torch.save(wrap(torchvision_state), tmp_path / "w.pth")
     report = load_weights(classifier, tmp_path / "w.pth")
     assert_loaded(classifier, torchvision_state)
-    assert set(report.missing) <= {"head.weight", "head.bias"}
+    assert set(report.missing) <= {"head.linear.weight", "head.linear.bias"}
     assert not report.unexpected
 
 
@@ -74,15 +74,15 @@ def test_averaged_weights_go_first(torchvision_state, classifier, tmp_path):
 
 def test_another_number_of_classes_is_told_and_not_fatal(torchvision_state, tmp_path):
     model = ImageClassifier(small_resnet(), 3)
-    head = model.head.weight.detach().clone()
+    head = model.head.linear.weight.detach().clone()
     torch.save(torchvision_state, tmp_path / "w.pth")
     report = load_weights(model, tmp_path / "w.pth")
-    assert [item.key for item in report.reshaped] == ["head.weight", "head.bias"]
+    assert [item.key for item in report.reshaped] == ["head.linear.weight", "head.linear.bias"]
     assert report.reshaped[0].file_shape == (10, 512)
     assert report.reshaped[0].model_shape == (3, 512)
-    assert torch.equal(model.head.weight, head)
+    assert torch.equal(model.head.linear.weight, head)
     assert_loaded(model, torchvision_state)
-    assert "head.weight [10, 512] in the file, [3, 512] in the model" in report.summary()
+    assert "head.linear.weight [10, 512] in the file, [3, 512] in the model" in report.summary()
 
 
 def test_classifier_feeds_an_encoder(torchvision_state, tmp_path):
@@ -115,11 +115,11 @@ def test_frozen_norms_pass_over_the_counter(torchvision_state, tmp_path):
 
 
 def test_skip_leaves_values_alone(torchvision_state, classifier, tmp_path):
-    head = classifier.head.weight.detach().clone()
+    head = classifier.head.linear.weight.detach().clone()
     torch.save(torchvision_state, tmp_path / "w.pth")
     report = load_weights(classifier, tmp_path / "w.pth", skip=("head.",))
-    assert torch.equal(classifier.head.weight, head)
-    assert report.skipped == ("head.bias", "head.weight")
+    assert torch.equal(classifier.head.linear.weight, head)
+    assert report.skipped == ("head.linear.bias", "head.linear.weight")
 
 
 def test_half_precision_safetensors_become_float32(torchvision_state, classifier, tmp_path):

@@ -122,7 +122,7 @@ def receptive_fields(backbone: Backbone) -> dict[str, int]:
     Source:
         Araujo et al. 2019, eq. 2, https://distill.pub/2019/computing-receptive-fields.
     """
-    side = backbone.features[-1].stride * 2
+    side = max(backbone.features[-1].stride * 2, backbone.least_size)
     was_training = backbone.training
     image = torch.zeros(1, 3, side, side, device=next(backbone.parameters()).device)
     tracer = _ReceptiveFieldTracer(image)

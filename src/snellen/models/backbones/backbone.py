@@ -20,6 +20,9 @@ class Backbone(nn.Module):
 
     Attributes:
         features: The maps that ``forward`` returns, finest first.
+        inner: Maps between them that auxiliary heads stand on; a backbone that has any returns them, too, when it is
+            called with ``inner=True``.
+        least_size: Smallest side in pixels of a canvas on which every map has a cell.
         foreign_names: Pairs of a regular expression and its replacement that turn the keys of the published
             weights into ours.
         mean: Of R, G, B as the published weights were trained, where 1 is full scale.
@@ -27,6 +30,8 @@ class Backbone(nn.Module):
     """
 
     features: tuple[FeatureSpec, ...]
+    inner: tuple[FeatureSpec, ...] = ()
+    least_size: int = 1
     foreign_names: ClassVar[tuple[tuple[str, str], ...]] = ()
     mean: Sequence[float] = IMAGENET_MEAN
     std: Sequence[float] = IMAGENET_STD

@@ -1,5 +1,17 @@
 """Networks that sort whole images."""
 
-from snellen.models.classification.classifier import ClassifierOutput, ImageClassifier
+from snellen.models.classification.classifier import ImageClassifier
+from snellen.models.classification.heads import ClassMapHead, FcHead, Head, HeadBuilder, MeanHead
+from snellen.models.classification.trunk import Auxiliary, HeadOutput, Trunk
 
-__all__ = ["ClassifierOutput", "ImageClassifier"]
+__all__ = [
+    "Auxiliary",
+    "ClassMapHead",
+    "FcHead",
+    "Head",
+    "HeadBuilder",
+    "HeadOutput",
+    "ImageClassifier",
+    "MeanHead",
+    "Trunk",
+]

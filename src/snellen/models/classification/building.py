@@ -1,0 +1,48 @@
+"""Builders of classifiers, for the catalogue."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from torch import nn
+
+from snellen.models.backbones import chosen_backbone
+from snellen.models.classification.classifier import ImageClassifier
+from snellen.models.classification.heads import MeanHead
+from snellen.nn import Norm, Padding
+
+__all__ = ["mean_classifier"]
+
+
+def mean_classifier(  # noqa: PLR0913 - the options of a run
+    usual: str,
+    num_classes: int,
+    *,
+    backbone: str,
+    dropout: float = 0.0,
+    label_smoothing: float = 0.0,
+    norm: Norm = nn.BatchNorm2d,
+    padding: Padding = "torch",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> ImageClassifier:
+    """Return a backbone with global average pooling and a linear layer.
+
+    Args:
+        usual: Name of the backbone that the classifier is published with.
+        num_classes: At least 1.
+        backbone: Name of the one that is used.
+        dropout: See ``MeanHead``.
+        label_smoothing: See ``ImageClassifier``.
+        norm: See ``chosen_backbone``.
+        padding: See ``chosen_backbone``.
+        mean: See ``ImageClassifier``.
+        std: See ``ImageClassifier``.
+    """
+    return ImageClassifier(
+        chosen_backbone(backbone, usual=usual, norm=norm, padding=padding),
+        num_classes,
+        head=partial(MeanHead, dropout=dropout),
+        label_smoothing=label_smoothing,
+        mean=mean,
+        std=std,
+    )
