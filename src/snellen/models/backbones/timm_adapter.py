@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -17,7 +18,18 @@ from snellen.models.backbones.backbone import Backbone
 from snellen.nn import FrozenBatchNorm, Norm, Padding
 from snellen.structures import FeatureSpec
 
-__all__ = ["TimmBackbone", "frozen_norms", "is_timm_name", "timm_backbone", "timm_network", "timm_norm", "timm_package"]
+__all__ = [
+    "TimmBackbone",
+    "TimmInput",
+    "frozen_norms",
+    "is_timm_name",
+    "timm_backbone",
+    "timm_colours",
+    "timm_input",
+    "timm_network",
+    "timm_norm",
+    "timm_package",
+]
 
 _PREFIX = "timm:"
 _WRAPPED = re.compile(r"^(?:module\.|_orig_mod\.)*")
@@ -29,6 +41,21 @@ _ANY_SIZE: tuple[dict[str, bool], ...] = (
     {"strict_img_size": False, "dynamic_mask": True},
     {"strict_img_size": False},
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimmInput:
+    """Images that a network of timm takes.
+
+    Attributes:
+        size: Height and width in pixels that its weights were trained with.
+        is_fixed: Whether it takes no others.
+        options: Keywords of ``timm.create_model`` that let it take others.
+    """
+
+    size: tuple[int, int]
+    is_fixed: bool = False
+    options: Mapping[str, bool] = field(default_factory=dict)
 
 
 def is_timm_name(name: str) -> bool:
@@ -117,7 +144,7 @@ class TimmBackbone(Backbone):
         self.features = tuple(shape.spec for shape in shapes.values())
         self.is_channels_last = [shape.is_channels_last for shape in shapes.values()]
         options = {"features_only": True, "out_indices": [shape.place for shape in shapes.values()]}
-        self.network = timm_network(name, **options, **_size_options(name))
+        self.network = timm_network(name, **options, **timm_input(name).options)
         self.mean, self.std = timm_colours(name)
 
     def forward(self, x: Float[Tensor, "batch 3 height width"]) -> dict[str, Float[Tensor, "batch _ _ _"]]:
@@ -207,19 +234,26 @@ def _plain(key: str) -> str:
 
 
 @cache
-def _size_options(name: str) -> dict[str, bool]:
-    """Return what lets a network take images of any size; nothing if it does anyway, or cannot."""
-    config = timm_package().get_pretrained_cfg(name.removeprefix(_PREFIX))
-    if config is None or not config.fixed_input_size:
-        return {}
+def timm_input(name: str) -> TimmInput:
+    """Return what images ``timm:NAME`` takes.
+
+    Raises:
+        ConfigError: If timm has no such network.
+        MissingExtraError: If timm is not installed.
+    """
+    with torch.device("meta"):
+        config: Any = timm_network(name).pretrained_cfg
+    size = (int(config["input_size"][1]), int(config["input_size"][2]))
+    if not config.get("fixed_input_size", False):
+        return TimmInput(size=size)
     for options in _ANY_SIZE:
         try:
             with torch.device("meta"):
                 timm_network(name, **options)
         except TypeError:
             continue
-        return options
-    return {}
+        return TimmInput(size=size, options=options)
+    return TimmInput(size=size, is_fixed=True)
 
 
 @cache
@@ -231,7 +265,7 @@ def _map_shapes(name: str) -> dict[str, _MapShape]:
     """
     try:
         with torch.device("meta"):
-            network = timm_network(name, features_only=True, **_size_options(name))
+            network = timm_network(name, features_only=True, **timm_input(name).options)
     except (RuntimeError, AssertionError, AttributeError, TypeError) as error:
         raise ConfigError(
             f"{name} cannot be a backbone: timm knows no feature maps of it ({_first_line(error)}). It can be a "
