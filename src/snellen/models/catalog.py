@@ -7,22 +7,33 @@ from snellen.models.classification.timm_classifier import timm_entry
 from snellen.models.detection.catalog import DETECTORS
 from snellen.models.entry import ModelEntry
 from snellen.models.segmentation.catalog import SEGMENTERS
+from snellen.models.shallow import hand_made_names, shallow_entry
+from snellen.structures import ClassTarget, Target
 
 __all__ = ["MODELS", "find_model"]
 
 MODELS: tuple[ModelEntry, ...] = (*CLASSIFIERS, *SEGMENTERS, *DETECTORS)
 
 
-def find_model(name: str) -> ModelEntry:
+def find_model(name: str, target_type: type[Target] | None = None) -> ModelEntry:
     """Return the row of a model; ``timm:NAME`` is a network of timm as a classifier.
+
+    Args:
+        name: From the table, of a network of timm, or of a shallow model, ``FEATURES_LEARNER``.
+        target_type: What it shall learn from, where one name stands for several models, as ``hog_svm`` does. None for
+            what the name stands for first.
 
     Raises:
         ConfigError: If there is none of that name.
         MissingExtraError: If it is one of timm's and timm is not installed.
     """
-    if is_timm_name(name):
-        return timm_entry(name)
     rows = {entry.name: entry for entry in MODELS}
-    if name not in rows:
-        raise ConfigError(f"there is no model {name!r}.{did_you_mean(name, rows)}")
-    return rows[name]
+    row = rows.get(name)
+    if row is not None and target_type in (None, row.target_type):
+        return row
+    found = shallow_entry(name, target_type or ClassTarget) or row
+    if found is None and is_timm_name(name):
+        return timm_entry(name)
+    if found is None:
+        raise ConfigError(f"there is no model {name!r}.{did_you_mean(name, {*rows, *hand_made_names()})}")
+    return found

@@ -59,6 +59,7 @@ class Plan:
     reasons: Mapping[str, str]
 
 
+_MADE_FOR = {"square": "the size that the network is made for", "squeeze": "the size that suits the features"}
 _SMALL_OBJECT_PX = 16.0  # an object smaller than two cells of stride 8 leaves little to see
 _LEAST_BATCHES = 8  # per epoch; fewer give an epoch too few steps to mean anything
 _MULTI_SCALE_EPOCHS = 30  # about; with fewer a network meets each size too seldom
@@ -143,7 +144,7 @@ def _model(choices: Choices, usual: Usual, target_type: type[Target], *, tuned: 
             else (usual.model, "a good first choice without pretrained weights")
         ),
     )
-    entry = find_model(name)
+    entry = find_model(name, target_type)
     if entry.target_type is not target_type:
         raise ConfigError(
             f"the model {name!r} learns from {entry.target_type.__name__}; the data set has {target_type.__name__}. "
@@ -154,8 +155,8 @@ def _model(choices: Choices, usual: Usual, target_type: type[Target], *, tuned: 
 
 def _image_size(description: DataDescription, usual: Usual, entry: ModelEntry, *, on_cpu: bool) -> tuple[int, str]:
     target_type = entry.target_type
-    if entry.resize == "square":
-        return entry.default_size[0], "the size that the network is made for"
+    if entry.resize in _MADE_FOR:
+        return entry.default_size[0], _MADE_FOR[entry.resize]
     size = usual.size_cpu if on_cpu else usual.size_gpu
     reason = f"usual on a {'CPU' if on_cpu else 'GPU'}"
     if not description.image_heights:

@@ -144,6 +144,7 @@ def _record(
 ) -> dict[str, Any]:
     return {
         "model": plan.model.name,
+        "target": plan.model.target_type.__name__,
         "model_options": dict(model_options),
         "classes": list(index.classes),
         "data": str(data.resolve()),  # a run can be used from any folder

@@ -9,10 +9,9 @@ from typing import Any
 from snellen.data import DataDescription, DatasetIndex, ImageDataset
 from snellen.doctor import Diagnosis
 from snellen.evaluation import read_predictions
-from snellen.models import find_model
 from snellen.recipes.checking import untold_problems
 from snellen.recipes.evaluating import PREDICTION_OF
-from snellen.recipes.runs import DIAGNOSIS, Run, read_skipped
+from snellen.recipes.runs import DIAGNOSIS, Run, read_skipped, recorded_entry
 from snellen.recipes.stages import fact_text, read_stages
 from snellen.report import (
     Bars,
@@ -252,7 +251,7 @@ def _model_words(record: Mapping[str, Any]) -> list[str]:
         words += ["--padding", options["padding"]]
     if record["proposals"] is not None:
         words += ["--proposals", record["proposals"]]
-    if find_model(record["model"]).multi_scale is not None:
+    if recorded_entry(record).multi_scale is not None:
         words += ["--no-multi-scale" if record["multi_scale"] is None else "--multi-scale"]
     others = {**options, **options.get("settings_by_path", {})}
     for name, value in others.items():

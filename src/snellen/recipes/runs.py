@@ -22,18 +22,28 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import torch
 
 from snellen.errors import CheckpointError, ConfigError, did_you_mean
 from snellen.evaluation import from_json
-from snellen.models import change_settings, find_model
+from snellen.models import ModelEntry, change_settings, find_model
 from snellen.nn import FrozenBatchNorm
 from snellen.structures import Model, Results, Target
 from snellen.training import CheckpointStore, read_checkpoint
 
-__all__ = ["DIAGNOSIS", "Run", "add_skipped", "build_model", "environment", "new_folder", "read_skipped", "write_json"]
+__all__ = [
+    "DIAGNOSIS",
+    "Run",
+    "add_skipped",
+    "build_model",
+    "environment",
+    "new_folder",
+    "read_skipped",
+    "recorded_entry",
+    "write_json",
+]
 
 RUNS_FOLDER = Path("runs")
 RECORD = "run.json"
@@ -68,13 +78,19 @@ def new_folder(name: str, parent: Path = RUNS_FOLDER) -> Path:
             return folder
 
 
+def recorded_entry(record: Mapping[str, Any]) -> ModelEntry:
+    """Return the row of the catalogue for the model of a record."""
+    kinds = {kind.__name__: kind for kind in get_args(Target)}
+    return find_model(record["model"], kinds.get(record.get("target", "")))
+
+
 def build_model(record: Mapping[str, Any]) -> Model:
     """Return the model of a record with random weights."""
     options = dict(record["model_options"])
     if options.pop("frozen_norm", False):
         options["norm"] = FrozenBatchNorm
     settings = options.pop("settings_by_path", {})
-    model = find_model(record["model"]).build(len(record["classes"]), **options)
+    model = recorded_entry(record).build(len(record["classes"]), **options)
     change_settings(model, settings)  # type: ignore[arg-type]  # every model is a module
     return model
 
@@ -165,7 +181,7 @@ class Run:
     @property
     def target_type(self) -> type[Target]:
         """What the model learned from."""
-        return find_model(self.record["model"]).target_type
+        return recorded_entry(self.record).target_type
 
     @property
     def results(self) -> dict[str, Results]:

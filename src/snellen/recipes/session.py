@@ -266,6 +266,7 @@ class Session:
             device=self.device,
             seed=self.settings.seed,
             progress=progress.tell,
+            groups=self.index.split("train").groups,
         )
 
     def _load(self, file: Path) -> None:

@@ -11,7 +11,7 @@ from rich.console import Console
 from snellen.data import DatasetIndex
 from snellen.doctor import Level, chosen_language
 from snellen.errors import CheckpointError
-from snellen.models import WeightsReport, find_model
+from snellen.models import WeightsReport
 from snellen.recipes.checking import CheckReport, quick_check, refuse_spoiling, untold_problems, write_text
 from snellen.recipes.datasets import prepared
 from snellen.recipes.evaluating import evaluate_run, recorded_data
@@ -20,7 +20,7 @@ from snellen.recipes.planning import NOT_TRAINED
 from snellen.recipes.preparing import Preparation, initial_model, prepare_training
 from snellen.recipes.progress import say
 from snellen.recipes.reporting import write_run_report
-from snellen.recipes.runs import DIAGNOSIS, Run, add_skipped, new_folder, write_json
+from snellen.recipes.runs import DIAGNOSIS, Run, add_skipped, new_folder, recorded_entry, write_json
 from snellen.recipes.session import Outcome, Session
 from snellen.recipes.stages import read_stages
 from snellen.report import LEVEL_STYLES, LEVELS, summary_line
@@ -114,7 +114,7 @@ def _announce(
         say(console, f"  {name:<15} {value!s:<29} {reason}")
     if weights is not None:
         say(console, weights.summary())
-    elif find_model(run.record["model"]).presumes_weights:
+    elif recorded_entry(run.record).presumes_weights:
         say(console, f"no weights were given: {NOT_TRAINED}", style="yellow")
     say(console, f"run folder: {run.folder}")
 

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Integer
+from numpy import ndarray
 
 from snellen.structures.batch import Batch
 
@@ -42,6 +44,8 @@ class FitData:
         device: Where the model is.
         seed: Of everything random.
         progress: Is told what is being done, how much is done, and how much there is.
+        groups: By row of the training images; those with equal numbers must not be torn apart when some are set aside.
+            None where no groups are known.
     """
 
     batches: Callable[[], Iterator[Batch]]
@@ -50,6 +54,7 @@ class FitData:
     device: torch.device
     seed: int
     progress: Callable[[str, int, int], None]
+    groups: Integer[ndarray, " rows"] | None = None
 
 
 @runtime_checkable

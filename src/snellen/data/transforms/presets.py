@@ -20,7 +20,7 @@ from snellen.structures import BoxTarget, ClassTarget, MaskTarget, Target
 
 __all__ = ["DEFAULT_STRENGTH", "Resize", "evaluation_transform", "max_side_of", "training_transform"]
 
-Resize = Literal["short", "square", "letterbox"]
+Resize = Literal["short", "square", "letterbox", "squeeze"]
 DEFAULT_STRENGTH = 0.5  # halfway between no augmentation and the ranges of the cited papers
 _LONG_OVER_SHORT = 5 / 3  # Ren et al. 2015 resize to 600 x 1000, torchvision to 800 x 1333
 _CENTER_SHARE = 0.875  # of the resized short side; 224 of 256, He et al. 2016
@@ -48,7 +48,8 @@ def training_transform(
         strength: 0 (resize only) to 1 (the ranges of the papers).
         flip: Whether mirror images are still right; they are not for letters.
         resize: For boxes: ``short`` fits the short side to ``size``, ``letterbox`` the long side, ``square`` squeezes
-            the image into a square (SSD, YOLOv1).
+            the image into a square (SSD, YOLOv1). For classes: ``squeeze`` squeezes the whole image into a square in
+            evaluation, where the others cut a square out of its middle.
 
     Raises:
         InputError: If the size or the strength is out of range.
@@ -125,7 +126,8 @@ def _resized(size: int, resize: Resize) -> Transform:
 
 
 def _centered(size: int, resize: Resize) -> Transform:
-    del resize  # the cut is a square anyway
+    if resize == "squeeze":
+        return ResizeExact((size, size))
     short_side = round(size / _CENTER_SHARE)
     return Compose(ResizeShortSide(short_side, max_side=100 * short_side), center_crop(size))
 

@@ -1,0 +1,18 @@
+"""Features that nobody trains, and learners on them, through scikit-learn and its kin."""
+
+from snellen.models.shallow.building import hand_made_names, shallow_entry
+from snellen.models.shallow.features import FEATURES, FeatureKind
+from snellen.models.shallow.learners.catalog import LEARNERS
+from snellen.models.shallow.learners.rows import Learner
+from snellen.models.shallow.model import ShallowClassifier, ShallowModel
+
+__all__ = [
+    "FEATURES",
+    "LEARNERS",
+    "FeatureKind",
+    "Learner",
+    "ShallowClassifier",
+    "ShallowModel",
+    "hand_made_names",
+    "shallow_entry",
+]

@@ -1,0 +1,1 @@
+"""Learners of shallow models: a file for each family."""
