@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from snellen.data.charts import ChartFaults, ChartSpec, default_chart_spec, draw_chart, write_charts
 from snellen.data.checking import verify
 from snellen.data.dataset import ImageDataset, RegionSource, draw_generator
-from snellen.data.formats import FORMATS, Format, ReadOptions, load, recognised, write
+from snellen.data.formats import FORMATS, TASKS, Format, ReadOptions, load, recognised, task_of, write
 from snellen.data.images import decoded_image, image_size, is_image_name, read_image, read_mask
 from snellen.data.index import DataDescription, DatasetIndex
 from snellen.data.loading import BatchLoader
@@ -78,6 +78,7 @@ _TRANSFORMS = frozenset(
 
 __all__ = [
     "FORMATS",
+    "TASKS",
     "AnnotationTable",
     "BatchLoader",
     "BoxTable",
@@ -132,6 +133,7 @@ __all__ = [
     "repeat_factors",
     "ssd_transform",
     "stratified",
+    "task_of",
     "train_dev_splits",
     "training_transform",
     "verify",

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from snellen.data.problems import Problem
 from snellen.data.sharing import SharedRecord, Strings
-from snellen.data.tables import AnnotationTable, BoxTable
+from snellen.data.tables import AnnotationTable, BoxTable, ValueTable
 from snellen.errors import InputError, did_you_mean
 from snellen.structures import Target
 
 __all__ = ["NO_SPLIT", "DataDescription", "DatasetIndex"]
 
 NO_SPLIT = -1
+_SPREAD_SHARES = (0, 0.05, 0.5, 0.95, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +29,11 @@ class DataDescription:
     Attributes:
         num_images: All images.
         images_per_split: By name of split; those in none under an empty name.
-        objects_per_class: Objects (detection), images (classification) or images with the class
-            (segmentation), per split and class.
-        images_without_objects: Per split; images on which nothing is annotated.
+        objects_per_class: Objects (detection), images (classification), images with the class (label sets,
+            segmentation) or images with a number (values), per split and class.
+        images_without_objects: Per split; images on which nothing is annotated, or which show none of the classes.
         box_size_px: Square root of the box area: smallest, 5 %, median, 95 %, largest; empty without boxes.
+        value_ranges: Of each value that is learned: smallest, 5 %, median, 95 %, largest; empty without values.
         image_heights: Smallest, median, largest of those known; empty where none is known.
         image_widths: The same.
         problems_per_code: How many faults of each kind were tolerated.
@@ -49,6 +51,7 @@ class DataDescription:
     image_heights: tuple[float, ...]
     image_widths: tuple[float, ...]
     problems_per_code: Mapping[str, int]
+    value_ranges: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -58,7 +61,7 @@ class DatasetIndex(SharedRecord):
     Attributes:
         root: Folder to which paths are relative.
         format: Name of the format it was read from.
-        classes: Names in label order.
+        classes: Names in label order; of values, their names.
         paths: Image files, relative to the root where they lie beneath it.
         annotations: The one table of annotations.
         sizes: Height and width of each image, EXIF applied; 0 where nobody has looked yet. ``[num_images,
@@ -173,10 +176,11 @@ class DatasetIndex(SharedRecord):
                 for name, rows in member.items()
             },
             images_without_objects={name: int((counts[rows].sum(1) == 0).sum()) for name, rows in member.items()},
-            box_size_px=_quantiles(extent, (0, 0.05, 0.5, 0.95, 1)),
+            box_size_px=_quantiles(extent, _SPREAD_SHARES),
             image_heights=_quantiles(known[:, 0], (0, 0.5, 1)),
             image_widths=_quantiles(known[:, 1], (0, 0.5, 1)),
             problems_per_code=dict(problems),
+            value_ranges=_ranges(self.annotations, self.classes),
         )
 
     def fingerprint(self) -> str:
@@ -190,6 +194,17 @@ def _quantiles(values: NDArray[Any], shares: Iterable[float]) -> tuple[float, ..
     if not len(values):
         return ()
     return tuple(round(float(value), 2) for value in np.quantile(values, list(shares)))
+
+
+def _ranges(table: AnnotationTable, names: Sequence[str]) -> dict[str, tuple[float, ...]]:
+    if not isinstance(table, ValueTable):
+        return {}
+    columns = zip(names, table.values.T, strict=True)
+    return {
+        name: tuple(float(f"{value:.6g}") for value in np.quantile(column[np.isfinite(column)], _SPREAD_SHARES))
+        for name, column in columns
+        if np.isfinite(column).any()
+    }
 
 
 def _hash_arrays(record: Any, digest: Any) -> None:

@@ -1,4 +1,4 @@
-"""What a store of predictions is: an image with its prediction, the names outside, a line of JSON and a further file."""
+"""What a store of predictions is: an image with its prediction, names outside, a line of JSON, a further file."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

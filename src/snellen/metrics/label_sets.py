@@ -79,13 +79,13 @@ def coverage_errors(probs: Probabilities, shown: Entries, known: Entries) -> Flo
         Zhang and Zhou 2014, section 2.2.2 (there less 1).
     """
     least = np.where(shown & known, probs, np.inf).min(axis=1, initial=np.inf)
-    return ((probs >= least[:, None]) & known).sum(axis=1).astype(np.float64)
+    return np.asarray(((probs >= least[:, None]) & known).sum(axis=1), np.float64)
 
 
 def ranking_losses(probs: Probabilities, shown: Entries, known: Entries) -> Float64[np.ndarray, " num_images"]:
     """Share of the pairs of a class that is shown and one that is not of which the latter stands first, per image.
 
-    Equal probabilities count as a wrong order; an image without pairs has 0, as in ``sklearn.metrics.label_ranking_loss``.
+    Equal probabilities count as a wrong order; an image without pairs has 0. As ``sklearn.metrics.label_ranking_loss``.
 
     Source:
         Zhang and Zhou 2014, section 2.2.2; Tsoumakas, Katakis and Vlahavas 2010, "Mining multi-label data".
@@ -239,10 +239,8 @@ class LabelSetMetric:
         for label, name in enumerate(self._classes):
             curve = _curve_of(probs, shown, known, label)
             if curve is not None:
-                rising = slice(None, None, -1)
-                series.append(
-                    thinned_series(name, curve.thresholds[rising], _f1(curve.precision, curve.recall)[rising])
-                )
+                f1 = _f1(curve.precision, curve.recall)
+                series.append(thinned_series(name, curve.thresholds[::-1], f1[::-1]))
         return Curve(
             title="F1 over the threshold",
             x_label="Threshold",

@@ -75,8 +75,9 @@ class Mark:
 def line_chart(curve: Curve, *, is_log_x: bool = False, marks: Sequence[Mark] = ()) -> Markup:
     """Return lines over labelled axes.
 
-    Values that are not finite leave a gap; a series of dots has no line. A line of more than 240 points becomes the mean of neighbours,
-    with a band from the lowest to the highest. If x and y stay within 0..1, the axes are exactly that.
+    Values that are not finite leave a gap; a series of dots has no line. A line of more than 240 points becomes the
+    mean of neighbours, with a band from the lowest to the highest. If x and y stay within 0..1, the axes are exactly
+    that.
 
     Args:
         curve: The lines.

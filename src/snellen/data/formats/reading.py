@@ -4,6 +4,7 @@ from pathlib import Path
 
 from snellen.data.formats.catalog import FORMATS, Format
 from snellen.data.formats.options import ReadOptions
+from snellen.data.formats.other_tasks import read_as
 from snellen.data.index import DatasetIndex
 from snellen.errors import ConfigError, DatasetError, did_you_mean
 
@@ -19,6 +20,9 @@ def load(
     images: Path | str | None = None,
     classes: tuple[str, ...] | None = None,
     ignore_index: int | None = None,
+    task: str | None = None,
+    columns: tuple[str, ...] | None = None,
+    separator: str | None = None,
 ) -> DatasetIndex:
     """Return the index of a data set in any of the known formats.
 
@@ -30,17 +34,30 @@ def load(
         images: Folder of the image files, if they do not lie beside the annotations.
         classes: Names in label order, where the files give none, or to fix their order.
         ignore_index: Raw value of mask pixels that count for nothing.
+        task: What is learned of an image (``box``, ``class``, ``label_set``, ``mask`` or ``value``), where the files
+            allow more than one reading; objects, too, can be read as the label set that an image shows.
+        columns: Of a table, those with labels or values, if the header does not say which they are.
+        separator: Between the labels in a cell of a table.
 
     Raises:
-        ConfigError: If there is no such format.
+        ConfigError: If there is no such format or task.
         DatasetError: If nothing is there, no format or several are recognised, or nothing can be read.
     """
     place = Path(path)
     chosen = _named(format) if format is not None else recognised(place)
     if not place.exists():
         raise DatasetError("a file or folder was expected; nothing is there. Check the path.", file=place)
-    options = ReadOptions(images=None if images is None else Path(images), classes=classes, ignore_index=ignore_index)
-    return chosen.read(place, options)
+    options = ReadOptions(
+        images=None if images is None else Path(images),
+        classes=classes,
+        ignore_index=ignore_index,
+        task=task,
+        columns=columns,
+        separator=separator,
+    )
+    target = options.target
+    index = chosen.read(place, options)
+    return index if target is None else read_as(index, target)
 
 
 def write(index: DatasetIndex, folder: Path | str, *, format: str) -> None:  # noqa: A002  # as in load

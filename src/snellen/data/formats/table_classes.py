@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from snellen.data.formats.options import ReadOptions
+from snellen.data.formats.rows import Place
 from snellen.data.formats.table_entries import Entries
 from snellen.data.formats.table_numbers import is_number
 from snellen.data.problems import ProblemLog
 from snellen.data.tables import ClassTable
-from snellen.errors import DatasetError
+from snellen.errors import DatasetError, did_you_mean
 
 __all__ = ["class_names", "class_table"]
 
@@ -21,25 +22,31 @@ def class_table(entries: Entries, options: ReadOptions, log: ProblemLog) -> tupl
     labels = np.full(entries.num_images, -1, np.int32)
     kept: dict[int, str] = {}
     for entry, text in zip(entries.rows, texts, strict=True):
-        place = {"file": entries.file, "line": entry.line}
+        path = entries.paths[entry.image]
         if entry.image in kept:
-            same = kept[entry.image] == text
-            told = "" if same else f" as {kept[entry.image]!r}, and here as {text!r}; the first is kept"
-            message = f"{entries.paths[entry.image]} is listed above{told or '; left out'}."
-            severity = "warning" if same else "error"
-            fix = "delete the row" if same else "keep the right row, or read it with --task label_set"
-            log.add("image-duplicate", message, fix=fix, severity=severity, **place)  # type: ignore[arg-type]
+            _tell_repeated(path, kept[entry.image], text, Place(str(entries.file), entry.line), log)
             continue
         kept[entry.image] = text
         if not text:
-            message = f"{entries.paths[entry.image]} has no label; kept as unknown."
-            log.add("label-missing", message, fix="label it", **place)  # type: ignore[arg-type]
+            message = f"{path} has no label; kept as unknown."
+            log.add("label-missing", message, file=entries.file, line=entry.line, fix="label it")
         elif text not in label_of:
-            message = f"the label {text!r} of {entries.paths[entry.image]} is no class; kept as unknown."
-            log.add("class-unknown", message, fix="correct the label", **place)  # type: ignore[arg-type]
+            message = f"the label {text!r} of {path} is no class; kept as unknown."
+            fix = f"correct the label.{did_you_mean(text, names)}"
+            log.add("class-unknown", message, file=entries.file, line=entry.line, fix=fix)
         else:
             labels[entry.image] = label_of[text]
     return names, ClassTable(labels=labels)
+
+
+def _tell_repeated(path: str, before: str, text: str, place: Place, log: ProblemLog) -> None:
+    if text == before:
+        message, fix = f"{path} is listed above; left out.", "delete the row"
+        log.add("image-duplicate", message, file=place.file, line=place.line, fix=fix)
+        return
+    message = f"{path} is listed above as {before!r}, and here as {text!r}; the first is kept."
+    fix = "keep the right row, or read the table with --task label_set"
+    log.add("image-duplicate", message, file=place.file, line=place.line, fix=fix, severity="error")
 
 
 def class_names(

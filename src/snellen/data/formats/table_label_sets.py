@@ -15,7 +15,7 @@ from snellen.data.formats.table_classes import class_names
 from snellen.data.formats.table_entries import Entries, Entry
 from snellen.data.formats.table_numbers import FALSE_WORDS, MISSING_WORDS, TRUE_WORDS, are_flags
 from snellen.data.formats.table_rows import Cell, are_several_rows
-from snellen.data.problems import ProblemLog
+from snellen.data.problems import ProblemLog, Severity
 from snellen.data.tables import LabelSetTable
 from snellen.errors import DatasetError, did_you_mean
 
@@ -130,9 +130,8 @@ def _separator(texts: Sequence[str], options: ReadOptions, entries: Entries) -> 
 
 
 def _all_known(texts: Sequence[str], sign: str | None, classes: Sequence[str]) -> bool:
-    names = {
-        part.strip().removeprefix(UNKNOWN_SIGN) for text in texts for part in (text.split(sign) if sign else [text])
-    }
+    parts = [part for text in texts for part in (text.split(sign) if sign else [text])]
+    names = {part.strip().removeprefix(UNKNOWN_SIGN) for part in parts}
     separates = sign is None or any(sign in text for text in texts)
     return separates and names - {""} <= set(classes)
 
@@ -164,7 +163,8 @@ def _chosen_columns(entries: Entries, options: ReadOptions) -> list[int]:
         return list(range(len(entries.columns)))
     for name in options.classes:
         if name not in entries.columns:
-            message = f"a column for each class was expected; there is none for {name!r}.{did_you_mean(name, entries.columns)}"
+            hint = did_you_mean(name, entries.columns)
+            message = f"a column for each class was expected; there is none for {name!r}.{hint}"
             raise DatasetError(message, file=entries.file, line=1)
     return [entries.columns.index(name) for name in options.classes]
 
@@ -196,7 +196,7 @@ def _joined(before: States, row: States, entry: Entry, entries: Entries, log: Pr
         names = ", ".join(entries.columns[place] for place in np.flatnonzero(contradict)[:5])
         told = f", and contradicts it in {names}, which are kept as unknown"
     message = f"{entries.paths[entry.image]} is listed above{told}."
-    severity = "error" if contradict.any() else "warning"
+    severity: Severity = "error" if contradict.any() else "warning"
     log.add(
         "image-duplicate", message, file=entries.file, line=entry.line, severity=severity, fix="list every image once"
     )

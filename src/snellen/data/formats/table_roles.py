@@ -93,18 +93,20 @@ def _found(
     table: RawTable, names: Sequence[str], free: Sequence[int], wanted: type[Target] | None
 ) -> tuple[tuple[int, ...], type[Target], str]:
     """Return the annotated columns where the user named none."""
-    single, several = (_first(names, known) for known in (LABEL_COLUMNS, LABEL_SET_COLUMNS))
     if wanted is ValueTarget:
         return _value_columns(table, free), ValueTarget, ""
+    single, several = (_first(names, known) for known in (LABEL_COLUMNS, LABEL_SET_COLUMNS))
     order = (several, single) if wanted is LabelSetTarget else (single, several)
     place = next((place for place in order if place is not None), None)
-    if place is not None:
-        if wanted is not None:
-            return (place,), wanted, ""
-        if place == several:
-            return (place,), LabelSetTarget, ""
-        kind, reason = _kind(table, (place,), None)
-        return (place,), kind, reason
+    if place is None:
+        return _found_by_content(table, free, wanted)
+    return (place,), *_kind(table, (place,), wanted)
+
+
+def _found_by_content(
+    table: RawTable, free: Sequence[int], wanted: type[Target] | None
+) -> tuple[tuple[int, ...], type[Target], str]:
+    """Return the annotated columns where none is called after labels."""
     flags = [place for place in free if are_flags(table.column(place))]
     numbers = [place for place in free if place not in flags and are_numbers(table.column(place))]
     if flags and wanted is LabelSetTarget:
@@ -231,10 +233,11 @@ def _ask(table: RawTable, finding: str, answer: str) -> DatasetError:
 
 
 def _no_columns(table: RawTable) -> DatasetError:
+    first = list(table.columns) or [str(cell) for row in table.rows[:1] for cell in row.cells]
     return DatasetError(
         f"a header with a column of paths ({', '.join(PATH_COLUMNS[:4])}, …) and one of labels "
-        f"({', '.join(LABEL_COLUMNS[:4])}, {', '.join(LABEL_SET_COLUMNS[:2])}, …), or columns of 0 and 1 or of numbers, "
-        f"was expected; got {list(table.columns) or [str(cell) for row in table.rows[:1] for cell in row.cells]}. "
+        f"({', '.join(LABEL_COLUMNS[:4])}, {', '.join(LABEL_SET_COLUMNS[:2])}, …), or columns of 0 and 1 or of "
+        f"numbers, was expected; got {first}. "
         "Rename the columns, or name those to learn with columns (--columns).",
         file=table.file,
         line=1,

@@ -21,8 +21,8 @@ __all__ = [
     "json_lines_table",
 ]
 
-# Of the images, listed more than once: mistakes are rarer. Northcutt et al. 2021, "Pervasive label errors in test sets",
-# find 3.3 % of labels wrong on average.
+# Of the images, listed more than once: mistakes are rarer. Northcutt et al. 2021, "Pervasive label errors in test
+# sets", find 3.3 % of labels wrong on average.
 _SEVERAL_ROWS_SHARE = 0.05
 _SEVERAL_ROWS = 3  # images, likewise
 Cell = str | tuple[str, ...]  # a text, or the texts of a list

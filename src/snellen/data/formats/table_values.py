@@ -7,7 +7,7 @@ import numpy as np
 from snellen.data.formats.options import ReadOptions
 from snellen.data.formats.table_entries import Entries, Entry
 from snellen.data.formats.table_numbers import MISSING_WORDS, is_number
-from snellen.data.problems import ProblemLog
+from snellen.data.problems import ProblemLog, Severity
 from snellen.data.tables import ValueTable
 from snellen.errors import DatasetError
 
@@ -69,7 +69,7 @@ def _joined(before: np.ndarray, row: np.ndarray, entry: Entry, entries: Entries,
         pairs = ", ".join(f"{entries.columns[place]} {before[place]:g} and {row[place]:g}" for place in places)
         told = f" with other numbers ({pairs}); kept as unknown"
     message = f"{entries.paths[entry.image]} is listed above{told}."
-    severity = "error" if contradict.any() else "warning"
+    severity: Severity = "error" if contradict.any() else "warning"
     log.add(
         "image-duplicate", message, file=entries.file, line=entry.line, severity=severity, fix="list every image once"
     )

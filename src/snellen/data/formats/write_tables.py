@@ -1,4 +1,4 @@
-"""Writing what is said of whole images as a table: CSV or JSON lines, with ``snellen.yaml`` beside it. Images are copied."""
+"""Writing what is said of whole images as CSV or JSON lines, with ``snellen.yaml`` beside it. Images are copied."""
 
 import csv
 import json
@@ -25,7 +25,7 @@ Said = Callable[[DatasetIndex, int], dict[str, Any]]  # of a row of an index
 
 
 def write_csv(index: DatasetIndex, folder: Path) -> None:
-    """Write ``labels.csv`` (path, label or labels or values, split, group, attributes), ``snellen.yaml`` and ``images``.
+    """Write ``labels.csv`` (path, label or labels or values, split, group, attributes), ``snellen.yaml``, ``images``.
 
     Raises:
         InputError: If the data set has nothing said of whole images, a class name cannot stand in a list of names, or

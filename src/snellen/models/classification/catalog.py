@@ -3,6 +3,7 @@
 from functools import partial
 
 from snellen.models.building import on_backbone
+from snellen.models.classification.answers import ANSWERS
 from snellen.models.classification.building import mean_classifier
 from snellen.models.entry import ModelEntry
 from snellen.structures import ClassTarget
@@ -11,7 +12,9 @@ __all__ = ["CLASSIFIERS"]
 
 _RESNET_PAPER = "https://arxiv.org/abs/1512.03385"
 _MOBILENET_V2_PAPER = "https://arxiv.org/abs/1801.04381"
-_CLASSIFIER = partial(ModelEntry, target_type=ClassTarget, licence="Apache-2.0", default_size=(224, 224))
+_CLASSIFIER = partial(
+    ModelEntry, target_type=ClassTarget, answers=ANSWERS, licence="Apache-2.0", default_size=(224, 224)
+)
 
 CLASSIFIERS: tuple[ModelEntry, ...] = (
     _CLASSIFIER(

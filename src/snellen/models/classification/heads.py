@@ -30,6 +30,14 @@ class Head(nn.Module):
         """Return the numbers of each image, to which the first ``cells`` rows and columns of the map belong."""
         raise NotImplementedError
 
+    @property
+    def bias(self) -> Tensor | None:
+        """What the last layer adds to each number, or None where nothing is added."""
+        return None
+
+    def allow_negative(self) -> None:
+        """Let the numbers be of either sign, where the paper's head holds them above 0."""
+
 
 HeadBuilder = Callable[[FeatureSpec, int], Head]
 
@@ -63,6 +71,11 @@ class MeanHead(Head):
         """Return a linear function of the mean over each image's own cells."""
         result: Tensor = self.linear(self.dropout(content_mean(features, cells)))
         return result
+
+    @property
+    def bias(self) -> Tensor:
+        """What the linear layer adds."""
+        return self.linear.bias
 
 
 class FcHead(Head):
@@ -109,6 +122,11 @@ class FcHead(Head):
         result: Tensor = self.last(self.pair(content_grid(features, cells, self.pooled)))
         return result
 
+    @property
+    def bias(self) -> Tensor:
+        """What fc8 adds."""
+        return self.last.bias
+
 
 class ClassMapHead(Head):
     """A map for each class by a 1×1 convolution, a ReLU, and the mean of each map: no fully connected layer.
@@ -126,10 +144,19 @@ class ClassMapHead(Head):
         super().__init__()
         self.dropout = nn.Dropout(dropout)
         self.class_maps = nn.Conv2d(feature.channels, num_outputs, 1)
-        self.relu = nn.ReLU(inplace=True)
+        self.relu: nn.Module = nn.ReLU(inplace=True)
 
     def forward(
         self, features: Float[Tensor, "batch channels rows columns"], cells: Int64[Tensor, "batch 2"]
     ) -> Float[Tensor, "batch num_outputs"]:
         """Return the mean of each class's map over each image's own cells."""
         return content_mean(self.relu(self.class_maps(self.dropout(features))), cells)
+
+    @property
+    def bias(self) -> Tensor | None:
+        """What the convolution adds."""
+        return self.class_maps.bias
+
+    def allow_negative(self) -> None:
+        """Leave the ReLU out."""
+        self.relu = nn.Identity()

@@ -17,6 +17,7 @@ from snellen.models.backbones.timm_adapter import (
     timm_input,
     timm_network,
 )
+from snellen.models.classification.answers import ANSWERS
 from snellen.models.classification.classifier import ImageClassifier
 from snellen.models.classification.heads import Head
 from snellen.models.classification.trunk import HeadOutput
@@ -165,6 +166,7 @@ def timm_entry(name: str) -> ModelEntry:
         name=name,
         build=partial(_built, name),
         target_type=ClassTarget,
+        answers=ANSWERS,
         summary=f"{name.partition(':')[2]} of timm, with its own pooling and last layer",
         paper="https://github.com/huggingface/pytorch-image-models",
         licence="Apache-2.0",

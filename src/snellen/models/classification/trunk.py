@@ -1,17 +1,19 @@
-"""What all models of whole images share, whatever they learn: everything but the loss."""
+"""What all models of whole images share, whatever they learn."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from snellen.errors import ConfigError, InputError
 from snellen.models.backbones import Backbone, normalize_for
+from snellen.models.classification.answers import Answer
 from snellen.models.classification.content import content_cells
-from snellen.models.classification.heads import HeadBuilder, MeanHead
-from snellen.structures import ImageBatch, Target, TensorRecord
+from snellen.models.classification.heads import Head, HeadBuilder, MeanHead
+from snellen.structures import ImageBatch, Prediction, Target, TensorRecord
 
 __all__ = ["Auxiliary", "HeadOutput", "Trunk"]
 
@@ -48,11 +50,12 @@ class Auxiliary:
 class Trunk(nn.Module):
     """Normalisation, backbone, head and auxiliary heads: from images to numbers for each image.
 
-    A model of whole images is this with a ``target_type``, ``loss`` and ``decode``.
+    What the numbers mean is an ``Answer``: one class, a set of classes, or values.
 
     Args:
         backbone: Its last feature is read by the head.
         num_outputs: Numbers for each image, at least 1.
+        answer: What the numbers mean.
         head: Makes the head from the feature that it reads and the number of outputs.
         auxiliary: Heads for training alone.
         mean: Of R, G, B where 1 is full scale; None for what the backbone's published weights expect.
@@ -72,6 +75,7 @@ class Trunk(nn.Module):
         backbone: Backbone,
         num_outputs: int,
         *,
+        answer: Answer,
         head: HeadBuilder = MeanHead,
         auxiliary: Sequence[Auxiliary] = (),
         mean: Sequence[float] | None = None,
@@ -95,6 +99,19 @@ class Trunk(nn.Module):
         )
         self.auxiliary_weights = tuple(each.weight for each in auxiliary)
         self.foreign_names = self._head_names()
+        self.answer = answer
+
+    @property
+    def target_type(self) -> type[Target]:
+        """What it learns from."""
+        return self.answer.target_type
+
+    def learn(self, answer: Answer) -> None:
+        """Let heads with random weights learn something else."""
+        self.answer = answer
+        for part in (self.head, *self.auxiliary.values()):
+            if isinstance(part, Head):
+                answer.prepare(part)
 
     def forward(self, images: ImageBatch, targets: Target | None = None) -> HeadOutput:
         """Return the numbers of the heads; ``targets`` are not looked at.
@@ -117,19 +134,19 @@ class Trunk(nn.Module):
         logits = self.head(maps[last.name], content_cells(maps[last.name], images, last.stride))
         return HeadOutput(logits=logits, auxiliary=self._said_between(maps, images) if with_inner else None)
 
-    def losses(self, name: str, output: HeadOutput, loss: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
-        """Return the loss of the head by its name, and those of the auxiliary heads, weighted, as ``auxiliary1`` ….
-
-        Args:
-            name: Of the loss.
-            output: What ``forward`` returned.
-            loss: From the numbers of one head ``[batch, num_outputs]`` to a scalar.
-        """
-        losses = {name: loss(output.logits)}
+    def loss(self, output: HeadOutput, targets: Any) -> Mapping[str, Tensor]:
+        """Return the loss of the head by its name, and those of the auxiliary heads, weighted, as ``auxiliary1`` …."""
+        losses = {self.answer.loss_name: self.answer.loss(output.logits, targets)}
         if output.auxiliary is not None:
             heads = zip(output.auxiliary.unbind(dim=1), self.auxiliary_weights, strict=True)
-            losses |= {f"auxiliary{number}": weight * loss(logits) for number, (logits, weight) in enumerate(heads, 1)}
+            for number, (logits, weight) in enumerate(heads, 1):
+                losses[f"auxiliary{number}"] = weight * self.answer.loss(logits, targets)
         return losses
+
+    def decode(self, output: HeadOutput, sizes: Int64[Tensor, "batch 2"]) -> Sequence[Prediction]:
+        """Return one prediction per image; ``sizes`` do not matter here."""
+        del sizes
+        return self.answer.decode(output.logits)
 
     def _said_between(self, maps: Mapping[str, Tensor], images: ImageBatch) -> Tensor:
         strides = {spec.name: spec.stride for spec in self.backbone.inner}
