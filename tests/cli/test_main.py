@@ -22,7 +22,7 @@ COMMANDS = (
 )  # fmt: skip
 
 # Whoever removes or renames one of these breaks scripts of others: say so in the change log, then change it here.
-READING = {"--format", "--classes", "--images", "--ignore-index"}
+READING = {"--format", "--classes", "--images", "--ignore-index", "--task", "--columns", "--separator"}
 OPTIONS = {
     "train": READING | {
         "--model", "-m", "--weights", "--mean", "--std", "--padding", "--epochs", "--image-size", "--batch-size",

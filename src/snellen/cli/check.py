@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from snellen.cli.choices import Optimizer, Padding, Precision, SamplerName, Schedule, assignments, colour, comma_list
+from snellen.cli.reading import Columns, Separator, Task, read_options
 
 if TYPE_CHECKING:  # importing it takes seconds
     from snellen.doctor import Diagnosis
@@ -82,6 +83,9 @@ def check(
     classes: Annotated[str | None, typer.Option(help="Names in label order, with commas between.")] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of the images, if elsewhere.")] = None,
     ignore_index: Annotated[int | None, typer.Option(help="Mask value that counts for nothing.")] = None,
+    task: Task = None,
+    columns: Columns = None,
+    separator: Separator = None,
 ) -> None:
     """Say what is wrong with a data set and, with --model, with a training that is planned on it.
 
@@ -105,7 +109,6 @@ def check(
 
     from snellen import recipes
     from snellen.cli.console import console
-    from snellen.data import ReadOptions
     from snellen.doctor import chosen_language
 
     language = chosen_language(lang)
@@ -140,7 +143,14 @@ def check(
         seed=seed,
         device=device,
         format=format_name,
-        read=ReadOptions(images=images, classes=comma_list(classes), ignore_index=ignore_index),
+        read=read_options(
+            images=images,
+            classes=classes,
+            ignore_index=ignore_index,
+            task=task,
+            columns=columns,
+            separator=separator,
+        ),
     )
     is_piped = "-" in (json, sarif)
     screen = console() if is_piped else Console()

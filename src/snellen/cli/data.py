@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from snellen.cli.choices import comma_list
+from snellen.cli.reading import Columns, Separator, Task, read_options
 
 if TYPE_CHECKING:  # importing it takes seconds
-    from snellen.data import DatasetIndex
+    from snellen.data import DatasetIndex, ReadOptions
 
 __all__ = ["app"]
 
@@ -20,13 +20,9 @@ _Images = Annotated[Path | None, typer.Option(help="Folder of the images, if els
 _Ignore = Annotated[int | None, typer.Option(help="Mask value that counts for nothing.")]
 
 
-def _load(
-    path: str, format_name: str | None, classes: str | None, images: Path | None, ignore_index: int | None
-) -> "DatasetIndex":
+def _load(path: str, format_name: str | None, options: "ReadOptions") -> "DatasetIndex":
     from snellen import recipes
-    from snellen.data import ReadOptions
 
-    options = ReadOptions(images=images, classes=comma_list(classes), ignore_index=ignore_index)
     return recipes.load(path, format=format_name, options=options)
 
 
@@ -37,6 +33,9 @@ def describe(
     classes: _Classes = None,
     images: _Images = None,
     ignore_index: _Ignore = None,
+    task: Task = None,
+    columns: Columns = None,
+    separator: Separator = None,
     verify: Annotated[bool, typer.Option(help="Open every image file's header.")] = True,
     max_problems: Annotated[int, typer.Option(help="Problems to print of each kind.")] = 5,
 ) -> None:
@@ -51,7 +50,10 @@ def describe(
     from snellen.data import verify as verified
     from snellen.recipes import description_text
 
-    index = _load(path, format_name, classes, images, ignore_index)
+    options = read_options(
+        images=images, classes=classes, ignore_index=ignore_index, task=task, columns=columns, separator=separator
+    )
+    index = _load(path, format_name, options)
     Console().print(description_text(verified(index) if verify else index, max_problems=max_problems))
 
 
@@ -59,11 +61,14 @@ def describe(
 def convert(
     path: Annotated[str, typer.Argument(help="A data set in any known format.")],
     out: Annotated[Path, typer.Argument(help="A new or empty folder.")],
-    to: Annotated[str, typer.Option("--to", help="coco, voc, yolo, folders, masks or csv.")],
+    to: Annotated[str, typer.Option("--to", help="coco, voc, yolo, folders, masks, csv or jsonl.")],
     format_name: _Format = None,
     classes: _Classes = None,
     images: _Images = None,
     ignore_index: _Ignore = None,
+    task: Task = None,
+    columns: Columns = None,
+    separator: Separator = None,
 ) -> None:
     """Write a data set in another format; images are copied.
 
@@ -73,7 +78,10 @@ def convert(
     """
     from snellen import recipes
 
-    index = _load(path, format_name, classes, images, ignore_index)
+    options = read_options(
+        images=images, classes=classes, ignore_index=ignore_index, task=task, columns=columns, separator=separator
+    )
+    index = _load(path, format_name, options)
     typer.echo(str(recipes.convert(index, out, to)))
 
 
@@ -88,6 +96,9 @@ def draw(
     classes: _Classes = None,
     images: _Images = None,
     ignore_index: _Ignore = None,
+    task: Task = None,
+    columns: Columns = None,
+    separator: Separator = None,
 ) -> None:
     """Draw images with their annotations on one sheet.
 
@@ -98,7 +109,10 @@ def draw(
     from snellen import recipes
     from snellen.errors import ConfigError
 
-    index = _load(path, format_name, classes, images, ignore_index)
+    options = read_options(
+        images=images, classes=classes, ignore_index=ignore_index, task=task, columns=columns, separator=separator
+    )
+    index = _load(path, format_name, options)
     part = index if split is None else index.split(split)
     sheet = recipes.sample_sheet(part, count, seed).convert("RGB")
     try:

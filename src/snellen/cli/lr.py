@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from snellen.cli.choices import Optimizer, Padding, assignments, colour, comma_list
+from snellen.cli.choices import Optimizer, Padding, assignments, colour
+from snellen.cli.reading import Columns, Separator, Task, read_options
 
 __all__ = ["lr"]
 
@@ -41,6 +42,9 @@ def lr(
     classes: Annotated[str | None, typer.Option(help="Names in label order, with commas between.")] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of the images, if elsewhere.")] = None,
     ignore_index: Annotated[int | None, typer.Option(help="Mask value that counts for nothing.")] = None,
+    task: Task = None,
+    columns: Columns = None,
+    separator: Separator = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the chart to this .svg file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
@@ -57,7 +61,6 @@ def lr(
     """
     from snellen import recipes
     from snellen.cli.console import console
-    from snellen.data import ReadOptions
 
     advice = recipes.find_rate(
         data,
@@ -82,7 +85,14 @@ def lr(
         device=device,
         workers=workers,
         format=format_name,
-        read=ReadOptions(images=images, classes=comma_list(classes), ignore_index=ignore_index),
+        read=read_options(
+            images=images,
+            classes=classes,
+            ignore_index=ignore_index,
+            task=task,
+            columns=columns,
+            separator=separator,
+        ),
     )
     if out is not None:
         recipes.write_rate_chart(out, advice)

@@ -27,14 +27,15 @@ def models(
     from rich.table import Column, Table
 
     from snellen import recipes
+    from snellen.data import task_of
 
     console = Console()
     if name is None:
         width = max(len(entry.name) for entry in recipes.models())  # a name that is cut short is of no use
         table = Table(Column("name", min_width=width, no_wrap=True), "learns from", "what it is", box=None)
         for entry in recipes.models():
-            kind = entry.target_type.__name__.removesuffix("Target").lower()
-            table.add_row(entry.name, f"{kind}, outline" if entry.masks else kind, entry.summary)
+            kinds = ", ".join(task_of(kind) for kind in entry.target_types)
+            table.add_row(entry.name, f"{kinds}, outline" if entry.masks else kinds, entry.summary)
         console.print(table)
         return
     if any(entry.name == name for entry in recipes.models()):

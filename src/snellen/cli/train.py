@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from snellen.cli.choices import Optimizer, Padding, Precision, SamplerName, Schedule, assignments, colour, comma_list
+from snellen.cli.choices import Optimizer, Padding, Precision, SamplerName, Schedule, assignments, colour
+from snellen.cli.reading import Columns, Separator, Task, read_options
 
 __all__ = ["train"]
 
@@ -64,6 +65,9 @@ def train(
     classes: Annotated[str | None, typer.Option(help="Names in label order, with commas between.")] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of the images, if elsewhere.")] = None,
     ignore_index: Annotated[int | None, typer.Option(help="Mask value that counts for nothing.")] = None,
+    task: Task = None,
+    columns: Columns = None,
+    separator: Separator = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with the run in this folder.")] = None,
     check: Annotated[bool, typer.Option(help="Look for faults in data and settings first.")] = True,
@@ -90,7 +94,6 @@ def train(
     """
     from snellen import recipes
     from snellen.cli.console import console
-    from snellen.data import ReadOptions
 
     if resume is not None:
         _refuse_others(context)
@@ -134,7 +137,14 @@ def train(
             workers=workers,
             validate_every=validate_every,
             format=format_name,
-            read=ReadOptions(images=images, classes=comma_list(classes), ignore_index=ignore_index),
+            read=read_options(
+                images=images,
+                classes=classes,
+                ignore_index=ignore_index,
+                task=task,
+                columns=columns,
+                separator=separator,
+            ),
             folder=out,
             tensorboard=tensorboard,
         )

@@ -20,8 +20,8 @@ def find_model(name: str, target_type: type[Target] | None = None) -> ModelEntry
 
     Args:
         name: From the table, of a network of timm, or of a shallow model, ``FEATURES_LEARNER``.
-        target_type: What it shall learn from, where one name stands for several models, as ``hog_svm`` does. None for
-            what the name stands for first.
+        target_type: What it shall learn from, where one name stands for several models, as ``hog_svm`` does, or one
+            network learns several things. None for what the name stands for first.
 
     Raises:
         ConfigError: If there is none of that name.
@@ -29,11 +29,15 @@ def find_model(name: str, target_type: type[Target] | None = None) -> ModelEntry
     """
     rows = {entry.name: entry for entry in MODELS}
     row = rows.get(name)
-    if row is not None and target_type in (None, row.target_type):
-        return row
+    if row is not None and target_type in (None, *row.target_types):
+        return _learning(row, target_type)
     found = shallow_entry(name, target_type or ClassTarget) or row
     if found is None and is_timm_name(name):
-        return timm_entry(name)
+        return _learning(timm_entry(name), target_type)
     if found is None:
         raise ConfigError(f"there is no model {name!r}.{did_you_mean(name, {*rows, *hand_made_names()})}")
     return found
+
+
+def _learning(row: ModelEntry, target_type: type[Target] | None) -> ModelEntry:
+    return row.learning(target_type) if target_type in row.target_types and target_type is not None else row

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -21,7 +21,7 @@ class ModelEntry:
         name: What the user types.
         build: ``build(num_classes, **options) -> Model``, with random weights. Every builder takes ``norm``,
             ``mean`` and ``std``.
-        target_type: What it learns from, usually.
+        target_type: What it learns from.
         summary: One line.
         paper: Address.
         licence: SPDX identifier of the code here.
@@ -37,9 +37,10 @@ class ModelEntry:
         multi_scale: Smallest and greatest size in multi-scale training, as shares of the usual one; None for none.
         tuned: Optimizer and learning rate (for four images) that suit it when it starts from weights; None for what is
             usual for its kind of target.
-        answers: What it can learn with the same network, by type: ``answer(num_outputs, **options)`` makes what the
-            built model is told to ``learn``. That of ``target_type``, whose options the builder takes itself, is
-            among them. Empty for models that learn ``target_type`` alone.
+        answers: What the same network can learn, by type: ``answer(num_outputs, **options)`` makes what the built
+            model is told to ``learn``. That of ``target_type``, whose options the builder takes itself, is among them.
+            Empty for models that learn ``target_type`` alone.
+        origin: The row that this one was made from by ``learning``, or None.
     """
 
     name: str
@@ -60,53 +61,49 @@ class ModelEntry:
     multi_scale: tuple[float, float] | None = None
     tuned: tuple[Literal["sgd", "adamw"], float] | None = None
     answers: Mapping[type[Target], Callable[..., Any]] = field(default_factory=dict)
+    origin: "ModelEntry | None" = None
 
     @property
     def target_types(self) -> tuple[type[Target], ...]:
-        """Everything that it can learn from, the usual first."""
+        """Everything that its network can learn from, ``target_type`` first."""
         return (self.target_type, *(kind for kind in self.answers if kind is not self.target_type))
 
-    def build_for(self, target_type: type[Target], num_outputs: int, options: Mapping[str, Any]) -> Model:
-        """Return the model that learns from a type of target, with random weights.
-
-        Args:
-            target_type: One of ``target_types``.
-            num_outputs: Classes or values.
-            options: Keywords of the builder and of the answer.
-        """
-        if target_type is self.target_type:
-            return self.build(num_outputs, **options)
-        known = _keywords(self.answers[target_type])
-        own = {name: value for name, value in options.items() if name in known}
-        model: Any = self.build(num_outputs, **{name: value for name, value in options.items() if name not in known})
-        model.learn(self.answers[target_type](num_outputs, **own))
-        learner: Model = model
-        return learner
+    def learning(self, target_type: type[Target]) -> "ModelEntry":
+        """Return the row of the same network that learns from another one of ``target_types``."""
+        row = self.origin or self
+        if target_type is row.target_type:
+            return row
+        return replace(row, build=partial(_built, row, target_type), target_type=target_type, origin=row)
 
 
-def builder_options(entry: ModelEntry, target_type: type[Target] | None = None) -> Mapping[str, Any]:
-    """Return the keywords that a model can be built with, and their defaults.
-
-    Args:
-        entry: Row of the catalogue.
-        target_type: What is learned; what is usual for the model if None.
-    """
-    known = _keywords(entry.build)
-    if target_type is None or target_type is entry.target_type:
-        return known
-    replaced = _keywords(entry.answers[entry.target_type])
-    kept = {name: value for name, value in known.items() if name not in replaced}
-    return {**kept, **_keywords(entry.answers[target_type])}
+def _built(row: ModelEntry, target_type: type[Target], num_outputs: int, **options: Any) -> Model:
+    """Return a network that is told to learn something else."""
+    answer = row.answers[target_type]
+    known = _keywords(answer)
+    own = {name: value for name, value in options.items() if name in known}
+    model: Any = row.build(num_outputs, **{name: value for name, value in options.items() if name not in known})
+    model.learn(answer(num_outputs, **own))
+    learner: Model = model
+    return learner
 
 
-def builder_words(entry: ModelEntry, target_type: type[Target] | None = None) -> Mapping[str, tuple[Any, ...]]:
-    """Return the words that a keyword of `builder_options` may be, for those that take some words only."""
-    build = entry.build
+def builder_options(entry: ModelEntry) -> Mapping[str, Any]:
+    """Return the keywords of a model's builder with their defaults."""
+    if entry.origin is None:
+        return _keywords(entry.build)
+    replaced = _keywords(entry.answers[entry.origin.target_type])
+    kept = {name: value for name, value in _keywords(entry.origin.build).items() if name not in replaced}
+    return {**kept, **_keywords(entry.answers[entry.target_type])}
+
+
+def builder_words(entry: ModelEntry) -> Mapping[str, tuple[Any, ...]]:
+    """Return the words that a keyword of a model's builder may be, for those that take some words only."""
+    build = (entry.origin or entry).build
     while isinstance(build, partial):
         build = build.func
     hints = get_type_hints(build)
-    if target_type is not None and target_type is not entry.target_type:
-        answer = entry.answers[target_type]
+    if entry.origin is not None:
+        answer = entry.answers[entry.target_type]
         hints |= get_type_hints(answer.__init__ if inspect.isclass(answer) else answer)
     return {name: get_args(kind) for name, kind in hints.items() if get_origin(kind) is Literal}
 

@@ -80,7 +80,7 @@ def load(
 
     Raises:
         DatasetError: If nothing can be read.
-        ConfigError: If there is no such format, or no mask can have the value to ignore.
+        ConfigError: If there is no such format or task, or no mask can have the value to ignore.
     """
     facts = options or ReadOptions()
     if facts.ignore_index is not None and not 0 <= facts.ignore_index <= _LARGEST_MASK_VALUE:
@@ -88,7 +88,14 @@ def load(
             f"ignore_index must be a value that masks can have, 0..{_LARGEST_MASK_VALUE}; got {facts.ignore_index}."
         )
     return read(
-        data_place(path), format=format, images=facts.images, classes=facts.classes, ignore_index=facts.ignore_index
+        data_place(path),
+        format=format,
+        images=facts.images,
+        classes=facts.classes,
+        ignore_index=facts.ignore_index,
+        task=facts.task,
+        columns=facts.columns,
+        separator=facts.separator,
     )
 
 

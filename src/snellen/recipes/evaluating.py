@@ -23,11 +23,15 @@ from snellen.structures import (
     ClassScores,
     ClassTarget,
     Detections,
+    LabelSetScores,
+    LabelSetTarget,
     MaskTarget,
     Prediction,
     Results,
     SegmentationMap,
     Target,
+    ValueEstimates,
+    ValueTarget,
 )
 from snellen.training import autocast
 
@@ -36,7 +40,9 @@ __all__ = ["PREDICTION_OF", "evaluate", "evaluate_run", "evaluation_loader"]
 PREDICTION_OF: Mapping[type[Target], type[Prediction]] = {
     BoxTarget: Detections,
     ClassTarget: ClassScores,
+    LabelSetTarget: LabelSetScores,
     MaskTarget: SegmentationMap,
+    ValueTarget: ValueEstimates,
 }
 
 
@@ -178,5 +184,8 @@ def recorded_data(run: Run) -> DatasetIndex:
         images=None if read["images"] is None else Path(read["images"]),
         classes=None if read["classes"] is None else tuple(read["classes"]),
         ignore_index=read["ignore_index"],
+        task=read.get("task"),
+        columns=None if read.get("columns") is None else tuple(read["columns"]),
+        separator=read.get("separator"),
     )
     return load(run.record["data"], format=run.record["format"], options=options)

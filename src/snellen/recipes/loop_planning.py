@@ -10,7 +10,7 @@ import torch
 from snellen.errors import ConfigError
 from snellen.models import ModelEntry
 from snellen.recipes.options import TrainOptions
-from snellen.structures import BoxTarget, ClassTarget, MaskTarget, Target
+from snellen.structures import BoxTarget, ClassTarget, LabelSetTarget, MaskTarget, Target, ValueTarget
 from snellen.training import TrainSettings, best_precision
 
 __all__ = ["USUAL", "Choices", "Usual", "at_least_one", "loop_settings"]
@@ -39,6 +39,8 @@ class Usual:
     augment_epochs: tuple[int, int]  # up to the first none, from the second on all; with fewer epochs it costs accuracy
     frozen_norm: bool
     clip_norm: float
+    least_size: int = 32  # of images, in pixels
+    stands_changes: bool = True  # whether a target stays right, or moves along, when its image is cut or mirrored
 
 
 USUAL: Mapping[type[Target], Usual] = {
@@ -73,6 +75,24 @@ USUAL: Mapping[type[Target], Usual] = {
         augment_epochs=(0, 1),
         frozen_norm=False,
         clip_norm=10.0,
+        least_size=64,
+    ),
+    LabelSetTarget: Usual(
+        model="resnet18",
+        model_tuned="mobilenet_v2",
+        size_cpu=160,
+        size_gpu=224,
+        batch_size_cpu=16,
+        batch_size_gpu=64,
+        images_cpu=30_000,
+        images_gpu=300_000,
+        lr_scratch=1e-3,
+        lr_tuned=0.01,
+        augment=0.5,
+        augment_epochs=(0, 1),
+        frozen_norm=False,
+        clip_norm=10.0,
+        least_size=64,
     ),
     MaskTarget: Usual(
         model="unet_resnet18",
@@ -89,6 +109,24 @@ USUAL: Mapping[type[Target], Usual] = {
         augment_epochs=(10, 50),
         frozen_norm=False,
         clip_norm=10.0,
+    ),
+    ValueTarget: Usual(
+        model="resnet18",
+        model_tuned="mobilenet_v2",
+        size_cpu=160,
+        size_gpu=224,
+        batch_size_cpu=16,
+        batch_size_gpu=64,
+        images_cpu=30_000,
+        images_gpu=300_000,
+        lr_scratch=1e-3,
+        lr_tuned=0.002,
+        augment=0.0,
+        augment_epochs=(0, 1),
+        frozen_norm=False,
+        clip_norm=10.0,
+        least_size=64,
+        stands_changes=False,
     ),
 }
 

@@ -15,7 +15,7 @@ from snellen.recipes.options import TrainOptions
 from snellen.recipes.progress import num_cores
 from snellen.recipes.proposing import check_proposals
 from snellen.recipes.sampling import SamplerName
-from snellen.structures import BoxTarget, ClassTarget, Target
+from snellen.structures import BoxTarget, Target
 from snellen.training import TrainSettings
 
 __all__ = ["NOT_TRAINED", "Plan", "chosen_device", "make_plan"]
@@ -109,7 +109,7 @@ def make_plan(description: DataDescription, target_type: type[Target], num_train
     batch_size = choices.pick("batch_size", lambda: _batch_size(usual, num_train, on_cpu=on_cpu))
     at_least_one(image_size=size, batch_size=batch_size)
     batches = ceil(num_train / batch_size)
-    flip = choices.pick("flip", lambda: _flip(description.classes))
+    flip = choices.pick("flip", lambda: _flip(usual, description.classes))
     # A network that was published without batch norm has none to freeze.
     frozen_norm = tuned and usual.frozen_norm and usual_norm(entry, options.model_options) is nn.BatchNorm2d
     if frozen_norm:
@@ -168,8 +168,7 @@ def _image_size(description: DataDescription, usual: Usual, entry: ModelEntry, *
             size = min(ceil(short / 32) * 32, ceil(_SMALL_OBJECT_PX / max(small, 1.0) * short / 32) * 32, 2 * size)
             reason = f"raised, for the smallest objects have about {small:.0f} px in the files"
     if short <= size:
-        least = 64 if target_type is ClassTarget else 32
-        return max(least, round(short / 32) * 32), f"the images' own short side is {short:.0f} px"
+        return max(usual.least_size, round(short / 32) * 32), f"the images' own short side is {short:.0f} px"
     return size, reason
 
 
@@ -211,13 +210,17 @@ def _check_mixes(options: TrainOptions, entry: ModelEntry) -> None:
         raise ConfigError(f"the model {entry.name!r} is not made for multi-scale training. Leave multi_scale out.")
 
 
-def _flip(classes: tuple[str, ...]) -> tuple[bool, str]:
+def _flip(usual: Usual, classes: tuple[str, ...]) -> tuple[bool, str]:
+    if not usual.stands_changes:
+        return False, "a mirror image may have other values; say --flip where it has not"
     if classes and all(len(name) == 1 for name in classes):
         return False, "the classes are single characters, whose mirror images are others"
     return True, "mirror images show the same things"
 
 
 def _augment(usual: Usual, epochs: int) -> tuple[float, str]:
+    if not usual.stands_changes:
+        return 0.0, "an image that is changed may have other values; give a strength where it has not"
     first, full = usual.augment_epochs
     if epochs >= full:
         return usual.augment, "usual for this kind of annotation"

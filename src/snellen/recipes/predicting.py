@@ -29,12 +29,14 @@ from snellen.structures import (
     BoxTarget,
     ClassTarget,
     Detections,
+    LabelSetTarget,
     MaskTarget,
     Model,
     Prediction,
     Sample,
     SegmentationMap,
     Target,
+    ValueTarget,
 )
 from snellen.training import autocast
 
@@ -279,7 +281,13 @@ def _no_boxes(size: tuple[int, int], num_classes: int) -> BoxTarget:
 _EMPTY_TARGETS: Mapping[type[Target], Callable[[tuple[int, int], int], Target]] = {
     BoxTarget: _no_boxes,
     ClassTarget: lambda _size, num_classes: ClassTarget(probs=torch.zeros(num_classes)),
+    LabelSetTarget: lambda _size, num_classes: LabelSetTarget(
+        shown=torch.zeros(num_classes), known=torch.zeros(num_classes, dtype=torch.bool)
+    ),
     MaskTarget: lambda size, _num_classes: MaskTarget(labels=torch.zeros(size, dtype=torch.uint8)),
+    ValueTarget: lambda _size, num_values: ValueTarget(
+        values=torch.zeros(num_values), known=torch.zeros(num_values, dtype=torch.bool)
+    ),
 }
 
 

@@ -16,6 +16,7 @@ from snellen.recipes.options import TrainOptions
 from snellen.recipes.planning import Plan, make_plan
 from snellen.recipes.runs import RECORD, build_model, environment
 from snellen.recipes.sampling import training_sampler
+from snellen.recipes.target_statistics import target_options
 from snellen.structures import Model
 
 __all__ = ["Preparation", "initial_model", "prepare_training"]
@@ -107,6 +108,9 @@ def _model_options(plan: Plan, options: TrainOptions, index: DatasetIndex) -> tu
         chosen["anchors"], reasons["anchors"] = anchors_for(index, plan)
     paths = {name: value for name, value in options.model_options.items() if "." in name}
     chosen |= {name: value for name, value in options.model_options.items() if name not in paths}
+    derived, why = target_options(index.split("train"), options.model_options)
+    chosen |= derived
+    reasons |= why
     if paths:
         chosen["settings_by_path"] = paths
     _check_builder_options(plan.model, options.model_options)
@@ -153,6 +157,9 @@ def _record(
             "images": None if options.read.images is None else str(options.read.images.resolve()),
             "classes": None if options.read.classes is None else list(options.read.classes),
             "ignore_index": options.read.ignore_index,
+            "task": options.read.task,
+            "columns": None if options.read.columns is None else list(options.read.columns),
+            "separator": options.read.separator,
         },
         "fingerprint": index.fingerprint(),
         "weights": None if options.weights is None else str(options.weights.resolve()),

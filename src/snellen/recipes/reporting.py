@@ -13,6 +13,7 @@ from snellen.recipes.checking import untold_problems
 from snellen.recipes.evaluating import PREDICTION_OF
 from snellen.recipes.runs import DIAGNOSIS, Run, read_skipped, recorded_entry
 from snellen.recipes.stages import fact_text, read_stages
+from snellen.recipes.target_statistics import DERIVED_OPTIONS
 from snellen.report import (
     Bars,
     Figure,
@@ -24,7 +25,7 @@ from snellen.report import (
     draw,
     write_report,
 )
-from snellen.structures import ImageScore, Prediction, Results, Table
+from snellen.structures import ImageScore, LabelSetTarget, Prediction, Results, Table, ValueTarget
 
 __all__ = ["description_tables", "write_run_report"]
 
@@ -90,6 +91,13 @@ _HEADLINES: Mapping[str, str] = {
     "balanced_accuracy": "mean recall of the classes,",
     "mIoU": "mean overlap of the classes,",
     "pixel_accuracy": "share of pixels labelled right,",
+    "mAP": "mean over the classes of the average precision of each,",
+    "macro_F1": "mean over the classes of F1 at the thresholds,",
+    "subset_accuracy": "share of images of which every class is right,",
+    "MAE": "mean absolute error in the units of the data,",
+    "RAE": "mean absolute error over that of the best constant,",
+    "R2": "share of the variance that is explained,",
+    "Spearman": "correlation of the ranks,",
     "acuity_px": "smallest height in pixels at which at least half is found,",
 }
 
@@ -153,21 +161,45 @@ def description_tables(description: DataDescription) -> tuple[Table, ...]:
     names = list(description.images_per_split)
     counts = Table(
         title="Images",
-        columns=("split", "images", "without objects"),
+        columns=("split", "images", _WITHOUT.get(description.target_type, "without objects")),
         rows=tuple(
             (name or "none", description.images_per_split[name], description.images_without_objects[name])
             for name in names
         ),
     )
+    title, first, note = _COUNTED.get(description.target_type, _OBJECTS)
     classes = Table(
-        title="Classes",
-        columns=("class", *(name or "none" for name in names)),
+        title=title,
+        columns=(first, *(name or "none" for name in names)),
         rows=tuple(
             (label, *(description.objects_per_class[name][label] for name in names)) for label in description.classes
         ),
-        note="Objects (detection), images (classification) or images with the class (segmentation).",
+        note=note,
     )
-    return counts, classes
+    return (counts, classes, *_range_tables(description))
+
+
+def _range_tables(description: DataDescription) -> tuple[Table, ...]:
+    """Return how large the values are, where values are learned."""
+    if not description.value_ranges:
+        return ()
+    columns = ("value", "smallest", "5 %", "median", "95 %", "largest")
+    rows: tuple[tuple[str | float, ...], ...] = tuple(
+        (name, *numbers) for name, numbers in description.value_ranges.items()
+    )
+    return (Table(title="Range of the values", columns=columns, rows=rows),)
+
+
+# By the type of the targets: what an image without annotations is called, and what is counted of the others.
+_WITHOUT: Mapping[str, str] = {
+    LabelSetTarget.__name__: "showing no class",
+    ValueTarget.__name__: "without values",
+}
+_OBJECTS = ("Classes", "class", "Objects (detection), images (classification) or images with the class (segmentation).")
+_COUNTED: Mapping[str, tuple[str, str, str]] = {
+    LabelSetTarget.__name__: ("Classes", "class", "Images that show the class; an image can show several."),
+    ValueTarget.__name__: ("Values", "value", "Images whose value is known."),
+}
 
 
 def _bars(description: DataDescription) -> tuple[Bars, ...]:
@@ -175,6 +207,8 @@ def _bars(description: DataDescription) -> tuple[Bars, ...]:
         label: sum(per_class[label] for per_class in description.objects_per_class.values())
         for label in description.classes
     }
+    if description.value_ranges:
+        return ()  # how many numbers are known is in the table
     order = sorted(total, key=lambda label: -total[label])
     return (Bars(title="Class frequency", names=tuple(order), values=tuple(float(total[label]) for label in order)),)
 
@@ -183,7 +217,8 @@ def _cards(run: Run, index: DatasetIndex, split: str, results: Results) -> dict[
     part = index.split(split)
     scores = [score for score in results.per_image if score.quality == score.quality]  # nan: nothing to judge
     by_quality = sorted(scores, key=lambda score: score.quality)
-    by_doubt = sorted(results.per_image, key=lambda score: -score.uncertainty)
+    doubtful = [score for score in results.per_image if score.uncertainty == score.uncertainty]  # nan: nothing is told
+    by_doubt = sorted(doubtful, key=lambda score: -score.uncertainty)
     groups = {
         "Worst": by_quality[:IMAGES_PER_GROUP],
         "Best": by_quality[::-1][:IMAGES_PER_GROUP],
@@ -206,8 +241,9 @@ def _cards(run: Run, index: DatasetIndex, split: str, results: Results) -> dict[
 
 def _card(dataset: ImageDataset, score: ImageScore, prediction: Prediction | None, classes: Sequence[str]) -> ImageCard:
     sample = dataset.untransformed(score.index)
+    doubt = f" · uncertainty {score.uncertainty:.2f}" if score.uncertainty == score.uncertainty else ""
     return ImageCard(
-        caption=f"{Path(sample.source).name} · quality {score.quality:.2f} · uncertainty {score.uncertainty:.2f}",
+        caption=f"{Path(sample.source).name} · quality {score.quality:.2f}{doubt}",
         truth=draw(sample.image, sample.target, classes, largest_px=_LARGEST_PX),
         prediction=None if prediction is None else draw(sample.image, prediction, classes, largest_px=_LARGEST_PX),
     )
@@ -254,8 +290,9 @@ def _model_words(record: Mapping[str, Any]) -> list[str]:
     if recorded_entry(record).multi_scale is not None:
         words += ["--no-multi-scale" if record["multi_scale"] is None else "--multi-scale"]
     others = {**options, **options.get("settings_by_path", {})}
+    derived = [name for name in DERIVED_OPTIONS if name in record["reasons"]]
     for name, value in others.items():
-        if name not in ("mean", "std", "padding", "image_size", "frozen_norm", "settings_by_path"):
+        if name not in ("mean", "std", "padding", "image_size", "frozen_norm", "settings_by_path", *derived):
             words += ["--set", f"{name}={json.dumps(value)}"]
     return words
 
@@ -264,4 +301,11 @@ def _reading_words(read: Mapping[str, Any]) -> list[str]:
     words = ["--classes", ",".join(read["classes"])] if read["classes"] else []
     if read["images"] is not None:
         words += ["--images", read["images"]]
-    return words if read["ignore_index"] is None else [*words, "--ignore-index", str(read["ignore_index"])]
+    if read["ignore_index"] is not None:
+        words += ["--ignore-index", str(read["ignore_index"])]
+    if read.get("columns") is not None:
+        words += ["--columns", ",".join(read["columns"])]
+    for name in ("task", "separator"):
+        if read.get(name) is not None:
+            words += [f"--{name}", read[name]]
+    return words

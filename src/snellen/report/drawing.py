@@ -1,10 +1,11 @@
-"""Truths and predictions drawn on their image: boxes, masks and classes, by a table keyed by type.
+"""Truths and predictions drawn on their image: boxes, masks, classes and values, by a table keyed by type.
 
 Nothing here scales what it is told: coordinates and masks are those of the image that is passed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -12,8 +13,15 @@ from PIL import Image
 from torch import Tensor
 
 from snellen.errors import InputError, ShapeError
-from snellen.report.fonts import drawable_text
-from snellen.report.formatting import plain_text
+from snellen.report.image_legends import (
+    class_name,
+    class_score_rows,
+    class_target_rows,
+    label_score_rows,
+    label_set_rows,
+    value_estimate_rows,
+    value_rows,
+)
 from snellen.report.legends import Entry, with_legend
 from snellen.report.objects import (
     IGNORED_COLOR,
@@ -31,15 +39,18 @@ from snellen.structures import (
     ClassScores,
     ClassTarget,
     Detections,
+    LabelSetScores,
+    LabelSetTarget,
     MaskTarget,
     Prediction,
     SegmentationMap,
     Target,
+    ValueEstimates,
+    ValueTarget,
 )
 
 __all__ = ["draw"]
 
-_TOP_CLASSES = 3
 _LEGEND_ROWS = 12  # classes named below a segmentation; the smallest are summed up as "others"
 
 
@@ -108,7 +119,7 @@ def _draw_box_target(canvas: Image.Image, what: BoxTarget, style: _Style) -> Ima
     objects = []
     for row in np.flatnonzero(what.valid.cpu().numpy()):
         is_ignored = bool(what.ignored[row])
-        name = _class_name(int(what.labels[row]), style.classes)
+        name = class_name(int(what.labels[row]), style.classes)
         objects.append(
             DrawnObject(
                 box=canvas_box(what.boxes[row], canvas.size, style.scale),
@@ -128,7 +139,7 @@ def _draw_detections(canvas: Image.Image, what: Detections, style: _Style) -> Im
         DrawnObject(
             box=canvas_box(what.boxes[row], canvas.size, style.scale),
             label=int(what.labels[row]),
-            text=f"{_class_name(int(what.labels[row]), style.classes)} {scores[row]:.2f}",
+            text=f"{class_name(int(what.labels[row]), style.classes)} {scores[row]:.2f}",
             mask=_mask(what.masks, row, canvas, style),
         )
         for row in shown
@@ -140,32 +151,13 @@ def _draw_detections(canvas: Image.Image, what: Detections, style: _Style) -> Im
     return drawn
 
 
-def _draw_class_target(canvas: Image.Image, what: ClassTarget, style: _Style) -> Image.Image:
-    shares = what.probs.cpu().tolist()
-    best = [label for label in _ranked(shares) if shares[label] > 0]
-    is_sure = len(best) == 1
-    entries = [
-        Entry(
-            text=_class_name(label, style.classes),
-            color=class_color(label),
-            share=None if is_sure else shares[label],
-        )
-        for label in best
-    ]
-    return with_legend(canvas, entries, is_list=True)
+def _listed(rows: Callable[[Any, Sequence[str]], list[Entry]]) -> Callable[..., Image.Image]:
+    """Return what writes rows about a whole image below it."""
 
+    def drawn(canvas: Image.Image, what: Target | Prediction, style: _Style) -> Image.Image:
+        return with_legend(canvas, rows(what, style.classes), is_list=True)
 
-def _draw_class_scores(canvas: Image.Image, what: ClassScores, style: _Style) -> Image.Image:
-    probs = what.probs.cpu().tolist()
-    entries = [
-        Entry(text=_class_name(label, style.classes), color=class_color(label), share=probs[label])
-        for label in _ranked(probs)
-    ]
-    return with_legend(canvas, entries, is_list=True)
-
-
-def _ranked(shares: Sequence[float]) -> list[int]:
-    return sorted(range(len(shares)), key=lambda label: -shares[label])[:_TOP_CLASSES]
+    return drawn
 
 
 def _draw_label_map(canvas: Image.Image, what: MaskTarget | SegmentationMap, style: _Style) -> Image.Image:
@@ -188,7 +180,7 @@ def _area_entries(present: UInt8[np.ndarray, " n"], counts: np.ndarray, style: _
     total = int(counts.sum())
     entries = [
         Entry(
-            text="ignored" if present[row] == IGNORE_LABEL else _class_name(int(present[row]), style.classes),
+            text="ignored" if present[row] == IGNORE_LABEL else class_name(int(present[row]), style.classes),
             color=IGNORED_COLOR if present[row] == IGNORE_LABEL else class_color(int(present[row])),
             share=int(counts[row]) / total,
         )
@@ -221,16 +213,15 @@ def _check_size(shape: tuple[int, ...], canvas: Image.Image, style: _Style) -> N
         )
 
 
-def _class_name(label: int, classes: Sequence[str]) -> str:
-    number = f"#{label}"
-    return drawable_text(plain_text(classes[label]), number) if 0 <= label < len(classes) else number
-
-
 _DRAWERS: Mapping[type, Callable[..., Image.Image]] = {
     BoxTarget: _draw_box_target,
     Detections: _draw_detections,
-    ClassTarget: _draw_class_target,
-    ClassScores: _draw_class_scores,
+    ClassTarget: _listed(class_target_rows),
+    ClassScores: _listed(class_score_rows),
+    LabelSetTarget: _listed(label_set_rows),
+    LabelSetScores: _listed(label_score_rows),
     MaskTarget: _draw_label_map,
     SegmentationMap: _draw_label_map,
+    ValueTarget: _listed(value_rows),
+    ValueEstimates: _listed(value_estimate_rows),
 }

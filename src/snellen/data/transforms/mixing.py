@@ -22,7 +22,7 @@ from torchvision.transforms.v2 import functional as v2_functional
 from snellen.data.transforms.geometry import ResizeExact, short_side_size
 from snellen.data.transforms.transform import MIN_VISIBLE, TorchvisionTransform, picked
 from snellen.errors import InputError
-from snellen.structures import BoxTarget, ClassTarget, MaskTarget, Sample, Target
+from snellen.structures import BoxTarget, ClassTarget, LabelSetTarget, MaskTarget, Sample, Target, ValueTarget
 
 __all__ = ["CopyPaste", "Mix", "MixUp", "Mixing", "Mosaic"]
 
@@ -128,12 +128,12 @@ def _cropped(box: Mapping[str, int], entries: dict[str, Any]) -> dict[str, Any]:
 class MixUp:
     """Two images blended.
 
-    For classes the shares blend as the pixels do, and the partner is resized to the sample. For boxes the
+    For classes and values the targets blend as the pixels do, and the partner is resized to the sample. For boxes the
     partner keeps its shape, is laid on at the top left, and the objects of both are wanted.
 
     Args:
-        alpha: Both parameters of the beta distribution of the sample's share: 0.2 for classes (Zhang et al.),
-            1.5 for boxes (Zhang et al. 2019).
+        alpha: Both parameters of the beta distribution of the sample's share: 0.2 for what is said of whole images
+            (Zhang et al.), 1.5 for boxes (Zhang et al. 2019).
         probability: Share of the samples that are blended.
 
     Source:
@@ -178,6 +178,26 @@ def _blend_classes(sample: Sample, partner: Sample, share: float, generator: tor
     partner = ResizeExact(size)(partner, generator)
     own, other = cast(ClassTarget, sample.target), cast(ClassTarget, partner.target)
     target = ClassTarget(probs=share * own.probs + (1 - share) * other.probs)
+    return replace(sample, image=_blended(sample.image, partner.image, share), target=target)
+
+
+def _blend_label_sets(sample: Sample, partner: Sample, share: float, generator: torch.Generator) -> Sample:
+    """Return shares of the classes; what is not known of one image is not known of the blend."""
+    size = (sample.image.shape[-2], sample.image.shape[-1])
+    partner = ResizeExact(size)(partner, generator)
+    own, other = cast(LabelSetTarget, sample.target), cast(LabelSetTarget, partner.target)
+    shown = share * own.shown + (1 - share) * other.shown
+    target = LabelSetTarget(shown=shown, known=own.known & other.known)
+    return replace(sample, image=_blended(sample.image, partner.image, share), target=target)
+
+
+def _blend_values(sample: Sample, partner: Sample, share: float, generator: torch.Generator) -> Sample:
+    """Return values between those of the images; what is not known of one image is not known of the blend."""
+    size = (sample.image.shape[-2], sample.image.shape[-1])
+    partner = ResizeExact(size)(partner, generator)
+    own, other = cast(ValueTarget, sample.target), cast(ValueTarget, partner.target)
+    values = share * own.values + (1 - share) * other.values
+    target = ValueTarget(values=values, known=own.known & other.known)
     return replace(sample, image=_blended(sample.image, partner.image, share), target=target)
 
 
@@ -302,6 +322,11 @@ _JOIN: Mapping[type[Target], Callable[..., Target]] = MappingProxyType(
     {BoxTarget: _join_boxes, MaskTarget: _join_labels}
 )
 _BLEND: Mapping[type[Target], Callable[..., Sample]] = MappingProxyType(
-    {BoxTarget: _blend_boxes, ClassTarget: _blend_classes}
+    {
+        BoxTarget: _blend_boxes,
+        ClassTarget: _blend_classes,
+        LabelSetTarget: _blend_label_sets,
+        ValueTarget: _blend_values,
+    }
 )
 _PASTE: Mapping[type[Target], Callable[..., Target]] = MappingProxyType({BoxTarget: _join_boxes})

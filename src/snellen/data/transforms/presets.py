@@ -16,7 +16,7 @@ from snellen.data.transforms.geometry import (
 )
 from snellen.data.transforms.transform import Compose, Transform
 from snellen.errors import InputError
-from snellen.structures import BoxTarget, ClassTarget, MaskTarget, Target
+from snellen.structures import BoxTarget, ClassTarget, LabelSetTarget, MaskTarget, Target, ValueTarget
 
 __all__ = ["DEFAULT_STRENGTH", "Resize", "evaluation_transform", "max_side_of", "training_transform"]
 
@@ -43,8 +43,8 @@ def training_transform(
     """Return augmentation and resizing for training.
 
     Args:
-        target_type: ``BoxTarget``, ``ClassTarget`` or ``MaskTarget``.
-        size: Side of the image for classification, short side for the others; pixels.
+        target_type: What the samples carry.
+        size: Side of the image for what is said of whole images, short side for boxes and masks; pixels.
         strength: 0 (resize only) to 1 (the ranges of the papers).
         flip: Whether mirror images are still right; they are not for letters.
         resize: For boxes: ``short`` fits the short side to ``size``, ``letterbox`` the long side, ``square`` squeezes
@@ -69,7 +69,7 @@ def evaluation_transform(target_type: type[Target], size: int, *, resize: Resize
     """Return the resizing for evaluation and prediction; nothing in it is random.
 
     Args:
-        target_type: ``BoxTarget``, ``ClassTarget`` or ``MaskTarget``.
+        target_type: What the samples carry.
         size: As for ``training_transform``.
         resize: As for ``training_transform``.
 
@@ -132,9 +132,40 @@ def _centered(size: int, resize: Resize) -> Transform:
     return Compose(ResizeShortSide(short_side, max_side=100 * short_side), center_crop(size))
 
 
+def _for_label_sets(size: int, strength: float, resize: Resize) -> tuple[Transform, ...]:
+    if not strength:
+        return (_squeezed(size, resize),)
+    larger = round(size / _CENTER_SHARE)
+    # Less is cut off than for one class: what gives an image a label may lie at its edge.
+    return ResizeExact((larger, larger)), random_resized_crop(size, area_range=(1 - 0.5 * strength, 1.0))
+
+
+def _for_values(size: int, strength: float, resize: Resize) -> tuple[Transform, ...]:
+    del strength  # a cut changes sizes, places and counts
+    return (_squeezed(size, resize),)
+
+
+def _squeezed(size: int, resize: Resize) -> Transform:
+    """Return the whole image in a square, as Ridnik et al. 2021 ("Asymmetric loss") look at label sets."""
+    del resize  # the whole image counts, whatever the network
+    return ResizeExact((size, size))
+
+
 _TRAINING: Mapping[type[Target], Callable[[int, float, Resize], tuple[Transform, ...]]] = MappingProxyType(
-    {BoxTarget: _for_boxes, ClassTarget: _for_classes, MaskTarget: _for_labels}
+    {
+        BoxTarget: _for_boxes,
+        ClassTarget: _for_classes,
+        LabelSetTarget: _for_label_sets,
+        MaskTarget: _for_labels,
+        ValueTarget: _for_values,
+    }
 )
 _EVALUATION: Mapping[type[Target], Callable[[int, Resize], Transform]] = MappingProxyType(
-    {BoxTarget: _fitted, ClassTarget: _centered, MaskTarget: _resized}
+    {
+        BoxTarget: _fitted,
+        ClassTarget: _centered,
+        LabelSetTarget: _squeezed,
+        MaskTarget: _resized,
+        ValueTarget: _squeezed,
+    }
 )

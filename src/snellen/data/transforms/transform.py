@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torchvision import tv_tensors
 
-from snellen.structures import BoxTarget, ClassTarget, MaskTarget, Sample, Target
+from snellen.structures import BoxTarget, ClassTarget, LabelSetTarget, MaskTarget, Sample, Target, ValueTarget
 
 __all__ = ["MIN_VISIBLE", "Compose", "TorchvisionTransform", "Transform"]
 
@@ -179,12 +179,12 @@ def _take_back_labels(target: MaskTarget, entries: Entries, size: tuple[int, int
     return MaskTarget(labels=entries["masks"].as_subclass(Tensor) - 1)
 
 
-def _hand_over_nothing(target: ClassTarget, size: tuple[int, int]) -> Entries:
+def _hand_over_nothing(target: Target, size: tuple[int, int]) -> Entries:
     del target, size
     return {}
 
 
-def _take_back_unchanged(target: ClassTarget, entries: Entries, size: tuple[int, int]) -> ClassTarget:
+def _take_back_unchanged(target: Target, entries: Entries, size: tuple[int, int]) -> Target:
     del entries, size
     return target
 
@@ -193,6 +193,8 @@ _BORDERS: Mapping[type[Target], tuple[Callable[..., Entries], Callable[..., Targ
     {
         BoxTarget: (_hand_over_boxes, _take_back_boxes),
         ClassTarget: (_hand_over_nothing, _take_back_unchanged),
+        LabelSetTarget: (_hand_over_nothing, _take_back_unchanged),
         MaskTarget: (_hand_over_labels, _take_back_labels),
+        ValueTarget: (_hand_over_nothing, _take_back_unchanged),
     }
 )
