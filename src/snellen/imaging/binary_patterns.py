@@ -1,6 +1,7 @@
 """Local binary patterns: which neighbours of a pixel are at least as bright as it is."""
 
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -53,7 +54,10 @@ def pattern_histogram(
     from skimage.feature import local_binary_pattern  # noqa: PLC0415 - takes long to import
 
     spec = spec or PatternSpec()
-    codes = local_binary_pattern(grey, _NEIGHBOURS, spec.radius, "nri_uniform").astype(np.int64)
+    margin = ceil(spec.radius) + 1
+    wide = np.pad(grey, margin, mode="edge")  # scikit-image takes what lies outside for black
+    codes = local_binary_pattern(wide, _NEIGHBOURS, spec.radius, "nri_uniform").astype(np.int64)
+    codes = codes[margin:-margin, margin:-margin]
     rows, columns = (np.arange(side) * spec.grid // side for side in grey.shape)
     part = rows[:, None] * spec.grid + columns
     joint = np.bincount((part * NUM_PATTERNS + codes).ravel(), minlength=spec.grid**2 * NUM_PATTERNS)

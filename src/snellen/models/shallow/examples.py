@@ -62,10 +62,9 @@ def class_weights(examples: Examples) -> Float64[np.ndarray, " P"]:
     return len(examples) / (examples.num_classes * np.maximum(counts, 1))
 
 
-def sample_weights(examples: Examples) -> Float64[np.ndarray, " n"]:
-    """Return the weight of each image."""
-    weights: NDArray[np.float64] = class_weights(examples)[examples.labels]
-    return weights
+def sample_weights(examples: Examples) -> Float64[np.ndarray, " n"] | None:
+    """Return the weight of each image; None where all weigh the same."""
+    return class_weights(examples)[examples.labels] if examples.is_balanced else None
 
 
 def softmax(margins: Float64[np.ndarray, "n P"]) -> Float64[np.ndarray, "n P"]:
