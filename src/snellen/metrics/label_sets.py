@@ -157,7 +157,10 @@ class LabelSetMetric:
         return Results(
             headline="mAP",
             scalars=self._scalars(probs, shown, known, figures, ranked),
-            tables=(self._class_table(shown & known, known, figures, ranked),),
+            tables=(
+                self._class_table(shown, known, figures, ranked),
+                self._threshold_table(known, figures, ranked),
+            ),
             curves=(self._precision_curve(probs, shown, known), self._f1_curve(probs, shown, known)),
             per_image=tuple(
                 ImageScore(index=index, quality=_quality(p, s, k), uncertainty=_doubt(p))
@@ -200,25 +203,29 @@ class LabelSetMetric:
     def _class_table(self, shown: np.ndarray, known: np.ndarray, figures: LabelSetFigures, ranked: np.ndarray) -> Table:
         rows = []
         for label, name in enumerate(self._classes):
-            values = [
-                *(ranked[0, label], ranked[1, label]),
-                *(figures.precision[label], figures.recall[label], figures.f1[label]),
-                *(ranked[2, label], ranked[3, label]),
-            ]
-            counts = (int(shown[:, label].sum()), int(known[:, label].sum()))
-            cells = (None if np.isnan(value) else float(value) for value in values)
-            rows.append((name, *counts, float(self._thresholds[label]), *cells))
+            values = (figures.precision[label], figures.recall[label], figures.f1[label], *ranked[:2, label])
+            rows.append((name, int((shown & known)[:, label].sum()), *map(_cell, values)))
         note = (
-            "AP by chance is the share of images that show the class. Precision, recall and F1 are those at the "
-            "threshold; best F1 is what these images would allow, with the threshold that gives it."
+            "Precision, recall and F1 are those at the threshold. AP by chance is the share of images with the class."
         )
-        if not shown.any(axis=0).all():
+        if not (shown & known).any(axis=0).all():
             note += " A class that no image shows has no figures and is left out of every mean."
-        columns = (
-            *("Class", "Shown on", "Known on", "Threshold", "AP", "ROC area"),
-            *("Precision", "Recall", "F1", "Best F1", "Best threshold"),
-        )
+        columns = ("Class", "Images", "Precision", "Recall", "F1", "AP", "ROC area")
         return Table(title="Classes", columns=columns, rows=tuple(rows), note=note)
+
+    def _threshold_table(self, known: np.ndarray, figures: LabelSetFigures, ranked: np.ndarray) -> Table:
+        rows = [
+            (
+                name,
+                int(known[:, label].sum()),
+                float(self._thresholds[label]),
+                *map(_cell, (figures.f1[label], *ranked[2:, label])),
+            )
+            for label, name in enumerate(self._classes)
+        ]
+        columns = ("Class", "Images judged", "Threshold", "F1", "Best F1", "Best threshold")
+        note = "Best F1 is what these images would allow; a threshold must be chosen on images that do not measure it."
+        return Table(title="Thresholds", columns=columns, rows=tuple(rows), note=note)
 
     def _precision_curve(self, probs: np.ndarray, shown: np.ndarray, known: np.ndarray) -> Curve:
         series = []
@@ -288,6 +295,10 @@ def _quality(probs: np.ndarray, shown: np.ndarray, known: np.ndarray) -> float:
 def _doubt(probs: np.ndarray) -> float:
     """Return how near the most doubtful answer lies to one half, 0..1."""
     return float((1 - np.abs(2 * probs - 1)).max())
+
+
+def _cell(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def _ratio(part: float, whole: float) -> float:

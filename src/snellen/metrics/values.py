@@ -153,7 +153,7 @@ class ValueMetric:
             headline="MAE" if self._has_one_unit else "RAE",
             lower_is_better=True,
             scalars=self._scalars(figures),
-            tables=(self._table(figures),),
+            tables=(self._table(figures), self._error_table(figures)),
             curves=tuple(curve for name, column in plotted for curve in _charts(name, *column)),
             per_image=_per_image(indices, found, truth, known, figures),
         )
@@ -187,21 +187,30 @@ class ValueMetric:
         return errors | scores if self._has_one_unit else scores
 
     def _table(self, figures: Sequence[ValueFigures]) -> Table:
-        rows = []
-        for name, one in zip(self._names, figures, strict=True):
-            values = (
-                *(one.mae, one.rmse, one.median_error, one.high_error, one.bias, one.spread),
-                *(one.r2, one.spearman, one.rae),
-            )
-            rows.append((name, one.count, *(None if np.isnan(value) else value for value in values)))
-        columns = (
-            *("Value", "Images", "MAE", "RMSE", "Median error", "95 % error", "Bias", "Spread of the truth"),
-            *("R2", "Spearman", "RAE"),
+        rows = tuple(
+            (name, one.count, *map(_cell, (one.mae, one.rmse, one.r2, one.spearman, one.rae)))
+            for name, one in zip(self._names, figures, strict=True)
         )
-        note = "Errors are in the unit of the value. RAE is the MAE over that of the best constant; 1 is no better."
+        note = (
+            "MAE and RMSE are in the unit of the value. RAE is the MAE over that of the best constant; 1 is no better."
+        )
         if len(self._names) > MAX_PLOTTED:
             note += f" Charts are drawn of the first {MAX_PLOTTED} values."
-        return Table(title="Values", columns=columns, rows=tuple(rows), note=note)
+        return Table(
+            title="Values", columns=("Value", "Images", "MAE", "RMSE", "R2", "Spearman", "RAE"), rows=rows, note=note
+        )
+
+    def _error_table(self, figures: Sequence[ValueFigures]) -> Table:
+        rows = tuple(
+            (name, *map(_cell, (one.median_error, one.high_error, one.bias, one.spread)))
+            for name, one in zip(self._names, figures, strict=True)
+        )
+        return Table(
+            title="Errors",
+            columns=("Value", "Median error", "95 % error", "Bias", "Spread of the truth"),
+            rows=rows,
+            note="In the unit of the value; the bias is the mean of estimate less truth.",
+        )
 
 
 def _charts(name: str, found: np.ndarray, truth: np.ndarray) -> tuple[Curve, ...]:
@@ -262,6 +271,10 @@ def _per_image(
         ImageScore(index=index, quality=float(value), uncertainty=float("nan"))
         for index, value in zip(indices, quality, strict=True)
     )
+
+
+def _cell(value: float) -> float | None:
+    return None if np.isnan(value) else value
 
 
 def _mean(values: Sequence[float]) -> float:
