@@ -18,6 +18,7 @@ from snellen.data import (
 )
 from snellen.data import load as read
 from snellen.errors import ConfigError, DatasetError, did_you_mean
+from snellen.recipes.target_words import TARGET_WORDS
 from snellen.report import ImageCard, contact_sheet, draw
 from snellen.structures import BoxTarget, ClassTarget, MaskTarget, Target
 
@@ -109,9 +110,10 @@ def prepared(index: DatasetIndex, seed: int) -> DatasetIndex:
         raise DatasetError("expected at least one class; the data set has none. Check the labels.", file=index.root)
     ready = ensure_splits(verify(index), seed)
     if not sum(ready.describe().objects_per_class["train"].values()):
+        learned = TARGET_WORDS[ready.target_type.__name__].learned
         raise DatasetError(
             f"expected training images with annotations; none of {len(ready.split_rows('train'))} has one of the "
-            f"classes {', '.join(ready.classes)}. Check the labels, and the names of the classes if you gave them.",
+            f"{learned} {', '.join(ready.classes)}. Check the labels, and the names of the {learned} if you gave them.",
             file=ready.root,
         )
     return ready

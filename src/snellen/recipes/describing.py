@@ -7,6 +7,7 @@ from rich.text import Text
 
 from snellen.data import DatasetIndex
 from snellen.recipes.reporting import description_tables
+from snellen.recipes.target_words import TARGET_WORDS
 from snellen.report import table_text
 
 __all__ = ["description_text"]
@@ -20,8 +21,9 @@ def description_text(index: DatasetIndex, *, max_problems: int = 5) -> Renderabl
         max_problems: Problems of each kind that are told one by one.
     """
     told = index.describe()
+    words = TARGET_WORDS[told.target_type]
     parts: list[RenderableType] = [
-        Text(f"{told.format} data set in {told.root}: {told.num_images} images, {len(told.classes)} classes")
+        Text(f"{told.format} data set in {told.root}: {told.num_images} images, {len(told.classes)} {words.learned}")
     ]
     for name, values in (("height", told.image_heights), ("width", told.image_widths)):
         if values:

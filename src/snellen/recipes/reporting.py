@@ -14,6 +14,7 @@ from snellen.recipes.evaluating import PREDICTION_OF
 from snellen.recipes.runs import DIAGNOSIS, Run, read_skipped, recorded_entry
 from snellen.recipes.stages import fact_text, read_stages
 from snellen.recipes.target_statistics import DERIVED_OPTIONS
+from snellen.recipes.target_words import TARGET_WORDS
 from snellen.report import (
     Bars,
     Figure,
@@ -25,7 +26,7 @@ from snellen.report import (
     draw,
     write_report,
 )
-from snellen.structures import ImageScore, LabelSetTarget, Prediction, Results, Table, ValueTarget
+from snellen.structures import ImageScore, Prediction, Results, Table
 
 __all__ = ["description_tables", "write_run_report"]
 
@@ -45,9 +46,12 @@ def write_run_report(run: Run, index: DatasetIndex) -> Path:
     record = run.record
     machine = record["environment"]
     diagnosis = _diagnosis(run)
+    learned = TARGET_WORDS[index.target_type.__name__].learned
     report = Report(
         title=f"{record['model']} on {Path(record['data']).name}",
-        subtitle=" · ".join([f"{len(run.classes)} classes", machine["started"][:10], f"snellen {machine['snellen']}"]),
+        subtitle=" · ".join(
+            [f"{len(run.classes)} {learned}", machine["started"][:10], f"snellen {machine['snellen']}"]
+        ),
         summary=_summary(results, split),
         results={name: results[name] for name in sorted(results, key=lambda name: name != split)},
         history=tuple(_history(run.folder / "log.jsonl")),
@@ -159,22 +163,22 @@ def _settings(record: Mapping[str, Any]) -> list[Setting]:
 def description_tables(description: DataDescription) -> tuple[Table, ...]:
     """Return the counts of images and of objects by split."""
     names = list(description.images_per_split)
+    words = TARGET_WORDS[description.target_type]
     counts = Table(
         title="Images",
-        columns=("split", "images", _WITHOUT.get(description.target_type, "without objects")),
+        columns=("split", "images", words.without),
         rows=tuple(
             (name or "none", description.images_per_split[name], description.images_without_objects[name])
             for name in names
         ),
     )
-    title, first, note = _COUNTED.get(description.target_type, _OBJECTS)
     classes = Table(
-        title=title,
-        columns=(first, *(name or "none" for name in names)),
+        title=words.learned.capitalize(),
+        columns=(words.one, *(name or "none" for name in names)),
         rows=tuple(
             (label, *(description.objects_per_class[name][label] for name in names)) for label in description.classes
         ),
-        note=note,
+        note=words.counted,
     )
     return (counts, classes, *_range_tables(description))
 
@@ -188,18 +192,6 @@ def _range_tables(description: DataDescription) -> tuple[Table, ...]:
         (name, *numbers) for name, numbers in description.value_ranges.items()
     )
     return (Table(title="Range of the values", columns=columns, rows=rows),)
-
-
-# By the type of the targets: what an image without annotations is called, and what is counted of the others.
-_WITHOUT: Mapping[str, str] = {
-    LabelSetTarget.__name__: "showing no class",
-    ValueTarget.__name__: "without values",
-}
-_OBJECTS = ("Classes", "class", "Objects (detection), images (classification) or images with the class (segmentation).")
-_COUNTED: Mapping[str, tuple[str, str, str]] = {
-    LabelSetTarget.__name__: ("Classes", "class", "Images that show the class; an image can show several."),
-    ValueTarget.__name__: ("Values", "value", "Images whose value is known."),
-}
 
 
 def _bars(description: DataDescription) -> tuple[Bars, ...]:

@@ -23,6 +23,7 @@ from snellen.recipes.reporting import write_run_report
 from snellen.recipes.runs import DIAGNOSIS, Run, add_skipped, new_folder, recorded_entry, write_json
 from snellen.recipes.session import Outcome, Session
 from snellen.recipes.stages import read_stages
+from snellen.recipes.target_words import TARGET_WORDS
 from snellen.report import LEVEL_STYLES, LEVELS, summary_line
 from snellen.training import TrainSettings, current_ranks
 
@@ -100,7 +101,8 @@ def _announce(
 ) -> None:
     counts = index.describe().images_per_split
     shares = ", ".join(f"{count} {name or 'in no split'}" for name, count in counts.items())
-    say(console, f"{index.format} data set with {len(index.classes)} classes: {shares}", style="bold")
+    learned = TARGET_WORDS[index.target_type.__name__].learned
+    say(console, f"{index.format} data set with {len(index.classes)} {learned}: {shares}", style="bold")
     if diagnosis is not None:
         _announce_findings(console, run, diagnosis)
     problems = untold_problems(index.problems, diagnosis)

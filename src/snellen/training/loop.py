@@ -363,8 +363,9 @@ class _Run:
         progress = self.state.progress
         total = self.settings.epochs * self.steps_per_epoch
         best = ""
-        if progress.best_epoch is not None:
-            best = f" Best: {progress.best_score:.4g} in epoch {progress.best_epoch + 1}."
+        if progress.best_epoch is not None and progress.best_score is not None:
+            # Losses and errors are negated so that higher is better; people know them as they are.
+            best = f" Best: {abs(progress.best_score):.4g} in epoch {progress.best_epoch + 1}."
         if reason == "finished":
             message = f"Finished after {progress.step} steps.{best}"
         elif reason == "patience":
