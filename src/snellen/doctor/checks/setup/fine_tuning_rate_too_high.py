@@ -51,9 +51,9 @@ CHECK = Check(
             finds="A fine-tuning whose first steps change what the pretrained network says about the images.",
             matters="Features that took a million images to learn are lost within a few steps and have to be learned "
             "again from the little data there is; the result is that of random weights.",
-            measured="Features that the last layer reads, before and after five steps of the optimizer at the planned "
-            "rate, of up to 16 samples, compared by linear CKA (1: the same up to scale and rotation). A warning if "
-            "less than 0.6 is left.",
+            measured="Features that the last layer reads, before and after up to five steps of the optimizer at the "
+            "planned rate, of up to 16 samples, compared by linear CKA (1: the same up to scale and rotation). A "
+            "warning if less than 0.6 is left.",
             false_alarms="Data so unlike those of the pretraining that the features have to change; a warm-up that no "
             "scheduler of torch does.",
             fix="Divide the rate by ten, warm up, train the new head alone first, or give the backbone a lower rate.",
@@ -66,11 +66,11 @@ CHECK = Check(
             title="学习率会抹掉预训练特征",
             finds="最初几步就改变了预训练网络对图像的表示的微调。",
             matters="用上百万张图像学到的特征在几步之内丢失，只能用很少的数据重新学习；结果与随机权重无异。",
-            measured="用优化器按计划的学习率走五步，比较前后最后一层对至多 16 个样本读取的特征，用线性 CKA 衡量（"
+            measured="用优化器按计划的学习率走至多五步，比较前后最后一层对至多 16 个样本读取的特征，用线性 CKA 衡量（"
             "1 表示除缩放和旋转外相同）。剩余不足 0.6 为警告。",
             false_alarms="与预训练数据差别极大、特征必须改变的数据；不由 torch 调度器完成的预热。",
             fix="学习率除以十，加预热，先只训练新的分类头，或给主干更低的学习率。",
-            messages={"default": "学习率 {rate} 下走五步，预训练特征的表示改变了 {percent} %（CKA）。"},
+            messages={"default": "学习率 {rate} 下走至多五步，预训练特征的表示改变了 {percent} %（CKA）。"},
         ),
     },
 )

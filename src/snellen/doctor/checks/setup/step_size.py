@@ -73,11 +73,11 @@ CHECK = Check(
             finds="A learning rate at which the optimizer throws weights about, or hardly moves them.",
             matters="With steps that are too long the loss jumps or becomes NaN, and units die for good; with steps "
             "that are too short it sits where it is for the whole training.",
-            measured="Five steps of the optimizer as it was handed over, at the planned rate (the peak, if a scheduler "
-            "begins lower), on up to 8 samples of the batch; then all is undone. A warning: the loss of the same "
-            "samples becomes NaN or infinite, or four times as high; or in a step the weight matrices change by more "
-            "than 0.3 of their size in the median; or, in the median step, by less than 0.00001, and the loss falls "
-            "by less than 5 %.",
+            measured="Five steps of the optimizer as it was handed over, at the planned rate (the peak, if a "
+            "scheduler begins lower), on up to 8 samples of the batch; then all is undone. A warning: the loss of the "
+            "same samples becomes NaN or infinite, or four times as high; or in a step the weight matrices change by "
+            "more than 0.3 of their size in the median; or, in the median step, by less than 0.00001, and the loss "
+            "falls by less than 5 %.",
             false_alarms="Schedules whose warm-up no scheduler of torch does; layers that are meant to move slowly; "
             "weights that hardly need a change.",
             fix="Too long: divide the rate by ten, or warm up. Too short: multiply it. `snellen lr` finds the range "
@@ -95,15 +95,15 @@ CHECK = Check(
             title="步长过大或过小",
             finds="使优化器剧烈改变权重，或几乎不改变权重的学习率。",
             matters="步长过大时损失跳动或变为 NaN，神经元永久失活；步长过小时损失在整个训练中原地不动。",
-            measured="用给定的优化器按计划的学习率（若调度器从较低值开始，则取峰值）在批次的至多 8 个样本上走五步，之"
-            "后全部撤销。警告条件：同一批样本的损失变为 NaN 或无穷大，或升到四倍；或某一步权重矩阵变化的中位数超过其大"
-            "小的 0.3；或中位步的变化小于其大小的 0.00001，且损失下降不到 5 %。",
+            measured="用给定的优化器按计划的学习率（若调度器从较低值开始，则取峰值）在批次的至多 8 个样本上走至多五"
+            "步，之后全部撤销。警告条件：同一批样本的损失变为 NaN 或无穷大，或升到四倍；或某一步权重矩阵变化的中位数超"
+            "过其大小的 0.3；或中位步的变化小于其大小的 0.00001，且损失下降不到 5 %。",
             false_alarms="预热不由 torch 调度器完成的训练；有意缓慢更新的层；几乎不需要改变的权重。",
-            fix="过大：学习率除以十，或加预热。过小：提高学习率。`snellen lr` 能找到有效范围。批次增大 k 倍时，"
-            "SGD 的学习率可提高 k 倍并加预热，Adam 提高 √k 倍。",
+            fix="过大：学习率除以十，或加预热。过小：提高学习率。`snellen lr` 能找到有效范围。批次增大 k 倍时，SGD 的"
+            "学习率可提高 k 倍并加预热，Adam 提高 √k 倍。",
             messages={
                 "not_finite": "学习率 {rate} 下五步之内，损失从 {first} 变为 NaN 或无穷大。",
-                "rises": "学习率 {rate} 下走五步，同一批样本的损失从 {first} 变为 {last}。",
+                "rises": "学习率 {rate} 下走至多五步，同一批样本的损失从 {first} 变为 {last}。",
                 "long": "学习率 {rate} 下一步使权重矩阵改变其大小的 {largest}。",
                 "short": "学习率 {rate} 下一步只使权重矩阵改变其大小的 {ratio}：什么也学不到。",
             },

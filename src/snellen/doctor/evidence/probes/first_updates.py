@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isfinite
 from statistics import median
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -19,6 +20,8 @@ from snellen.doctor.words import Text
 __all__ = ["FirstUpdates", "cka", "first_updates", "is_decoupled", "planned_rates"]
 
 _NUM_STEPS = 5
+_FEWEST_STEPS = 3
+_BUDGET_S = 12.0  # after which the fewest steps must do
 _MOST_ROWS = 8  # samples in a step; more cost time and show nothing new
 _COMPARED_ROWS = 16  # samples whose features are compared; with few of them, CKA is near 1 whatever happens
 _LEAST_ROWS = 4  # for comparing features
@@ -36,7 +39,9 @@ _NOTHING_MOVES = Text(
 
 @dataclass(frozen=True, kw_only=True)
 class FirstUpdates:
-    """What five steps at the planned rate did to a copy of the weights, all on the same samples.
+    """What the first steps at the planned rate did to a copy of the weights, all on the same samples.
+
+    There are five, and where steps take many seconds three.
 
     Attributes:
         rate: Highest rate of the optimizer's groups: the planned one where a scheduler has lowered it for a warm-up.
@@ -123,8 +128,11 @@ def _steps(
     losses: list[float] = []
     norms: list[float] = []
     decay = 0.0
+    began = perf_counter()
     matrices = [p for group in optimizer.param_groups for p in group["params"] if p.ndim >= 2 and p.requires_grad]
     for number in range(_NUM_STEPS):
+        if number >= _FEWEST_STEPS and perf_counter() - began > _BUDGET_S:
+            break
         optimizer.zero_grad(set_to_none=True)
         torch.manual_seed(0)  # the same units are dropped in every step, so that losses can be compared
         loss = subject.loss(subject.output(model, batch), batch)
@@ -195,6 +203,8 @@ def _features(subject: Subject, model: nn.Module, batch: Any) -> Float[Tensor, "
     Evaluation mode would show how running statistics move, which is no loss of skill.
     """
     rows = len(subject.images(batch))
+    if rows < _LEAST_ROWS:
+        return None
     with torch.no_grad(), _watched_inputs(model) as seen:
         torch.manual_seed(0)  # the same units are dropped before and after
         subject.output(model, batch)
@@ -202,7 +212,7 @@ def _features(subject: Subject, model: nn.Module, batch: Any) -> Float[Tensor, "
         return None
     last = seen[-1]
     last = last.flatten(2).mean(2) if last.ndim > 2 else last
-    return last.float() if last.ndim == 2 and last.shape[0] == rows >= _LEAST_ROWS else None
+    return last.float() if last.ndim == 2 and last.shape[0] == rows else None
 
 
 @contextmanager
