@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from snellen.doctor.evidence.setup import FeatureMap, Setup
-from snellen.models import WeightsReport, count_parameters, map_reaches, weights_settings
+from snellen.models import MapReach, WeightsReport, count_parameters, map_reaches, weights_settings
 from snellen.recipes.loaders import training_loader
 from snellen.recipes.preparing import Preparation
 from snellen.structures import BoxTarget
@@ -78,7 +78,8 @@ def _maps(module: nn.Module, image_size: int, ready: Preparation) -> Iterator[Fe
     if grid is not None:  # full layers: every cell of the grid sees the whole image
         yield FeatureMap(name="grid", stride=max(1, image_size // grid), receptive_field_px=image_size)
         return
-    deepest = min(image_size, max(reach.receptive_field_px for reach in reaches))
+    fields = [_seen(reach, image_size) for reach in reaches]
+    deepest = None if None in fields else max(field for field in fields if field is not None)
     if ready.plan.model.target_type is not BoxTarget:
         stride = 1 if hasattr(module, "decoder") else max(reach.stride for reach in reaches)
         yield FeatureMap(name="output", stride=stride, receptive_field_px=deepest)
@@ -86,8 +87,12 @@ def _maps(module: nn.Module, image_size: int, ready: Preparation) -> Iterator[Fe
     wanted = getattr(head, "names", None) or getattr(getattr(module, "proposals", None), "names", None)
     read = [reach for reach in reaches if wanted is None or reach.name in wanted]
     for reach in read if wanted else read[-1:]:
-        field = min(image_size, reach.receptive_field_px)
-        yield FeatureMap(name=reach.name, stride=reach.stride, receptive_field_px=field)
+        yield FeatureMap(name=reach.name, stride=reach.stride, receptive_field_px=_seen(reach, image_size))
+
+
+def _seen(reach: MapReach, image_size: int) -> int | None:
+    """Return how many pixels a cell sees along a side of the image; None if that could not be followed."""
+    return None if reach.receptive_field_px is None else int(min(image_size, reach.receptive_field_px))
 
 
 def _anchors(module: nn.Module, image_size: int) -> NDArray[np.float32] | None:
