@@ -26,6 +26,7 @@ class ModelEntry:
         paper: Address.
         licence: SPDX identifier of the code here.
         default_size: Height and width of the input at which the paper, or usual practice, runs it.
+        least_size: Smallest side of the input in pixels.
         page: Name of the page about the system (``snellen models PAGE``); empty where there is none.
         resize: How images come to their size; see ``snellen.data.training_transform``.
         sized: Whether the builder takes ``image_size``, the side of the square it is built for.
@@ -50,6 +51,7 @@ class ModelEntry:
     paper: str
     licence: str
     default_size: tuple[int, int]
+    least_size: int = 1
     page: str = ""
     resize: Literal["short", "square", "letterbox", "squeeze"] = "short"
     sized: bool = False

@@ -1,22 +1,77 @@
 """Layers that two models share."""
 
 from snellen.nn.blocks import ConvNormAct, Padding, SameConv2d, conv_norm
+from snellen.nn.channel_shuffle import ChannelShuffle, channel_shuffle
+from snellen.nn.dilation import Step, dilated_steps
 from snellen.nn.fpn import FeaturePyramid, coarser_map
+from snellen.nn.inception import (
+    INCEPTION_EPS,
+    Branches,
+    InceptionConv,
+    asymmetric_convs,
+    inception_naive,
+    inception_v1,
+    inception_v2,
+    inception_v2_reduction,
+    inception_v3_8,
+    inception_v3_17,
+    inception_v3_35,
+    inception_v3_reduction_8,
+    inception_v3_reduction_17,
+)
 from snellen.nn.l2norm import L2Norm
-from snellen.nn.norm import FrozenBatchNorm, Norm
+from snellen.nn.norm import FrozenBatchNorm, Norm, with_eps
 from snellen.nn.normalize import IMAGENET_MEAN, IMAGENET_STD, Normalize
+from snellen.nn.pooling import CeilMaxPool2d
+from snellen.nn.preactivation import PreActBasic, PreActBottleneck
+from snellen.nn.residual import PaddedShortCut, ResidualBlock, ShortCut, begin_as_identity, begin_at_zero
+from snellen.nn.response_norm import ResponseNorm, WithinChannelNorm
+from snellen.nn.separable import SeparableConv2d
+from snellen.nn.squeeze_excitation import Gate, SqueezeExcitation, squeezed_by
 
 __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "INCEPTION_EPS",
+    "Branches",
+    "CeilMaxPool2d",
+    "ChannelShuffle",
     "ConvNormAct",
     "FeaturePyramid",
     "FrozenBatchNorm",
+    "Gate",
+    "InceptionConv",
     "L2Norm",
     "Norm",
     "Normalize",
+    "PaddedShortCut",
     "Padding",
+    "PreActBasic",
+    "PreActBottleneck",
+    "ResidualBlock",
+    "ResponseNorm",
     "SameConv2d",
+    "SeparableConv2d",
+    "ShortCut",
+    "SqueezeExcitation",
+    "Step",
+    "WithinChannelNorm",
+    "asymmetric_convs",
+    "begin_as_identity",
+    "begin_at_zero",
+    "channel_shuffle",
     "coarser_map",
     "conv_norm",
+    "dilated_steps",
+    "inception_naive",
+    "inception_v1",
+    "inception_v2",
+    "inception_v2_reduction",
+    "inception_v3_8",
+    "inception_v3_17",
+    "inception_v3_35",
+    "inception_v3_reduction_8",
+    "inception_v3_reduction_17",
+    "squeezed_by",
+    "with_eps",
 ]

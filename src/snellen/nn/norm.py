@@ -7,9 +7,21 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["FrozenBatchNorm", "Norm"]
+__all__ = ["FrozenBatchNorm", "Norm", "with_eps"]
 
 Norm = Callable[[int], nn.Module]  # number of channels -> layer
+
+
+def with_eps(norm: Norm, eps: float) -> Norm:
+    """Return a norm whose layers add ``eps`` to the variance, where they have such a number."""
+
+    def made(num_channels: int) -> nn.Module:
+        layer = norm(num_channels)
+        if isinstance(getattr(layer, "eps", None), float):
+            layer.eps = eps  # type: ignore[assignment]  # torch declares attributes of modules as tensors
+        return layer
+
+    return made
 
 
 class FrozenBatchNorm(nn.Module):

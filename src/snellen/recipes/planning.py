@@ -154,9 +154,15 @@ def _model(choices: Choices, usual: Usual, target_type: type[Target], *, tuned: 
 
 
 def _image_size(description: DataDescription, usual: Usual, entry: ModelEntry, *, on_cpu: bool) -> tuple[int, str]:
-    target_type = entry.target_type
     if entry.resize in _MADE_FOR:
         return entry.default_size[0], _MADE_FOR[entry.resize]
+    size, reason = _suitable_size(description, usual, entry.target_type, on_cpu=on_cpu)
+    return (size, reason) if size >= entry.least_size else (entry.least_size, "the least that the network takes")
+
+
+def _suitable_size(
+    description: DataDescription, usual: Usual, target_type: type[Target], *, on_cpu: bool
+) -> tuple[int, str]:
     size = usual.size_cpu if on_cpu else usual.size_gpu
     reason = f"usual on a {'CPU' if on_cpu else 'GPU'}"
     if not description.image_heights:

@@ -1,4 +1,4 @@
-"""AlexNet as torchvision has it, and CaffeNet, which R-CNN and Fast R-CNN fine-tuned."""
+"""AlexNet as torchvision has it and as it was published, and CaffeNet, which R-CNN and Fast R-CNN fine-tuned."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,10 +9,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from snellen.models.backbones.backbone import Backbone
-from snellen.nn import Norm
+from snellen.nn import Norm, ResponseNorm
 from snellen.structures import FeatureSpec
 
-__all__ = ["ConvLayer", "FiveConvNet", "alexnet", "caffenet", "max_pool"]
+__all__ = ["ConvLayer", "FiveConvNet", "alexnet", "alexnet_paper", "caffenet", "max_pool"]
+
+
+# Pixels below which pool5 has no cell in the networks that pad less: pools that round down, and up.
+_LEAST_SIZE, _LEAST_SIZE_CEIL = 63, 39
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,14 +51,16 @@ class FiveConvNet(Backbone):
         layers: The convolutions from first to last.
         norm: Makes a norm layer behind each convolution from the number of channels, in the place of the
             response normalisation; None for the network as published.
+        least_size: Smallest side in pixels of a canvas on which every map has a cell.
 
     Attributes:
         features: One map for each stride, named by its logarithm: the last convolution at that stride after
             its activation, or what a pool returns where no convolution has that stride.
     """
 
-    def __init__(self, layers: Sequence[ConvLayer], *, norm: Norm | None = None) -> None:
+    def __init__(self, layers: Sequence[ConvLayer], *, norm: Norm | None = None, least_size: int = 1) -> None:
         super().__init__()
+        self.least_size = least_size
         self.num_layers = len(layers)
         self.relu = nn.ReLU(inplace=True)
         channels, stride = 3, 1
@@ -157,11 +163,11 @@ def alexnet(*, norm: Norm | None = None, padded: bool = True) -> AlexNet:
         ConvLayer(channels=256, kernel=3),
         ConvLayer(channels=256, kernel=3, pool=pool),
     )
-    return AlexNet(layers, norm=norm)
+    return AlexNet(layers, norm=norm, least_size=1 if padded else _LEAST_SIZE)
 
 
 # deploy.prototxt of bvlc_reference_caffenet; the values are those of the AlexNet paper, section 3.3, but k = 1.
-_CAFFE_RESPONSE_NORM = partial(nn.LocalResponseNorm, 5, alpha=1e-4, beta=0.75, k=1.0)
+_CAFFE_RESPONSE_NORM = partial(ResponseNorm, 5, alpha=1e-4, beta=0.75)
 
 
 def caffenet(*, norm: Norm | None = None, padded: bool = True) -> FiveConvNet:
@@ -195,13 +201,52 @@ def caffenet(*, norm: Norm | None = None, padded: bool = True) -> FiveConvNet:
         ConvLayer(channels=384, kernel=3, groups=2),
         ConvLayer(channels=256, kernel=3, groups=2, pool=pool),
     )
-    network = FiveConvNet(layers, norm=norm)
+    network = FiveConvNet(layers, norm=norm, least_size=1 if padded else _LEAST_SIZE_CEIL)
+    _initialise_as_caffe(network)
+    return network
+
+
+def alexnet_paper(*, norm: Norm | None = None, padded: bool = True) -> FiveConvNet:
+    """Return AlexNet as published: two columns that meet in conv3, the response normalised before it is pooled.
+
+    The columns lay on two GPUs; here they are groups of one convolution, which computes the same.
+
+    Args:
+        norm: Makes a norm layer behind each convolution in the place of the response normalisation; None for
+            the network as published.
+        padded: See ``caffenet``; at 227 px ``c5`` is 6×6. (The paper says 224 px, from which its 55×55 cells do not
+            follow.)
+
+    Source:
+        Krizhevsky et al. 2012, "ImageNet classification with deep convolutional neural networks", figure 2, sections
+        3.3 to 3.5 and 5.
+    """
+    pool = partial(max_pool, padded=padded, ceil=True)
+    # k = 2, n = 5, alpha = 1e-4, beta = 0.75; the layer takes alpha times n.
+    response = partial(ResponseNorm, 5, alpha=5e-4, beta=0.75, k=2.0)
+    layers = (
+        ConvLayer(
+            channels=96,
+            kernel=11,
+            stride=4,
+            padding=None if padded else 0,
+            pool=pool,
+            response_norm=response,
+            norm_first=True,
+        ),
+        ConvLayer(channels=256, kernel=5, groups=2, pool=pool, response_norm=response, norm_first=True),
+        ConvLayer(channels=384, kernel=3),
+        ConvLayer(channels=384, kernel=3, groups=2),
+        ConvLayer(channels=256, kernel=3, groups=2, pool=pool),
+    )
+    network = FiveConvNet(layers, norm=norm, least_size=1 if padded else _LEAST_SIZE_CEIL)
     _initialise_as_caffe(network)
     return network
 
 
 def _initialise_as_caffe(network: FiveConvNet) -> None:
-    # train_val.prototxt of bvlc_reference_caffenet: spread 0.01; the biases of conv2, conv4 and conv5 start at 1.
+    # Krizhevsky et al. 2012, section 5, and train_val.prototxt of bvlc_reference_caffenet: spread 0.01; the biases
+    # of conv2, conv4 and conv5 start at 1.
     for number in range(1, network.num_layers + 1):
         conv = network.get_submodule(f"conv{number}")
         nn.init.normal_(conv.weight, std=0.01)  # type: ignore[arg-type]

@@ -2,46 +2,17 @@
 
 from functools import partial
 
-from jaxtyping import Float
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
 from snellen.models.backbones.alexnet import ConvLayer, FiveConvNet, max_pool
-from snellen.nn import Norm
+from snellen.nn import Norm, ResponseNorm, WithinChannelNorm
 
-__all__ = ["WithinChannelNorm", "vgg_cnn_m", "zfnet"]
-
-
-class WithinChannelNorm(nn.Module):
-    """Response normalisation over a window of the same channel.
-
-    ``x · (1 + alpha · mean of x² over the window) ** -beta``; outside the map x is 0.
-
-    Args:
-        size: Odd side of the window in cells.
-        alpha: Weight of the mean square.
-        beta: Exponent.
-
-    Source:
-        Caffe's LRN layer with ``norm_region: WITHIN_CHANNEL``; Krizhevsky 2012, cuda-convnet.
-    """
-
-    def __init__(self, size: int, *, alpha: float, beta: float) -> None:
-        super().__init__()
-        self.size, self.alpha, self.beta = size, alpha, beta
-
-    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels height width"]:
-        """Return the normalised map."""
-        energy = functional.avg_pool2d(x.square(), self.size, stride=1, padding=self.size // 2)
-        return x * (1 + self.alpha * energy).pow(-self.beta)
-
-    def extra_repr(self) -> str:
-        """Return what ``print`` shows."""
-        return f"{self.size}, alpha={self.alpha}, beta={self.beta}"
+__all__ = ["vgg_cnn_m", "zfnet", "zfnet_paper"]
 
 
+_LEAST_SIZE = 47  # px; below it pool5 of the network that pads less has no cell
 _ZF_RESPONSE_NORM = partial(WithinChannelNorm, 3, alpha=5e-5, beta=0.75)  # ZF's prototxt in py-faster-rcnn
-_VGG_M_RESPONSE_NORM = partial(nn.LocalResponseNorm, 5, alpha=5e-4, beta=0.75, k=2.0)  # that of VGG_CNN_M_1024
+_VGG_M_RESPONSE_NORM = partial(ResponseNorm, 5, alpha=5e-4, beta=0.75, k=2.0)  # that of VGG_CNN_M_1024
 
 
 def zfnet(*, norm: Norm | None = None) -> FiveConvNet:
@@ -66,6 +37,31 @@ def zfnet(*, norm: Norm | None = None) -> FiveConvNet:
         ConvLayer(channels=256, kernel=3, pool=max_pool),
     )
     return _initialised(FiveConvNet(layers, norm=norm))
+
+
+def zfnet_paper(*, norm: Norm | None = None, padded: bool = True) -> FiveConvNet:
+    """Return the network of Zeiler and Fergus, normalised over neighbouring channels behind its pools.
+
+    Args:
+        norm: Makes a norm layer behind each convolution in the place of the response normalisation; None for
+            the network as published.
+        padded: True pads half of every kernel, so that a map has ``ceil(size / stride)`` cells. False keeps the sizes
+            of figure 3: at 224 px 110, 55, 26, 13, and 6×6 in ``c5``, which ``FcPair`` reads.
+
+    Source:
+        Zeiler & Fergus 2014, figure 3, https://arxiv.org/abs/1311.2901; the numbers of the normalisation, which it
+        leaves out, are those of Krizhevsky et al. 2012, section 3.3. Starts as ``zfnet`` does.
+    """
+    pool = partial(max_pool, padded=padded, ceil=True)
+    response = partial(ResponseNorm, 5, alpha=5e-4, beta=0.75, k=2.0)
+    layers = (
+        ConvLayer(channels=96, kernel=7, stride=2, padding=None if padded else 1, pool=pool, response_norm=response),
+        ConvLayer(channels=256, kernel=5, stride=2, padding=None if padded else 0, pool=pool, response_norm=response),
+        ConvLayer(channels=384, kernel=3),
+        ConvLayer(channels=384, kernel=3),
+        ConvLayer(channels=256, kernel=3, pool=pool),
+    )
+    return _initialised(FiveConvNet(layers, norm=norm, least_size=1 if padded else _LEAST_SIZE))
 
 
 def vgg_cnn_m(*, norm: Norm | None = None) -> FiveConvNet:

@@ -1,16 +1,32 @@
-"""Builders of classifiers, for the catalogue."""
+"""Builders of classifiers that end in a mean, for the catalogue."""
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from torch import nn
 
-from snellen.models.backbones import chosen_backbone
+from snellen.models.backbones import Backbone, chosen_backbone, find_backbone
 from snellen.models.classification.classifier import ImageClassifier
 from snellen.models.classification.heads import MeanHead
 from snellen.nn import Norm, Padding
 
-__all__ = ["mean_classifier"]
+__all__ = ["mean_classifier", "published_backbone"]
+
+
+def published_backbone(usual: str, backbone: str, norm: Norm | None, padding: Padding, **options: Any) -> Backbone:
+    """Return the usual backbone with options of its own, or another one.
+
+    Args:
+        usual: See ``chosen_backbone``.
+        backbone: Name of the one that is wanted.
+        norm: See ``chosen_backbone``.
+        padding: See ``chosen_backbone``.
+        options: Keywords of the usual one's builder.
+    """
+    if backbone == usual and padding == "torch":
+        return find_backbone(usual)(norm=norm, **options)
+    return chosen_backbone(backbone, usual=usual, norm=norm, padding=padding)
 
 
 def mean_classifier(  # noqa: PLR0913 - the options of a run

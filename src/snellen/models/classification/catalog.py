@@ -5,6 +5,7 @@ from functools import partial
 from snellen.models.building import on_backbone
 from snellen.models.classification.answers import ANSWERS
 from snellen.models.classification.building import mean_classifier
+from snellen.models.classification.classic_catalog import CLASSIC_CLASSIFIERS
 from snellen.models.entry import ModelEntry
 from snellen.structures import ClassTarget
 
@@ -53,4 +54,5 @@ CLASSIFIERS: tuple[ModelEntry, ...] = (
         summary="MobileNetV2 classifier: small and quick on a CPU",
         paper=_MOBILENET_V2_PAPER,
     ),
+    *CLASSIC_CLASSIFIERS,
 )

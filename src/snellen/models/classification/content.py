@@ -6,7 +6,7 @@ from torch import Tensor
 
 from snellen.structures import ImageBatch
 
-__all__ = ["content_cells", "content_grid", "content_mean"]
+__all__ = ["content_cells", "content_grid", "content_mean", "content_windows"]
 
 
 def content_cells(
@@ -54,16 +54,35 @@ def content_grid(
     The bins are those of ``torch.nn.AdaptiveAvgPool2d``: they overlap where ``side`` does not divide the number of
     cells, and hold one cell each where there are ``side`` of them.
     """
-    rows, columns = features.shape[-2:]
-    along_rows = _bin_weights(cells[:, 0], rows, side).to(features.dtype)  # batch side rows
-    along_columns = _bin_weights(cells[:, 1], columns, side).to(features.dtype)  # batch side columns
-    return along_rows[:, None] @ features @ along_columns[:, None].transpose(-1, -2)
-
-
-def _bin_weights(cells: Int64[Tensor, " batch"], num_cells: int, side: int) -> Float[Tensor, "batch side num_cells"]:
     place = torch.arange(side, device=cells.device)
-    starts = place * cells[:, None] // side  # batch side
-    stops = ((place + 1) * cells[:, None] + side - 1) // side
-    cell = torch.arange(num_cells, device=cells.device)
-    inside = (cell >= starts[..., None]) & (cell < stops[..., None])
-    return inside / (stops - starts)[..., None]
+    starts = place * cells[..., None] // side  # batch 2 side
+    stops = ((place + 1) * cells[..., None] + side - 1) // side
+    return _window_means(features, starts, stops)
+
+
+def content_windows(
+    features: Float[Tensor, "batch channels rows columns"], cells: Int64[Tensor, "batch 2"], side: int, *, window: int
+) -> Float[Tensor, "batch channels side side"]:
+    """Return the means over ``side`` × ``side`` windows that are spread evenly over each image's own cells.
+
+    The first window begins at the first cell, the last one ends at the last. Windows of 5 on 14 cells, 4 of them, are
+    an average pool of 5 with a step of 3; so are 5 of them on 17 cells. On fewer cells the windows shrink.
+    """
+    place = torch.arange(side, device=cells.device)
+    width = cells.clamp(max=window)[..., None]  # batch 2 1
+    starts = place * (cells[..., None] - width) // max(1, side - 1)  # batch 2 side
+    return _window_means(features, starts, starts + width)
+
+
+def _window_means(
+    features: Float[Tensor, "batch channels rows columns"],
+    starts: Int64[Tensor, "batch 2 side"],
+    stops: Int64[Tensor, "batch 2 side"],
+) -> Float[Tensor, "batch channels side side"]:
+    along = []
+    for axis in (0, 1):
+        cell = torch.arange(features.shape[axis - 2], device=features.device)
+        first, behind = starts[:, axis, :, None], stops[:, axis, :, None]  # batch side 1
+        inside = (cell >= first) & (cell < behind)
+        along.append((inside / (behind - first)).to(features.dtype)[:, None])  # batch 1 side cells
+    return along[0] @ features @ along[1].transpose(-1, -2)

@@ -11,7 +11,8 @@ from snellen.structures import FeatureSpec
 
 __all__ = ["ClassMapHead", "FcHead", "Head", "HeadBuilder", "MeanHead"]
 
-_INITIAL_SPREAD = 0.01  # of the last layer behind fc7; torchvision's VGG
+_INITIAL_SPREAD = 0.01  # of the last layer; torchvision's VGG
+_AWAKE = 1.0  # first bias of class maps: a map that is nowhere above 0 would get no gradient
 
 
 class Head(nn.Module):
@@ -91,6 +92,7 @@ class FcHead(Head):
         family: Whose keys are read, ``"vgg"`` or ``"alexnet"`` of torchvision.
         width: Of the two hidden layers.
         dropout: Share of their values that training sets to zero.
+        initial_bias: Of the two hidden layers.
 
     Source:
         Krizhevsky et al. 2012, sections 3.5 and 4.2; Simonyan & Zisserman 2014, table 1,
@@ -106,11 +108,14 @@ class FcHead(Head):
         family: str,
         width: int = 4096,
         dropout: float = 0.5,
+        initial_bias: float = 0.0,
     ) -> None:
         super().__init__()
         self.pooled = pooled
         self.foreign_names = (*fc_pair_names(family, "pair."), (r"^classifier\.6\.", "last."))
         self.pair = FcPair(feature.channels * pooled**2, width=width, dropout=dropout)
+        for layer in (self.pair.fc6, self.pair.fc7):
+            nn.init.constant_(layer.bias, initial_bias)
         self.last = nn.Linear(self.pair.out_features, num_outputs)
         nn.init.normal_(self.last.weight, std=_INITIAL_SPREAD)
         nn.init.zeros_(self.last.bias)
@@ -137,7 +142,7 @@ class ClassMapHead(Head):
         dropout: Probability of dropping a value of the map that is read, in training.
 
     Source:
-        Lin et al. 2013 (Network in Network), section 3.2, https://arxiv.org/abs/1312.4400.
+        Lin et al. 2013 (Network in Network), sections 3.2 and 4.1, https://arxiv.org/abs/1312.4400.
     """
 
     def __init__(self, feature: FeatureSpec, num_outputs: int, *, dropout: float = 0.0) -> None:

@@ -37,7 +37,7 @@ class Auxiliary:
     """A second head, on a map in the middle of the network, that is there for training alone.
 
     Attributes:
-        map_name: One of the backbone's ``inner`` maps.
+        map_name: One of the backbone's ``features`` or ``inner`` maps.
         head: Makes it.
         weight: Of its loss beside that of the head.
     """
@@ -84,18 +84,18 @@ class Trunk(nn.Module):
         super().__init__()
         if num_outputs < 1:
             raise ConfigError(f"a model of images needs at least one output; got {num_outputs}. Name the classes.")
-        inner = {spec.name: spec for spec in backbone.inner}
+        known = {spec.name: spec for spec in (*backbone.features, *backbone.inner)}
         for each in auxiliary:
-            if each.map_name not in inner:
+            if each.map_name not in known:
                 raise ConfigError(
-                    f"an auxiliary head stands on the map {each.map_name!r}; the backbone has "
-                    f"{', '.join(inner) or 'none'} between its features. Leave the head out."
+                    f"an auxiliary head stands on the map {each.map_name!r}; the backbone has {', '.join(known)}. "
+                    "Leave the head out."
                 )
         self.normalize = normalize_for(backbone, mean, std)
         self.backbone = backbone
         self.head = head(backbone.features[-1], num_outputs)
         self.auxiliary = nn.ModuleDict(
-            {each.map_name: each.head(inner[each.map_name], num_outputs) for each in auxiliary}
+            {each.map_name: each.head(known[each.map_name], num_outputs) for each in auxiliary}
         )
         self.auxiliary_weights = tuple(each.weight for each in auxiliary)
         self.foreign_names = self._head_names()
@@ -127,12 +127,12 @@ class Trunk(nn.Module):
                 f"expected images of at least {least} x {least} px for this network; got {height} x {width}. "
                 "Choose a larger image size, or padded=true where the model has that setting."
             )
-        with_inner = self.training and len(self.auxiliary) > 0
+        has_auxiliary = self.training and len(self.auxiliary) > 0
         x = self.normalize(images)
-        maps = self.backbone(x, inner=True) if with_inner else self.backbone(x)
+        maps = self.backbone(x, inner=True) if has_auxiliary and self.backbone.inner else self.backbone(x)
         last = self.backbone.features[-1]
         logits = self.head(maps[last.name], content_cells(maps[last.name], images, last.stride))
-        return HeadOutput(logits=logits, auxiliary=self._said_between(maps, images) if with_inner else None)
+        return HeadOutput(logits=logits, auxiliary=self._said_between(maps, images) if has_auxiliary else None)
 
     def loss(self, output: HeadOutput, targets: Any) -> Mapping[str, Tensor]:
         """Return the loss of the head by its name, and those of the auxiliary heads, weighted, as ``auxiliary1`` …."""
@@ -149,7 +149,7 @@ class Trunk(nn.Module):
         return self.answer.decode(output.logits)
 
     def _said_between(self, maps: Mapping[str, Tensor], images: ImageBatch) -> Tensor:
-        strides = {spec.name: spec.stride for spec in self.backbone.inner}
+        strides = {spec.name: spec.stride for spec in (*self.backbone.features, *self.backbone.inner)}
         said = [
             head(maps[name], content_cells(maps[name], images, strides[name])) for name, head in self.auxiliary.items()
         ]
