@@ -1,6 +1,6 @@
 """Labels that are likely wrong, ranked: of images, of boxes (wrong class, missing, spurious, shifted) and of masks."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -8,14 +8,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from snellen.data import BoxTable, ClassTable, DatasetIndex, MaskTable
+from snellen.data import BoxTable, ClassTable, DatasetIndex
 from snellen.doctor.evidence.agreement import Agreement
 from snellen.doctor.evidence.object_agreement import ObjectAgreement
 from snellen.errors import InputError
 from snellen.evaluation import ImagePrediction
 from snellen.metrics import ImageObjects, mask_quality, object_quality, self_confidence
 from snellen.ops import box_iou, covered_share
-from snellen.structures import IGNORE_LABEL, BoxTarget, ClassScores, Detections, MaskTarget, SegmentationMap
+from snellen.structures import (
+    IGNORE_LABEL,
+    BoxTarget,
+    ClassScores,
+    ClassTarget,
+    Detections,
+    LabelSetScores,
+    LabelSetTarget,
+    MaskTarget,
+    SegmentationMap,
+    Target,
+)
 
 __all__ = ["ObjectScores", "Suspect", "SuspectKind", "object_scores", "suspects", "suspects_of_predictions"]
 
@@ -112,13 +123,18 @@ def suspects_of_predictions(
         index: The data set.
         predictions: Of a model that has not seen the images, or of one for each fold; see ``read_predictions``.
         least: Score below which nothing is listed.
+
+    Raises:
+        InputError: If what is annotated can be near or far, but not wrong.
     """
-    table = index.annotations
-    if isinstance(table, ClassTable):
-        return _ranked(_of_class_scores(table, predictions), least)
-    if isinstance(table, BoxTable):
-        return _ranked(_of_detections(index, predictions), least)
-    return _ranked(_of_maps(index, table, predictions), least)
+    find = _CONTRADICTED.get(index.target_type)
+    if find is None:
+        known = ", ".join(kind.__name__ for kind in _CONTRADICTED)
+        raise InputError(
+            f"labels of {known} can be suspected; the data set has {index.target_type.__name__}. Look at the images "
+            "with the greatest errors in the report instead."
+        )
+    return _ranked(find(index, predictions), least)
 
 
 def object_scores(table: BoxTable, agreement: ObjectAgreement) -> ObjectScores:
@@ -207,9 +223,10 @@ def _corners(box: NDArray[np.floating]) -> tuple[float, float, float, float]:
     return left, top, right, bottom
 
 
-def _of_class_scores(table: ClassTable, predictions: Iterable[ImagePrediction]) -> Iterator[Suspect]:
+def _of_class_scores(index: DatasetIndex, predictions: Iterable[ImagePrediction]) -> Iterator[Suspect]:
+    table = index.annotations
     for image in predictions:
-        label = int(table.labels[image.index])
+        label = int(table.labels[image.index]) if isinstance(table, ClassTable) else -1
         if label < 0 or not isinstance(image.prediction, ClassScores):
             continue
         probs = image.prediction.probs.double().numpy()
@@ -219,6 +236,20 @@ def _of_class_scores(table: ClassTable, predictions: Iterable[ImagePrediction]) 
             yield Suspect(
                 row=image.index, kind=SuspectKind.WRONG_CLASS, score=float(1 - own), label=label, proposed=best
             )
+
+
+def _of_label_scores(index: DatasetIndex, predictions: Iterable[ImagePrediction]) -> Iterator[Suspect]:
+    """Yield every answer that is known, with the probability of its opposite."""
+    for image in predictions:
+        target = index.target(image.index, image.size)
+        if not isinstance(image.prediction, LabelSetScores) or not isinstance(target, LabelSetTarget):
+            continue
+        probs, shown = image.prediction.probs.double().tolist(), target.shown.tolist()
+        for label in torch.nonzero(target.known).flatten().tolist():
+            if shown[label]:
+                yield Suspect(row=image.index, kind=SuspectKind.SPURIOUS, score=1 - probs[label], label=label)
+            else:
+                yield Suspect(row=image.index, kind=SuspectKind.MISSING, score=probs[label], proposed=label)
 
 
 def _of_detections(index: DatasetIndex, predictions: Iterable[ImagePrediction]) -> Iterator[Suspect]:
@@ -262,9 +293,8 @@ def _contradictions(table: BoxTable, objects: Mapping[int, ImageObjects]) -> Ite
             )
 
 
-def _of_maps(index: DatasetIndex, table: MaskTable, predictions: Iterable[ImagePrediction]) -> Iterator[Suspect]:
+def _of_maps(index: DatasetIndex, predictions: Iterable[ImagePrediction]) -> Iterator[Suspect]:
     """Yield every image with a mask; where a model names a pixel otherwise, its label has what confidence is left."""
-    del table
     for image in predictions:
         target = index.target(image.index, image.size)
         if not isinstance(image.prediction, SegmentationMap) or not isinstance(target, MaskTarget):
@@ -275,3 +305,12 @@ def _of_maps(index: DatasetIndex, table: MaskTable, predictions: Iterable[ImageP
         counted = labels != IGNORE_LABEL
         if counted.any():
             yield Suspect(row=image.index, kind=SuspectKind.WRONG_MASK, score=1 - mask_quality(trusted[counted]))
+
+
+# What a model contradicts, by the type of the targets.
+_CONTRADICTED: Mapping[type[Target], Callable[[DatasetIndex, Iterable[ImagePrediction]], Iterator[Suspect]]] = {
+    BoxTarget: _of_detections,
+    ClassTarget: _of_class_scores,
+    LabelSetTarget: _of_label_scores,
+    MaskTarget: _of_maps,
+}

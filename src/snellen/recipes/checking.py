@@ -78,7 +78,7 @@ TOLD_BY: Mapping[str, tuple[str, ...]] = {
     "D4": (
         "annotation-duplicate", "annotation-unreadable", "box-not-finite", "category-unknown", "category-unreadable",
         "class-missing", "image-duplicate", "image-entry-unreadable", "image-unknown", "mask-unreadable",
-        "outline-unreadable", "row-short", "size-mismatch", "split-missing", "split-overlap",
+        "outline-unreadable", "row-short", "size-mismatch", "split-missing", "split-overlap", "value-not-finite",
     ),
     "D5": ("category-conflict", "class-count", "class-out-of-range", "class-unknown"),
     "D7": ("annotation-duplicate", "box-degenerate", "box-outside"),

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from snellen.data import DatasetIndex
+from snellen.data import DatasetIndex, ValueTable
 from snellen.doctor.check import NotCheckable
 from snellen.doctor.evidence.agreement import image_groups
 from snellen.doctor.evidence.copies import ImageCopies
@@ -24,6 +24,7 @@ MOST = 1500  # images of each side that the classifier sees
 FOLDS = 5
 FEWEST_EXPECTED = 5.0  # images with a class in each split, by the shares of both; Cochran's rule for chi-squared
 TRAIN = "train"
+NO_SHIFT = (0.0, 1.0, ("", 0.0, 0.0))  # of classes: size, p, and the class that shifts most with its shares
 
 Values = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -133,6 +134,8 @@ def _compared(
 ) -> SplitShift:
     counts = index.annotations.class_counts(len(index.classes)) > 0  # objects of one image are no independent draws
     shift, p, class_ = _class_shift(counts[parts[0]].sum(0), counts[parts[1]].sum(0), index.classes)
+    if isinstance(index.annotations, ValueTable):
+        shift, p, class_ = NO_SHIFT
     area, low, telling = (0.5, 0.0, ()) if embeddings is None else _told_apart(embeddings, groups, parts)
     return SplitShift(
         split=name,
@@ -166,11 +169,11 @@ def _property_shifts(facts: ImageFacts, parts: tuple[Rows, Rows]) -> Iterator[Pr
 def _class_shift(before: Rows, after: Rows, classes: tuple[str, ...]) -> tuple[float, float, tuple[str, float, float]]:
     table = np.stack([before, after]).astype(np.float64)
     if (table.sum(1) == 0).any():
-        return 0.0, 1.0, ("", 0.0, 0.0)
+        return NO_SHIFT
     expected = table.sum(0) * table.sum(1, keepdims=True) / table.sum()
     usual = expected.min(0) >= FEWEST_EXPECTED
     if usual.sum() < 2 or (table[:, usual].sum(1) == 0).any():
-        return 0.0, 1.0, ("", 0.0, 0.0)
+        return NO_SHIFT
     table = table[:, usual]
     shares = (table + 0.5) / (table + 0.5).sum(1, keepdims=True)
     terms = (shares[0] - shares[1]) * np.log(shares[0] / shares[1])

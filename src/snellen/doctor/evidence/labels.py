@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from snellen.data import BoxTable, DatasetIndex, Problem
+from snellen.data import BoxTable, DatasetIndex, Problem, ValueTable
 from snellen.data.tables import CROWD, DIFFICULT
 from snellen.doctor.check import NotCheckable
 from snellen.doctor.words import Text
 
-__all__ = ["Objects", "objects_of", "problems_of"]
+__all__ = ["Objects", "class_counts_of", "objects_of", "problems_of"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,6 +63,17 @@ def objects_of(index: DatasetIndex) -> Objects:
         splits=index.splits[images],
         sizes=index.sizes[images],
     )
+
+
+def class_counts_of(index: DatasetIndex) -> NDArray[np.int64]:
+    """Return how often each class is annotated on each image, ``[num_images, num_classes]``.
+
+    Raises:
+        NotCheckable: If numbers are annotated, and no classes.
+    """
+    if isinstance(index.annotations, ValueTable):
+        raise NotCheckable(Text(en="the data set has values, not classes", zh="该数据集标注的是数值，不是类别"))
+    return index.annotations.class_counts(len(index.classes))
 
 
 def problems_of(index: DatasetIndex, *codes: str) -> tuple[tuple[Problem, ...], int]:

@@ -65,7 +65,7 @@ def named_pairs(index: DatasetIndex) -> NamedPairs:
     lacking, unlabelled = problems_of(index, "label-missing", "mask-missing")
     orphaned, orphans = problems_of(index, "image-missing")
     takes_as_empty = index.format == "yolo"
-    left_out = 0 if index.format in ("yolo", "csv") else unlabelled
+    left_out = 0 if index.format in ("yolo", "csv", "jsonl") else unlabelled
     return NamedPairs(
         images=len(index) + left_out,
         unlabelled=unlabelled,

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from snellen.doctor.examining.subject import Task
-from snellen.structures import BoxTarget, ClassTarget, MaskTarget
+from snellen.structures import BoxTarget, ClassTarget, LabelSetTarget, MaskTarget, ValueTarget
 
 __all__ = ["guessed_task"]
 
@@ -17,6 +17,8 @@ _OF_SNELLEN: tuple[tuple[type, Task], ...] = (
     (BoxTarget, "detection"),
     (MaskTarget, "segmentation"),
     (ClassTarget, "classification"),
+    (LabelSetTarget, "multilabel"),
+    (ValueTarget, "regression"),
 )
 
 

@@ -16,7 +16,7 @@ _KINDS: tuple[tuple[str, Level, tuple[str, ...]], ...] = (
         "unreadable",
         Level.ERROR,
         ("annotation-unreadable", "category-unreadable", "class-missing", "image-entry-unreadable", "mask-unreadable",
-         "row-short"),
+         "row-short", "value-not-finite"),
     ),
     ("not_finite", Level.ERROR, ("box-not-finite",)),
     ("dangling", Level.ERROR, ("image-unknown", "category-unknown")),

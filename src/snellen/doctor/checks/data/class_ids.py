@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from snellen.data import BoxTable, DatasetIndex
+from snellen.data import BoxTable, DatasetIndex, ValueTable
 from snellen.doctor.check import Check, Page, Stage
 from snellen.doctor.checks.objects import problem_places, written_place
 from snellen.doctor.evidence.labels import problems_of
@@ -72,7 +72,9 @@ def _from_one(index: DatasetIndex, masks: MaskPixels | None) -> Finding | None:
 
 
 def _variants(index: DatasetIndex) -> Iterator[Finding]:
-    """Yield a finding if names differ only in case, spaces, hyphens or underscores."""
+    """Yield a finding if names differ only in case, spaces, hyphens or underscores; those of values are no classes."""
+    if isinstance(index.annotations, ValueTable):
+        return
     counts = index.annotations.class_counts(len(index.classes)).sum(0)
     by_name: dict[str, list[int]] = defaultdict(list)
     for label, name in enumerate(index.classes):

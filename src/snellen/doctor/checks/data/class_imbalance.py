@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from snellen.data import DatasetIndex
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
+from snellen.doctor.evidence.labels import class_counts_of
 from snellen.doctor.finding import Finding, Level, Limit, Place, Treatment
 from snellen.doctor.words import Text
 
@@ -18,7 +19,7 @@ _SOURCES = {Level.WARNING: "datumaro, ImbalancedLabels", Level.INFO: "SageMaker 
 def judge(index: DatasetIndex) -> Iterator[Finding]:
     """Yield a finding if the largest class is many times the smallest one that occurs."""
     train = index.split("train") if "train" in index.split_names else index
-    counts = train.annotations.class_counts(len(index.classes)).sum(0)
+    counts = class_counts_of(train).sum(0)
     present = counts > 0
     if present.sum() < 2:
         raise NotCheckable(Text(en="fewer than two classes occur", zh="出现的类别少于两个"))

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from snellen.data import DatasetIndex, MaskTable
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.checks.objects import class_places
+from snellen.doctor.evidence.labels import class_counts_of
 from snellen.doctor.finding import Finding, Level, Place
 from snellen.doctor.words import Text
 
@@ -21,7 +22,7 @@ def judge(index: DatasetIndex) -> Iterator[Finding]:
     """Yield a finding for classes that one split has and another lacks, and for those that nobody has."""
     if isinstance(index.annotations, MaskTable) and index.annotations.present is None:
         raise NotCheckable(Text(en="no label image has been looked at", zh="没有查看过任何标签图像"))
-    counts = index.annotations.class_counts(len(index.classes))
+    counts = class_counts_of(index)
     if not counts.sum():
         raise NotCheckable(Text(en="nothing is annotated", zh="没有任何标注"))
     of_split = {name: counts[index.split_rows(name)].sum(0) for name in index.split_names}

@@ -6,6 +6,7 @@ import numpy as np
 
 from snellen.data import ClassTable, DatasetIndex
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
+from snellen.doctor.evidence.labels import class_counts_of
 from snellen.doctor.evidence.setup import Setup
 from snellen.doctor.finding import Finding, Level, Limit, Place, Treatment
 from snellen.doctor.words import Text
@@ -55,7 +56,7 @@ def _labels(train: DatasetIndex) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     if isinstance(train.annotations, ClassTable):
         labels = train.annotations.labels.astype(np.int64)
         return labels[labels >= 0]
-    counts = train.annotations.class_counts(len(train.classes))
+    counts = class_counts_of(train)
     return np.asarray(counts[counts.sum(1) > 0].argmax(1), np.int64)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from snellen.data import DatasetIndex
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.checks.objects import class_places
+from snellen.doctor.evidence.labels import class_counts_of
 from snellen.doctor.evidence.statistics import wilson_interval
 from snellen.doctor.finding import Finding, Level, Limit
 from snellen.doctor.words import Text
@@ -19,7 +20,7 @@ LEAST_VAL = 10  # examples of a class: below it the 95 % interval of a recall is
 
 def judge(index: DatasetIndex) -> Iterator[Finding]:
     """Yield a finding for classes with too few examples to learn from, or to measure by."""
-    counts = index.annotations.class_counts(len(index.classes))
+    counts = class_counts_of(index)
     if not counts.sum():
         raise NotCheckable(Text(en="nothing is annotated", zh="没有任何标注"))
     parts = {"train": index.split_rows("train") if "train" in index.split_names else np.arange(len(index))}

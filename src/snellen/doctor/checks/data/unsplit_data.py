@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from snellen.data import DatasetIndex
+from snellen.data import DatasetIndex, ValueTable
 from snellen.doctor.check import Check, Page, Stage
 from snellen.doctor.evidence.statistics import wilson_interval
 from snellen.doctor.finding import Finding, Level, Limit, Place
@@ -41,7 +41,7 @@ def judge(index: DatasetIndex) -> Iterator[Finding]:
                 places=(Place(kind="split", name=name, note=str(number)),),
                 num_places=1,
             )
-    if "train" in names:
+    if "train" in names and not isinstance(index.annotations, ValueTable):
         for name in names:
             if name != "train":
                 yield from _differing(index, name)

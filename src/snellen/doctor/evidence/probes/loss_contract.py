@@ -17,7 +17,7 @@ from snellen.doctor.check import NotCheckable
 from snellen.doctor.evidence.probes.first_step import FirstStep
 from snellen.doctor.examining import Subject
 from snellen.doctor.words import Text
-from snellen.structures import ClassTarget, MaskTarget
+from snellen.structures import ClassTarget, LabelSetTarget, MaskTarget
 
 __all__ = ["LossContract", "LossKind", "TargetForm", "loss_contract", "plain_targets", "target_form"]
 
@@ -124,6 +124,8 @@ def plain_targets(subject: Subject) -> Tensor | None:
     targets = subject.targets(subject.batch)
     if isinstance(targets, ClassTarget):
         return targets.probs
+    if isinstance(targets, LabelSetTarget):
+        return targets.shown
     if isinstance(targets, MaskTarget):
         return targets.labels.long()
     return targets if isinstance(targets, Tensor) else None
