@@ -100,13 +100,15 @@ class ConvNormAct(nn.Sequential):
         out_channels: Depth of the output.
         kernel: Odd size of the kernel in pixels.
         stride: Step in pixels.
-        groups: Groups of channels that do not see one another.
+        groups: Groups of channels that do not see one another; as many as there are channels is a depthwise
+            convolution.
+        dilation: Distance in pixels between the places that neighbours in the kernel look at.
         norm: Makes the norm layer from the number of channels.
         activation: Makes the activation, or None for none.
         padding: ``"torch"`` pads both sides alike, ``"same"`` as TensorFlow does.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the properties of a convolution
         self,
         in_channels: int,
         out_channels: int,
@@ -114,6 +116,7 @@ class ConvNormAct(nn.Sequential):
         kernel: int = 3,
         stride: int = 1,
         groups: int = 1,
+        dilation: int = 1,
         norm: Norm = nn.BatchNorm2d,
         activation: Callable[[], nn.Module] | None = nn.ReLU,
         padding: Padding = "torch",
@@ -121,7 +124,16 @@ class ConvNormAct(nn.Sequential):
         # At stride 1 both paddings agree, and the plain convolution is the faster one.
         conv = SameConv2d if padding == "same" and stride > 1 else nn.Conv2d
         layers: list[nn.Module] = [
-            conv(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False),
+            conv(
+                in_channels,
+                out_channels,
+                kernel,
+                stride,
+                dilation * (kernel // 2),
+                dilation=dilation,
+                groups=groups,
+                bias=False,
+            ),
             norm(out_channels),
         ]
         if activation is not None:

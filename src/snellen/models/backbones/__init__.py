@@ -16,6 +16,8 @@ from snellen.models.backbones.darknet import (
     darknet_tiny_v2,
     darknet_tiny_v3,
 )
+from snellen.models.backbones.densenet import DenseNet, densenet
+from snellen.models.backbones.efficientnet import EFFICIENTNETS, EfficientNet, efficientnet
 from snellen.models.backbones.fc_pair import ALEXNET_POOLED, VGG_POOLED, FcPair, fc_pair_names
 from snellen.models.backbones.googlenet import GoogLeNet, googlenet, googlenet_paper
 from snellen.models.backbones.inception_v3 import InceptionV3, inception_v3
@@ -33,6 +35,47 @@ from snellen.models.backbones.resnet import (
     resnet152,
 )
 from snellen.models.backbones.resnet_blocks import BasicBlock, BlockDesign, Bottleneck, resnet_stage
+from snellen.models.backbones.resnet_v2 import (
+    ResNetV2,
+    resnetv2_18,
+    resnetv2_34,
+    resnetv2_50,
+    resnetv2_101,
+    resnetv2_152,
+)
+from snellen.models.backbones.resnext import (
+    resnext50_32x4d,
+    resnext101_32x8d,
+    resnext101_64x4d,
+    wide_resnet50_2,
+    wide_resnet101_2,
+)
+from snellen.models.backbones.senet import (
+    seresnet18,
+    seresnet34,
+    seresnet50,
+    seresnet101,
+    seresnet152,
+    seresnext50_32x4d,
+    seresnext101_32x4d,
+)
+from snellen.models.backbones.shufflenet_v1 import ShuffleNetV1, shufflenet_v1
+from snellen.models.backbones.shufflenet_v2 import ShuffleNetV2, shufflenet_v2
+from snellen.models.backbones.small_images import (
+    CifarResNet,
+    WideResNet,
+    cifar_plain20,
+    cifar_plain56,
+    cifar_resnet20,
+    cifar_resnet32,
+    cifar_resnet44,
+    cifar_resnet56,
+    cifar_resnet110,
+    wrn16_8,
+    wrn28_10,
+    wrn40_4,
+)
+from snellen.models.backbones.squeezenet import SqueezeNet, squeezenet1_0, squeezenet1_1
 from snellen.models.backbones.vgg import VGG, SsdVgg16, vgg11, vgg13, vgg16, vgg19
 from snellen.models.backbones.xception import Xception, XceptionBlock, xception
 from snellen.models.backbones.yolo_v1_net import fast_yolo_net, yolo_v1_net
@@ -41,6 +84,7 @@ from snellen.models.backbones.zfnet import vgg_cnn_m, zfnet, zfnet_paper
 __all__ = [
     "ALEXNET_POOLED",
     "BACKBONES",
+    "EFFICIENTNETS",
     "LEAKY_SLOPE",
     "VGG",
     "VGG_POOLED",
@@ -49,8 +93,11 @@ __all__ = [
     "BlockDesign",
     "BnInception",
     "Bottleneck",
+    "CifarResNet",
     "Darknet",
     "DarknetConv",
+    "DenseNet",
+    "EfficientNet",
     "FcPair",
     "FiveConvNet",
     "GoogLeNet",
@@ -58,8 +105,13 @@ __all__ = [
     "LeNet",
     "MobileNetV2",
     "ResNet",
+    "ResNetV2",
     "ScaledTanh",
+    "ShuffleNetV1",
+    "ShuffleNetV2",
+    "SqueezeNet",
     "SsdVgg16",
+    "WideResNet",
     "Xception",
     "XceptionBlock",
     "alexnet",
@@ -67,12 +119,21 @@ __all__ = [
     "bn_inception",
     "caffenet",
     "chosen_backbone",
+    "cifar_plain20",
+    "cifar_plain56",
+    "cifar_resnet20",
+    "cifar_resnet32",
+    "cifar_resnet44",
+    "cifar_resnet56",
+    "cifar_resnet110",
     "cut_behind",
     "darknet19",
     "darknet53",
     "darknet_conv_layers",
     "darknet_tiny_v2",
     "darknet_tiny_v3",
+    "densenet",
+    "efficientnet",
     "fast_yolo_net",
     "fc_pair_names",
     "find_backbone",
@@ -98,12 +159,36 @@ __all__ = [
     "resnet101",
     "resnet152",
     "resnet_stage",
+    "resnetv2_18",
+    "resnetv2_34",
+    "resnetv2_50",
+    "resnetv2_101",
+    "resnetv2_152",
+    "resnext50_32x4d",
+    "resnext101_32x8d",
+    "resnext101_64x4d",
+    "seresnet18",
+    "seresnet34",
+    "seresnet50",
+    "seresnet101",
+    "seresnet152",
+    "seresnext50_32x4d",
+    "seresnext101_32x4d",
+    "shufflenet_v1",
+    "shufflenet_v2",
     "spread_by_fan_in",
+    "squeezenet1_0",
+    "squeezenet1_1",
     "vgg11",
     "vgg13",
     "vgg16",
     "vgg19",
     "vgg_cnn_m",
+    "wide_resnet50_2",
+    "wide_resnet101_2",
+    "wrn16_8",
+    "wrn28_10",
+    "wrn40_4",
     "xception",
     "yolo_v1_net",
     "zfnet",

@@ -1,4 +1,4 @@
-"""MobileNetV2, which reads the weights of torchvision's network less the classifier."""
+"""MobileNetV2 of any width, which reads the weights of torchvision's network less the classifier."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -7,8 +7,11 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from snellen.errors import ConfigError
 from snellen.models.backbones.backbone import Backbone
-from snellen.nn import ConvNormAct, Norm, Padding, conv_norm
+from snellen.models.backbones.initial import he_fan_out
+from snellen.models.backbones.widths import scaled_channels
+from snellen.nn import ConvNormAct, Norm, Padding, Step, begin_as_identity, begin_at_zero, conv_norm, dilated_steps
 from snellen.structures import FeatureSpec
 
 __all__ = ["InvertedResidual", "MobileNetV2", "mobilenet_v2"]
@@ -42,7 +45,7 @@ class InvertedResidual(nn.Module):
     Args:
         in_channels: Depth of the input.
         out_channels: Depth of the output.
-        stride: Step of the depthwise convolution in pixels.
+        step: How the depthwise convolution samples.
         expansion: How many times deeper the depthwise convolution is than the input.
         norm: Makes the norm layer from the number of channels.
         padding: ``"torch"`` or ``"same"``, see ``ConvNormAct``.
@@ -56,7 +59,7 @@ class InvertedResidual(nn.Module):
         in_channels: int,
         out_channels: int,
         *,
-        stride: int,
+        step: Step,
         expansion: int,
         norm: Norm,
         padding: Padding,
@@ -70,8 +73,9 @@ class InvertedResidual(nn.Module):
             ConvNormAct(
                 hidden,
                 hidden,
-                stride=stride,
+                stride=step.stride,
                 groups=hidden,
+                dilation=step.entering,
                 norm=norm,
                 activation=_activation,
                 padding=padding,
@@ -80,12 +84,17 @@ class InvertedResidual(nn.Module):
             norm(out_channels),
         ]
         self.conv = _Layers(*layers)
-        self.has_short_cut = stride == 1 and in_channels == out_channels
+        self.has_short_cut = step.stride == 1 and in_channels == out_channels
 
     def forward(self, x: Float[Tensor, "batch _ _ _"]) -> Float[Tensor, "batch _ _ _"]:
         """Return the block's output."""
         residual: Tensor = self.conv(x)
         return x + residual if self.has_short_cut else residual
+
+    def silence(self) -> None:
+        """Make the residual zero; a block without a short cut keeps it."""
+        if self.has_short_cut:
+            begin_at_zero(self.conv[-1])
 
 
 class _Layers(nn.Sequential):
@@ -99,48 +108,69 @@ class _Layers(nn.Sequential):
 
 
 class MobileNetV2(Backbone):
-    """MobileNetV2 at width 1, without its classifier.
+    """MobileNetV2 without its classifier.
 
     Args:
         norm: Makes a norm layer from the number of channels.
         padding: ``"torch"`` for weights trained with torch, ``"same"`` for weights trained with TensorFlow.
+        width: By how much the depths are multiplied, 0.35 to 1.4 in the paper; they are rounded to multiples of 8. The
+            last convolution never has fewer than 1280 channels.
+        output_stride: Greatest stride of the maps, 2, 4, 8, 16 or 32: stages beyond it are dilated. None for 32.
+        zero_init: Let every block with a short cut begin as that.
 
     Attributes:
-        features: ``c1`` to ``c5`` with 16, 24, 32, 96 and 1280 channels: the last block before each step of
+        features: ``c1`` to ``c5``, with 16, 24, 32, 96 and 1280 channels at width 1: the last block before each step of
             the stride, and for ``c5`` the last convolution.
 
+    Raises:
+        ConfigError: If the width is not above 0, or no stage ends at ``output_stride``.
+
     Source:
-        Sandler et al. 2018, https://arxiv.org/abs/1801.04381.
+        Sandler et al. 2018, table 2 and section 6.1, https://arxiv.org/abs/1801.04381; dilation: section 6.3.
     """
 
     # torchvision calls the blocks "features", which is the name of the contract here.
     foreign_names: ClassVar[tuple[tuple[str, str], ...]] = ((r"^features\.", "blocks."),)
 
-    def __init__(self, *, norm: Norm = nn.BatchNorm2d, padding: Padding = "torch") -> None:
+    def __init__(
+        self,
+        *,
+        norm: Norm = nn.BatchNorm2d,
+        padding: Padding = "torch",
+        width: float = 1.0,
+        output_stride: int | None = None,
+        zero_init: bool = False,
+    ) -> None:
         super().__init__()
+        if width <= 0:
+            raise ConfigError(f"width must be above 0; got {width}. The paper's networks have 0.35 to 1.4.")
+        channels = scaled_channels(_STEM_CHANNELS * width)
+        last_channels = scaled_channels(_LAST_CHANNELS * max(1.0, width))
         blocks: list[nn.Module] = [
-            ConvNormAct(3, _STEM_CHANNELS, stride=2, norm=norm, activation=_activation, padding=padding)
+            ConvNormAct(3, channels, stride=2, norm=norm, activation=_activation, padding=padding)
         ]
-        channels = _STEM_CHANNELS
         depths, strides = [channels], [2]
-        for expansion, width, num_blocks, first_stride in _STAGES:
+        steps = dilated_steps([row[3] for row in _STAGES], start=2, output_stride=output_stride)
+        for (expansion, base, num_blocks, _), first in zip(_STAGES, steps, strict=True):
+            depth = scaled_channels(base * width)
             for index in range(num_blocks):
-                stride = first_stride if index == 0 else 1
+                step = first if index == 0 else first.following
                 blocks.append(
-                    InvertedResidual(channels, width, stride=stride, expansion=expansion, norm=norm, padding=padding)
+                    InvertedResidual(depths[-1], depth, step=step, expansion=expansion, norm=norm, padding=padding)
                 )
-                channels = width
-                depths.append(width)
-                strides.append(strides[-1] * stride)
-        blocks.append(ConvNormAct(channels, _LAST_CHANNELS, kernel=1, norm=norm, activation=_activation))
-        depths.append(_LAST_CHANNELS)
+                depths.append(depth)
+                strides.append(strides[-1] * step.stride)
+        blocks.append(ConvNormAct(depths[-1], last_channels, kernel=1, norm=norm, activation=_activation))
+        depths.append(last_channels)
         strides.append(strides[-1])
         self.blocks = nn.Sequential(*blocks)
         self.features = tuple(
             FeatureSpec(name=name, channels=depths[end - 1], stride=strides[end - 1])
             for name, end in _FEATURE_ENDS.items()
         )
-        _initialise(self)
+        he_fan_out(self)
+        if zero_init:
+            begin_as_identity(self)
         self.register_load_state_dict_pre_hook(_accept_torchvision_names)  # type: ignore[no-untyped-call]
 
     def forward(self, x: Float[Tensor, "batch 3 height width"]) -> dict[str, Float[Tensor, "batch _ _ _"]]:
@@ -169,13 +199,13 @@ def _accept_torchvision_names(_module: nn.Module, state: dict[str, Tensor], pref
         state[f"{prefix}blocks.{key.removeprefix(theirs)}"] = state.pop(key)
 
 
-def _initialise(module: nn.Module) -> None:
-    # As torchvision: He et al. 2015, https://arxiv.org/abs/1502.01852, fan out. Norms start at 1 and 0.
-    for layer in module.modules():
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out")
-
-
-def mobilenet_v2(*, norm: Norm = nn.BatchNorm2d, padding: Padding = "torch") -> MobileNetV2:
-    """Return MobileNetV2 at width 1."""
-    return MobileNetV2(norm=norm, padding=padding)
+def mobilenet_v2(
+    *,
+    norm: Norm = nn.BatchNorm2d,
+    padding: Padding = "torch",
+    width: float = 1.0,
+    output_stride: int | None = None,
+    zero_init: bool = False,
+) -> MobileNetV2:
+    """Return MobileNetV2; see there."""
+    return MobileNetV2(norm=norm, padding=padding, width=width, output_stride=output_stride, zero_init=zero_init)
