@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from snellen.doctor.range_test import lr_range
     from snellen.errors import SnellenError
     from snellen.recipes import (
+        BaselineReport,
         CheckReport,
         Run,
         TrainOptions,
+        baseline,
         check,
         convert,
         evaluate,
@@ -28,11 +30,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "BaselineReport": "snellen.recipes",
     "CheckReport": "snellen.recipes",
     "DatasetIndex": "snellen.data",
     "Run": "snellen.recipes",
     "SnellenError": "snellen.errors",
     "TrainOptions": "snellen.recipes",
+    "baseline": "snellen.recipes",
     "check": "snellen.recipes",
     "convert": "snellen.recipes",
     "evaluate": "snellen.recipes",
@@ -46,11 +50,13 @@ _HOMES = {
 }
 
 __all__ = [
+    "BaselineReport",
     "CheckReport",
     "DatasetIndex",
     "Run",
     "SnellenError",
     "TrainOptions",
+    "baseline",
     "check",
     "convert",
     "evaluate",

@@ -22,7 +22,9 @@ def test_descriptors_are_those_of_scikit_image():
     assert len(sift_descriptors(grey, doubled=True)) > len(found)
 
 
-@pytest.mark.parametrize("grey", [np.zeros((64, 64), np.uint8), np.full((8, 8), 7, np.uint8), np.ones((1, 1), np.uint8)])
+@pytest.mark.parametrize(
+    "grey", [np.zeros((64, 64), np.uint8), np.full((8, 8), 7, np.uint8), np.ones((1, 1), np.uint8)]
+)
 def test_images_without_anything_have_no_descriptor(grey):
     assert sift_descriptors(grey).shape == (0, 128)
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from snellen.cli import check, data, demo, evaluate, explain, lr, models, predict, train
+from snellen.cli import baseline, check, data, demo, evaluate, explain, lr, models, predict, train
 from snellen.errors import (
     CheckpointError,
     DatasetError,
@@ -56,6 +56,7 @@ app = typer.Typer(
 )
 for _name, _command in (
     ("train", train.train),
+    ("baseline", baseline.baseline),
     ("check", check.check),
     ("explain", explain.explain),
     ("eval", evaluate.evaluate),
@@ -91,6 +92,8 @@ def _root(
     snellen data describe PATH        what is in a data set
 
     snellen check PATH                what is wrong with it
+
+    snellen baseline PATH             what a deep net has to beat
 
     snellen lr PATH --model NAME      a learning rate for the training
 

@@ -66,9 +66,7 @@ def tangent_vectors(
     return np.stack(kinds, axis=1).astype(np.float32)
 
 
-def tangent_planes(
-    images: Float32[np.ndarray, "n C H W"], *, smoothing_px: float = SMOOTHING_PX
-) -> TangentPlanes:
+def tangent_planes(images: Float32[np.ndarray, "n C H W"], *, smoothing_px: float = SMOOTHING_PX) -> TangentPlanes:
     """Return the smoothed images and orthonormal bases of their tangent planes.
 
     Args:

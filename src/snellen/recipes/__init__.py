@@ -1,5 +1,7 @@
 """The verbs: functions that build whole runs out of the packages below."""
 
+from snellen.recipes.baseline_report import BaselineReport, BaselineRow
+from snellen.recipes.baselining import baseline
 from snellen.recipes.checking import CheckReport, check, write_text
 from snellen.recipes.datasets import CHARTS, chart_folder, convert, load, prepared, sample_sheet
 from snellen.recipes.demo import demo
@@ -17,12 +19,15 @@ from snellen.recipes.zoo import describe, description_lines, models, option_line
 
 __all__ = [
     "CHARTS",
+    "BaselineReport",
+    "BaselineRow",
     "CheckReport",
     "Plan",
     "PredictSummary",
     "RateAdvice",
     "Run",
     "TrainOptions",
+    "baseline",
     "chart_folder",
     "check",
     "convert",

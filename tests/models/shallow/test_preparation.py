@@ -50,7 +50,9 @@ def test_one_image_and_all_alike():
 
 def test_components_as_scikit_learn_finds_them(features):
     """ERR-137: new orthogonal directions of centred data."""
-    wanted = PCA(3, svd_solver="full").fit_transform(StandardScaler().fit_transform(features.astype(float)) / np.sqrt(6))
+    wanted = PCA(3, svd_solver="full").fit_transform(
+        StandardScaler().fit_transform(features.astype(float)) / np.sqrt(6)
+    )
     found = prepared(features, pca=3)
     np.testing.assert_allclose(np.abs(found), np.abs(wanted), atol=1e-4)
 

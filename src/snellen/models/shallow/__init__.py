@@ -1,6 +1,6 @@
 """Features that nobody trains, and learners on them, through scikit-learn and its kin."""
 
-from snellen.models.shallow.building import hand_made_names, shallow_entry
+from snellen.models.shallow.building import hand_made_names, kind_of_features, shallow_entry
 from snellen.models.shallow.features import FEATURES, FeatureKind
 from snellen.models.shallow.learners.catalog import LEARNERS
 from snellen.models.shallow.learners.rows import Learner
@@ -14,5 +14,6 @@ __all__ = [
     "ShallowClassifier",
     "ShallowModel",
     "hand_made_names",
+    "kind_of_features",
     "shallow_entry",
 ]

@@ -16,7 +16,7 @@ from snellen.models.shallow.model import ShallowClassifier
 from snellen.nn import Norm, Padding
 from snellen.structures import ClassTarget, Target
 
-__all__ = ["hand_made_names", "shallow_entry"]
+__all__ = ["hand_made_names", "kind_of_features", "shallow_entry"]
 
 NETWORK = "_features"  # behind the name of a backbone
 PCA = "pca"  # between features and learner
@@ -40,6 +40,12 @@ def hand_made_names() -> Iterator[str]:
         for row in LEARNERS:
             if not row.only or kind.name in row.only:
                 yield f"{kind.name}_{row.name}"
+
+
+def kind_of_features(name: str) -> str:
+    """Return what a shallow model of this name looks at, such as ``hog`` or ``resnet18_features``."""
+    parts = _parts(name)
+    return "" if parts is None else parts.features
 
 
 def shallow_entry(name: str, target_type: type[Target] = ClassTarget) -> ModelEntry | None:

@@ -78,12 +78,12 @@ def calibrated_probs(
     probs = _sigmoid(margins * slope + offset)
     total = probs.sum(axis=1, keepdims=True)
     even = np.full_like(probs, 1 / probs.shape[1])
-    return np.where(total > 0, probs / np.where(total > 0, total, 1), even)
+    return np.asarray(np.where(total > 0, probs / np.where(total > 0, total, 1), even))
 
 
 def _sigmoid(values: np.ndarray) -> np.ndarray:
     small = np.exp(-np.abs(values))
-    return np.where(values >= 0, 1, small) / (1 + small)
+    return np.asarray(np.where(values >= 0, 1, small) / (1 + small))
 
 
 def _loss(values: np.ndarray, target: np.ndarray) -> float:

@@ -49,12 +49,12 @@ class HandMadeFeatures(nn.Module):
         """Its row."""
         return find_features(self.kind_name)
 
-    def describe(self, batches: Sequence[ImageBatch], settings: Any) -> list[NDArray[Any]]:
-        """Return a description of each image of each batch, from the cache where it is there."""
+    def describe(self, batches: Sequence[ImageBatch], settings: Any, *, fresh: bool = False) -> list[NDArray[Any]]:
+        """Return a description of each image of each batch, from the cache where it is there and not ``fresh``."""
         if self.kind.is_costly and self._store is None:
             self._store = FeatureStore()
         squares = [square for images in batches for square in contents(images, self.side)]
-        return described(squares, self.kind, settings, self._store)
+        return described(squares, self.kind, settings, None if fresh else self._store)
 
     def fit(self, descriptions: Sequence[NDArray[Any]], settings: Any, seed: int) -> None:
         """Learn what is learned from the descriptions of all training images, such as a vocabulary."""
@@ -111,12 +111,14 @@ class NetworkFeatures(nn.Module):
         self._network_name = ""
 
     @torch.no_grad()
-    def describe(self, batches: Sequence[ImageBatch], backbone: Backbone) -> list[NDArray[Any]]:
-        """Return the mean of the last map over each image of each batch, from the cache where it is there.
+    def describe(self, batches: Sequence[ImageBatch], backbone: Backbone, *, fresh: bool = False) -> list[NDArray[Any]]:
+        """Return the mean of the last map over each image, from the cache where it is there and not ``fresh``.
 
         Raises:
             TrainingError: If features are not finite.
         """
+        if fresh:
+            return [row for images in batches for row in self._means(images, backbone, range(len(images)))]
         return [row for images in batches for row in self._described(images, backbone)]
 
     def _described(self, images: ImageBatch, backbone: Backbone) -> list[NDArray[Any]]:

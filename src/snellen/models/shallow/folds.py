@@ -24,7 +24,9 @@ def fold_of_each(
     counts = np.zeros((codes.max(initial=-1) + 1, labels.max(initial=-1) + 1), np.int64)  # of group and class
     np.add.at(counts, (codes, labels), 1)
     drawn = np.random.default_rng(seed).permutation(len(counts))
-    order = drawn[np.argsort(-counts[drawn].max(axis=1, initial=0), kind="stable")]  # large groups first: small ones fill up
+    order = drawn[
+        np.argsort(-counts[drawn].max(axis=1, initial=0), kind="stable")
+    ]  # large groups first: small ones fill up
     filled = np.zeros((folds, counts.shape[1]), np.int64)
     fold = np.zeros(len(counts), np.int64)
     for group in order:

@@ -16,10 +16,10 @@ from snellen.errors import ConfigError, TrainingError
 from snellen.losses import soft_cross_entropy
 from snellen.models.backbones import Backbone
 from snellen.models.classification.trunk import HeadOutput
-from snellen.models.shallow.answers import ClassAnswer
 from snellen.models.shallow.extractors import HandMadeFeatures, NetworkFeatures
 from snellen.models.shallow.learners.catalog import find_learner
 from snellen.models.shallow.preparation import FittingSettings
+from snellen.models.shallow.questions import ClassQuestion
 from snellen.structures import Batch, ClassScores, ClassTarget, Fact, FitData, ImageBatch, Stage, Target
 
 __all__ = ["LEAST_PROB", "ShallowClassifier", "ShallowModel"]
@@ -62,8 +62,8 @@ class ShallowModel(nn.Module):
         self.fitting = FittingSettings()
         if backbone is not None:
             self.backbone = backbone.requires_grad_(requires_grad=False)
-            self.normalize = extractor.normalize  # type: ignore[union-attr]  # of a network
-        self.register_load_state_dict_post_hook(_check_loaded)
+            self.normalize = extractor.normalize
+        self.register_load_state_dict_post_hook(_check_loaded)  # type: ignore[no-untyped-call]  # torch's
 
     def train(self, mode: bool = True) -> "ShallowModel":  # noqa: FBT001, FBT002 - torch's signature
         """Set the mode; the backbone stays as it is in evaluation, for it does not learn."""
@@ -84,30 +84,35 @@ class ShallowModel(nn.Module):
     def forward(self, images: ImageBatch, targets: Target | None = None) -> HeadOutput:
         """Return what is said of each image; ``targets`` are not looked at. Before a fit all is equally likely."""
         del targets
-        if self.is_fitted:
-            said = self.answered(self.encoded(self.described([images])))
-        else:
-            said = self.nothing_known(len(images))
-        return HeadOutput(logits=torch.from_numpy(said.astype(np.float32)).to(images.pixels.device))
+        output = self.output(self.described([images])) if self.is_fitted else self._nothing_known(len(images))
+        return output.to(images.pixels.device)
+
+    def output(self, descriptions: Sequence[NDArray[Any]]) -> HeadOutput:
+        """Return what is said of described images, on the processor."""
+        return HeadOutput(logits=torch.from_numpy(self.answered(self.encoded(descriptions)).astype(np.float32)))
 
     @property
     def is_fitted(self) -> bool:
         """Whether there is something to answer by."""
         raise NotImplementedError
 
-    def nothing_known(self, num_images: int) -> Float64[np.ndarray, "B K"]:
-        """Return what is said before a fit."""
-        return np.zeros((num_images, self.num_outputs))
+    def _nothing_known(self, num_images: int) -> HeadOutput:
+        return HeadOutput(logits=torch.zeros(num_images, self.num_outputs))
 
     def answered(self, features: Float32[np.ndarray, "B d"]) -> Float64[np.ndarray, "B K"]:
         """Return the raw numbers for each image."""
         raise NotImplementedError
 
-    def described(self, batches: Sequence[ImageBatch]) -> list[NDArray[Any]]:
-        """Return a description of each image of each batch, from which its features are made."""
+    def described(self, batches: Sequence[ImageBatch], *, fresh: bool = False) -> list[NDArray[Any]]:
+        """Return a description of each image of each batch, from which its features are made.
+
+        Args:
+            batches: On the device of the model.
+            fresh: Whether to compute them although the cache may have them, to see how long that takes.
+        """
         if isinstance(self.extractor, NetworkFeatures):
-            return self.extractor.describe(batches, self.backbone)
-        return self.extractor.describe(batches, self.features)
+            return self.extractor.describe(batches, self.backbone, fresh=fresh)
+        return self.extractor.describe(batches, self.features, fresh=fresh)
 
     def encoded(self, descriptions: Sequence[NDArray[Any]]) -> Float32[np.ndarray, "B d"]:
         """Return the features of described images."""
@@ -196,7 +201,7 @@ class ShallowClassifier(ShallowModel):
         backbone: Backbone | None = None,
     ) -> None:
         super().__init__(num_outputs, learner=learner, extractor=extractor, backbone=backbone)
-        self.answer = ClassAnswer(learner, num_outputs)
+        self.answer = ClassQuestion(learner, num_outputs)
 
     @property
     def is_fitted(self) -> bool:

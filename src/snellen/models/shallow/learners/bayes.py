@@ -217,7 +217,9 @@ def _log_density(arrays: Arrays, features: NDArray[np.float32]) -> NDArray[np.fl
     parts = [np.zeros((0, len(mean)))]
     for start in range(0, len(features), _AT_ONCE):
         rows = features[start : start + _AT_ONCE].astype(np.float64)
-        far = np.stack([(np.square(rows - centre) / spread).sum(axis=1) for centre, spread in zip(mean, variance)])
+        far = np.stack(
+            [(np.square(rows - centre) / spread).sum(axis=1) for centre, spread in zip(mean, variance, strict=True)]
+        )
         parts.append(constant - 0.5 * far.T)
     return np.concatenate(parts)
 

@@ -12,6 +12,7 @@ _AS_IT_IS: tuple[Scaling, ...] = ("none",)
 
 
 _COSTS = {"cost": (0.1, 1.0, 10.0, 100.0)}  # of images whose mean square length is 1
+_SVM_COSTS = {"cost": (0.1, 1.0, 10.0)}  # a squared hinge loss is larger, and solvers take long above
 
 LEARNERS: tuple[Learner, ...] = (
     Learner(
@@ -83,7 +84,7 @@ LEARNERS: tuple[Learner, ...] = (
         settings=linear.SvmSettings,
         fit=linear.fit_linear_svm,
         predictor=linear.LINEAR,
-        grid=_COSTS,
+        grid=_SVM_COSTS,
         most_images=20_000,
     ),
     Learner(
@@ -122,7 +123,7 @@ LEARNERS: tuple[Learner, ...] = (
         settings=crossed.BinnedSettings,
         fit=crossed.fit_binned,
         predictor=crossed.BINNED,
-        grid={"cost": (0.001, 0.01, 0.1)},
+        grid={"cost": (0.01, 0.1, 1.0)},
         scales=_AS_IT_IS,
         most_images=20_000,
     ),
@@ -133,7 +134,7 @@ LEARNERS: tuple[Learner, ...] = (
         settings=crossed.CrossedSettings,
         fit=crossed.fit_crossed,
         predictor=crossed.CROSSED,
-        grid={"cost": (0.001, 0.01, 0.1)},
+        grid={"cost": (0.01, 0.1, 1.0)},
         scales=_AS_IT_IS,
         most_images=20_000,
     ),

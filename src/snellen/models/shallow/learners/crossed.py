@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from snellen.models.field_checks import AT_LEAST_ONE, POSITIVE, Range, check_fields
 from snellen.models.shallow.examples import Examples, Predictor, sample_weights, softmax
 from snellen.models.shallow.fitted import Arrays, Schema, Sizes
-from snellen.models.shallow.learners.linear import MAX_ITERATIONS, patient
+from snellen.models.shallow.learners.linear import patient
 
 __all__ = ["BINNED", "CROSSED", "BinnedSettings", "CrossedSettings", "fit_binned", "fit_crossed"]
 
+MAX_STEPS = 200  # of a solver on thousands of columns; the penalty, not the last digits, decides there
 _AT_LEAST_TWO = Range(lambda value: value >= 2, "a whole number of 2 or more", is_whole=True)
 
 
@@ -120,7 +121,7 @@ def _crossed(codes: NDArray[np.int64], picked: NDArray[np.int64], bins: int) -> 
 def _solved(columns: Any, examples: Examples, cost: float | None) -> dict[str, NDArray[np.float64]]:
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - takes a second to import
 
-    solver = LogisticRegression(C=cost or 1.0, max_iter=MAX_ITERATIONS)
+    solver = LogisticRegression(C=cost or 1.0, max_iter=MAX_STEPS)
     with patient():
         solver.fit(columns, examples.labels, sample_weights(examples))
     weight, bias = solver.coef_, solver.intercept_

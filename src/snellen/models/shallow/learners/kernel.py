@@ -103,7 +103,7 @@ def _margins(arrays: Arrays, features: NDArray[np.float32]) -> NDArray[np.float6
             votes[:, first] += margin >= 0
             votes[:, second] += margin < 0
             number += 1
-    return votes + sums / (3 * (np.abs(sums) + 1))
+    return np.asarray(votes + sums / (3 * (np.abs(sums) + 1)))
 
 
 def _faults(arrays: Arrays, sizes: Sizes) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64
 from numpy.typing import NDArray
 
-from snellen.imaging.tangent_distance import SMOOTHING_PX, TangentPlanes, tangent_distances, tangent_planes
+from snellen.imaging.tangent_distance import SMOOTHING_PX, tangent_distances, tangent_planes
 from snellen.models.field_checks import AT_LEAST_ONE, POSITIVE, check_fields
 from snellen.models.shallow.examples import Examples, Predictor, class_weights
 from snellen.models.shallow.fitted import Arrays, Schema, Sizes
@@ -100,7 +100,7 @@ def _knn_votes(arrays: Arrays, features: NDArray[np.float32]) -> NDArray[np.floa
 def _votes(labels: Int64[np.ndarray, "n k"], weights: Float64[np.ndarray, " P"]) -> Float64[np.ndarray, "n P"]:
     votes = np.zeros((len(labels), len(weights)))
     np.add.at(votes, (np.arange(len(labels))[:, None], labels), weights[labels])
-    return votes / votes.sum(axis=1, keepdims=True)
+    return np.asarray(votes / votes.sum(axis=1, keepdims=True))
 
 
 def fit_tangent_knn(examples: Examples, settings: TangentKnnSettings) -> Arrays:

@@ -19,7 +19,7 @@ from snellen.models.shallow.learners.rows import Learner
 from snellen.models.shallow.preparation import PREPARATION, FittingSettings, prepared_features
 from snellen.structures import Fact
 
-__all__ = ["BALANCED_FROM", "ClassAnswer", "settled"]
+__all__ = ["BALANCED_FROM", "ClassQuestion", "settled"]
 
 BALANCED_FROM = 10.0  # images of the largest class for one of the smallest; SageMaker Debugger's ClassImbalance
 
@@ -48,7 +48,7 @@ def settled(fitting: FittingSettings, learner: Learner) -> FittingSettings:
     )
 
 
-class ClassAnswer(nn.Module):
+class ClassQuestion(nn.Module):
     """Which of several classes an image shows.
 
     Args:
@@ -143,7 +143,7 @@ class ClassAnswer(nn.Module):
             labels=np.searchsorted(classes, labels),
             num_classes=len(classes),
             seed=seed,
-            is_balanced=_is_balanced(counts[classes], fitting.balance),
+            is_balanced=_is_balanced(counts[classes], wanted=fitting.balance),
         )
         choice = self._choice(examples, settings, fitting, groups, progress)
         rows = stratified_rows(examples.labels, fitting.most_images or len(labels), seed=seed)
@@ -202,7 +202,7 @@ class ClassAnswer(nn.Module):
             place.take(arrays)
 
 
-def _is_balanced(counts: Int64[np.ndarray, " P"], wanted: bool | None) -> bool:
+def _is_balanced(counts: Int64[np.ndarray, " P"], *, wanted: bool | None) -> bool:
     return bool(counts.max() >= BALANCED_FROM * counts.min()) if wanted is None else wanted
 
 
