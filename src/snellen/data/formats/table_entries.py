@@ -74,7 +74,7 @@ def entries_of(table: RawTable, roles: Roles, finder: FileFinder, log: ProblemLo
         entries.append(Entry(image=image_of[path], line=row.line, cells=cells))
     return Entries(
         file=table.file,
-        columns=tuple(table.columns[place] for place in roles.annotated),
+        columns=tuple(table.columns[place] or "value" for place in roles.annotated),  # without a header
         paths=tuple(image_of),
         splits=tuple(_split(_cell(row, roles.split)) for row in firsts),
         groups=tuple(_cell(row, roles.group) for row in firsts),

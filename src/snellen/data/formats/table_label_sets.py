@@ -14,6 +14,7 @@ from snellen.data.formats.options import ReadOptions
 from snellen.data.formats.table_classes import class_names
 from snellen.data.formats.table_entries import Entries, Entry
 from snellen.data.formats.table_numbers import FALSE_WORDS, MISSING_WORDS, TRUE_WORDS, are_flags
+from snellen.data.formats.table_roles import LABEL_COLUMNS, LABEL_SET_COLUMNS, plain_name
 from snellen.data.formats.table_rows import Cell, are_several_rows
 from snellen.data.problems import ProblemLog, Severity
 from snellen.data.tables import LabelSetTable
@@ -35,7 +36,8 @@ def label_set_table(entries: Entries, options: ReadOptions, log: ProblemLog) -> 
         DatasetError: If it is not clear what separates the names in a cell, or a column of a class holds -1.
     """
     columns = [[entry.cells[place] for entry in entries.rows] for place in range(len(entries.columns))]
-    if len(columns) > 1 or are_flags(columns[0]):
+    has_names = plain_name(entries.columns[0]) in (*LABEL_COLUMNS, *LABEL_SET_COLUMNS)
+    if len(columns) > 1 or (are_flags(columns[0]) and not has_names):
         names, states = _of_flags(entries, options, log)
     else:
         names, states = _of_names(entries, options, log)

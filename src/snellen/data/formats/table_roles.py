@@ -95,7 +95,9 @@ def _found(
     """Return the annotated columns where the user named none."""
     if wanted is ValueTarget:
         return _value_columns(table, free), ValueTarget, ""
-    single, several = (_first(names, known) for known in (LABEL_COLUMNS, LABEL_SET_COLUMNS))
+    # Beside an x, y is the other coordinate.
+    labels = [name for name in LABEL_COLUMNS if name != "y" or "x" not in names]
+    single, several = (_first(names, known) for known in (labels, LABEL_SET_COLUMNS))
     order = (several, single) if wanted is LabelSetTarget else (single, several)
     place = next((place for place in order if place is not None), None)
     if place is None:
@@ -129,7 +131,9 @@ def _found_by_content(
 
 def _value_columns(table: RawTable, free: Sequence[int]) -> tuple[int, ...]:
     numbers = [place for place in free if are_numbers(table.column(place)) or are_flags(table.column(place))]
-    open_ones = [place for place in numbers if plain_name(table.columns[place]) in (*_OPEN_NAMES, "value", "values")]
+    plain = [plain_name(name) for name in table.columns]
+    telling = {*_OPEN_NAMES, "value", "values"} - ({"y"} if "x" in plain else set())
+    open_ones = [place for place in numbers if plain[place] in telling]
     if len(open_ones) == 1:
         return tuple(open_ones)
     if not numbers:
