@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from snellen.models import MODELS, ModelEntry, change_settings, settings_of
+from snellen.models import MODELS, ModelEntry, builder_options, change_settings, settings_of
 from snellen.models.detection.retinanet import RetinaNet
 from snellen.structures import BoxTarget, ClassTarget, Detections, MaskTarget, Model, Regions, Staged, Target
 
@@ -67,6 +67,16 @@ HEAVY = {
     "mask_rcnn_r50_fpn", "mask_rcnn_r18_fpn", "yolo_v1", "yolo_v2", "yolo_v3", "ssd300", "ssd512",
     "retinanet_r50_fpn",
     "faster_rcnn_mobilenet_v2_c4_alternating",
+    "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn", "googlenet_paper", "caffenet",
+    "plain18", "plain34", "resnetv2_34", "resnetv2_50", "resnetv2_101", "resnetv2_152", "wide_resnet50_2",
+    "wide_resnet101_2", "resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d", "seresnet34", "seresnet50",
+    "seresnet101", "seresnet152", "seresnext50_32x4d", "seresnext101_32x4d", "shufflenet_v1_g1", "shufflenet_v1_g2",
+    "shufflenet_v1_g4", "shufflenet_v1_g8", "shufflenet_v1_g3_x0_5", "shufflenet_v1_g3_x1_5", "shufflenet_v1_g3_x2_0",
+    "shufflenet_v2_x1_0", "shufflenet_v2_x1_5", "shufflenet_v2_x2_0", "cifar_resnet32", "cifar_resnet44",
+    "cifar_resnet56", "cifar_resnet110", "cifar_plain20", "cifar_plain56", "wrn16_8", "wrn28_10", "wrn40_4",
+    "densenet161", "densenet169", "densenet201", "squeezenet1_0", "mobilenet_v2_050", "mobilenet_v2_075",
+    "mobilenet_v2_130", "mobilenet_v2_140", "efficientnet_b1", "efficientnet_b2", "efficientnet_b3",
+    "efficientnet_b4", "efficientnet_b5", "efficientnet_b6", "efficientnet_b7", "darknet19", "darknet53",
 }  # fmt: skip
 ROWS = [pytest.param(entry, id=entry.name, marks=[pytest.mark.slow] if entry.name in HEAVY else []) for entry in MODELS]
 
@@ -76,9 +86,19 @@ def entry(request) -> ModelEntry:
     return request.param
 
 
+def small_options(entry: ModelEntry) -> dict[str, object]:
+    """What makes a model take images of 64 px, and a few seconds."""
+    options: dict[str, object] = {"image_size": SIDE} if entry.sized else {}
+    if entry.least_size > SIDE:
+        options["padded"] = True
+    if "fc_width" in builder_options(entry):
+        options["fc_width"] = 64  # two layers of 4096 have a hundred million weights
+    return options
+
+
 def build(entry: ModelEntry) -> Model:
     """An untrained model that says whatever it sees: those that are trained to be silent would find nothing."""
-    model = entry.build(NUM_CLASSES, **({"image_size": SIDE} if entry.sized else {}))
+    model = entry.build(NUM_CLASSES, **small_options(entry))
     known = settings_of(model)
     change_settings(model, {path: 0.0 for path in known if path.endswith("score_above")})
     # So few that a box on the edge of suppression does not change how many there are.

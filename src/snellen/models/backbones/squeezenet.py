@@ -15,7 +15,7 @@ __all__ = ["Fire", "SqueezeNet", "squeezenet1_0", "squeezenet1_1"]
 
 # Depths of the squeezing and of each expanding convolution of the fire modules 2 to 9; table 1 of the paper.
 _FIRES = ((16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 256), (64, 256))
-_LEAST_SIZE = 17  # px; below it the unpadded pools leave nothing
+_LEAST_SIZE = 14  # px more than the first kernel; below it the unpadded pools leave nothing
 
 
 class Fire(nn.Module):
@@ -94,7 +94,7 @@ class SqueezeNet(Backbone):
             FeatureSpec(name=f"c{number}", channels=depth, stride=2**number)
             for number, depth in enumerate((*depths, channels), 1)
         )
-        self.least_size = 1 if padded else _LEAST_SIZE
+        self.least_size = 1 if padded else _LEAST_SIZE + kernel
         _initialise(self)
 
     def forward(self, x: Float[Tensor, "batch 3 height width"]) -> dict[str, Float[Tensor, "batch _ _ _"]]:

@@ -6,12 +6,13 @@ from typing import Any
 
 from torch import nn
 
+from snellen.errors import ConfigError
 from snellen.models.backbones import Backbone, chosen_backbone, find_backbone
 from snellen.models.classification.classifier import ImageClassifier
 from snellen.models.classification.heads import MeanHead
-from snellen.nn import Norm, Padding
+from snellen.nn import Norm, Padding, ResidualBlock, begin_as_identity
 
-__all__ = ["mean_classifier", "published_backbone"]
+__all__ = ["begin_with_short_cuts", "mean_classifier", "published_backbone"]
 
 
 def published_backbone(usual: str, backbone: str, norm: Norm | None, padding: Padding, **options: Any) -> Backbone:
@@ -29,12 +30,31 @@ def published_backbone(usual: str, backbone: str, norm: Norm | None, padding: Pa
     return chosen_backbone(backbone, usual=usual, norm=norm, padding=padding)
 
 
+def begin_with_short_cuts(name: str, backbone: Backbone) -> None:
+    """Let every residual block of a backbone with random weights begin as its short cut.
+
+    Args:
+        name: Of the backbone.
+        backbone: Changed in place.
+
+    Raises:
+        ConfigError: If it has no residual blocks of ours.
+    """
+    if not any(isinstance(module, ResidualBlock) for module in backbone.modules()):
+        raise ConfigError(
+            f"zero_init must be false for {name}, which has no residual blocks that can begin as their short cuts. "
+            "Leave it out."
+        )
+    begin_as_identity(backbone)
+
+
 def mean_classifier(  # noqa: PLR0913 - the options of a run
     usual: str,
     num_classes: int,
     *,
     backbone: str,
     dropout: float = 0.0,
+    zero_init: bool = False,
     label_smoothing: float = 0.0,
     norm: Norm = nn.BatchNorm2d,
     padding: Padding = "torch",
@@ -48,14 +68,21 @@ def mean_classifier(  # noqa: PLR0913 - the options of a run
         num_classes: At least 1.
         backbone: Name of the one that is used.
         dropout: See ``MeanHead``.
+        zero_init: Let every residual block begin as its short cut; see ``begin_as_identity``.
         label_smoothing: See ``ImageClassifier``.
         norm: See ``chosen_backbone``.
         padding: See ``chosen_backbone``.
         mean: See ``ImageClassifier``.
         std: See ``ImageClassifier``.
+
+    Raises:
+        ConfigError: If zeros are asked for and the backbone has no residual blocks of ours.
     """
+    network = chosen_backbone(backbone, usual=usual, norm=norm, padding=padding)
+    if zero_init:
+        begin_with_short_cuts(backbone, network)
     return ImageClassifier(
-        chosen_backbone(backbone, usual=usual, norm=norm, padding=padding),
+        network,
         num_classes,
         head=partial(MeanHead, dropout=dropout),
         label_smoothing=label_smoothing,
