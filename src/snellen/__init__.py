@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from snellen.data import DatasetIndex
-    from snellen.doctor import examine
+    from snellen.doctor import examine, watch
     from snellen.doctor.range_test import lr_range
     from snellen.errors import SnellenError
     from snellen.recipes import (
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         baseline,
         check,
         convert,
+        describe,
         evaluate,
         find_rate,
         load,
@@ -39,6 +40,7 @@ _HOMES = {
     "baseline": "snellen.recipes",
     "check": "snellen.recipes",
     "convert": "snellen.recipes",
+    "describe": "snellen.recipes",
     "evaluate": "snellen.recipes",
     "examine": "snellen.doctor",
     "find_rate": "snellen.recipes",
@@ -47,6 +49,7 @@ _HOMES = {
     "predict": "snellen.recipes",
     "resume": "snellen.recipes",
     "train": "snellen.recipes",
+    "watch": "snellen.doctor",
 }
 
 __all__ = [
@@ -59,6 +62,7 @@ __all__ = [
     "baseline",
     "check",
     "convert",
+    "describe",
     "evaluate",
     "examine",
     "find_rate",
@@ -67,6 +71,7 @@ __all__ = [
     "predict",
     "resume",
     "train",
+    "watch",
 ]
 
 

@@ -8,6 +8,8 @@ from snellen.doctor.evidence import Evidence, SourceFailed
 from snellen.doctor.evidence.setup import Setup
 from snellen.doctor.examining.examination import examine
 from snellen.doctor.finding import Finding, Level, Limit, Place, Treatment
+from snellen.doctor.watching import Trace, read_trace
+from snellen.doctor.watching.watch import Watch, judged, watch
 from snellen.doctor.words import LANGUAGES, Language, Text, chosen_language, system_language
 from snellen.doctor.wrong_labels import Suspect, SuspectKind, suspects, suspects_of_predictions
 
@@ -33,17 +35,22 @@ __all__ = [
     "Suspect",
     "SuspectKind",
     "Text",
+    "Trace",
     "Treatment",
+    "Watch",
     "chosen_language",
     "diagnose",
     "examine",
     "find_check",
     "fingerprint",
+    "judged",
     "read_baseline",
+    "read_trace",
     "selected",
     "suspects",
     "suspects_of_predictions",
     "system_language",
+    "watch",
     "without_accepted",
     "write_baseline",
 ]

@@ -89,6 +89,7 @@ from snellen.doctor.checks.setup import (
     wrong_loss_for_task,
     wrong_mode,
 )
+from snellen.doctor.checks.training import not_finite
 from snellen.errors import ConfigError, did_you_mean
 
 __all__ = ["CHECKS", "find_check", "selected"]
@@ -178,6 +179,7 @@ CHECKS: tuple[Check, ...] = (
     cannot_fit_one_batch.CHECK,
     batch_too_small_or_large.CHECK,
     too_few_steps.CHECK,
+    not_finite.CHECK,
 )
 
 

@@ -80,6 +80,7 @@ PHRASES: Mapping[str, Text] = {
     "seconds": Text(en="seconds", zh="秒"),
     "settings": Text(en="Settings that mend it", zh="可用的设置"),
     "setup": Text(en="set-up", zh="设置"),
+    "training": Text(en="training", zh="训练"),
     "source": Text(en="Source", zh="出处"),
     "stage": Text(en="looks at", zh="对象"),
     "status": Text(en="status", zh="结果"),

@@ -1,0 +1,164 @@
+"""Figures of gradients, weights and layers, left on the device: nothing here waits for it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.utils.hooks import RemovableHandle
+
+from snellen.doctor.watching.rows import NUM_FACTS, LayerColumn
+
+__all__ = ["LayerSampler", "cosine", "norms", "watched_layers"]
+
+SIDE = 32  # rows and columns of a map that are looked at, evenly spread
+TOKENS = 1024  # places of a sequence that are looked at
+CLOSE = 0.05  # to a bound, as a share of the range: there the gradient is below a fifth of its largest
+DEAD_SAMPLES = 3  # in a row, after which a unit counts as dead
+
+WEIGHTS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.Linear)
+NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm)
+SQUASHING: Mapping[type[nn.Module], tuple[float, float]] = {
+    nn.Sigmoid: (0.0, 1.0),
+    nn.Hardsigmoid: (0.0, 1.0),
+    nn.Tanh: (-1.0, 1.0),
+    nn.Hardtanh: (-1.0, 1.0),
+    nn.Softsign: (-1.0, 1.0),
+}
+ACTIVATIONS = (
+    *SQUASHING, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish,
+    nn.Hardswish, nn.Softplus,
+)  # fmt: skip
+
+
+def watched_layers(model: nn.Module) -> tuple[tuple[LayerColumn, nn.Module], ...]:
+    """Return the layers that tell something: those with weights, norms and activations."""
+    found = []
+    for name, module in model.named_modules():
+        role = "weights" if isinstance(module, WEIGHTS) else "norm" if isinstance(module, NORMS) else ""
+        role = role or ("activation" if isinstance(module, ACTIVATIONS) else "")
+        if role:
+            found.append((LayerColumn(name=name, kind=type(module).__name__, role=role), module))
+    return tuple(found)
+
+
+def norms(tensors: Sequence[Tensor | None], device: torch.device) -> Float[Tensor, " tensors"]:
+    """Return the 2-norm of each tensor; NaN for None."""
+    found = torch.full((len(tensors),), float("nan"), device=device)
+    groups: dict[tuple[torch.device, torch.dtype], list[int]] = {}
+    for place, tensor in enumerate(tensors):
+        if tensor is not None and not tensor.is_sparse:
+            groups.setdefault((tensor.device, tensor.dtype), []).append(place)
+    for places in groups.values():
+        one = torch._foreach_norm([tensor for place in places if (tensor := tensors[place]) is not None])  # noqa: SLF001 - fused
+        found[torch.tensor(places, device=device)] = torch.stack(list(one)).float().to(device)
+    return found
+
+
+def cosine(first: Sequence[Tensor], second: Sequence[Tensor], device: torch.device) -> Float[Tensor, ""]:
+    """Return the cosine of the angle between two lists of tensors, taken as one vector each."""
+    shared = torch.zeros((), device=device)
+    for a, b in zip(first, second, strict=True):
+        shared = shared + torch.dot(a.flatten().float(), b.flatten().float()).to(device)
+    sizes = [torch.linalg.vector_norm(norms(part, device)) for part in (first, second)]
+    found: Tensor = shared / (sizes[0] * sizes[1])
+    return found
+
+
+@dataclass
+class LayerSampler:
+    """Looks at what layers read and give out, during one forward pass.
+
+    Attributes:
+        layers: That are looked at.
+        device: Where the figures are put together.
+    """
+
+    layers: Sequence[tuple[LayerColumn, nn.Module]]
+    device: torch.device
+    _facts: dict[int, Float[Tensor, " facts"]] = field(default_factory=dict)
+    _dead: dict[int, Float[Tensor, " units"]] = field(default_factory=dict)
+    _handles: list[RemovableHandle] = field(default_factory=list)
+
+    def attach(self) -> None:
+        """Look at the next forward pass."""
+        self._facts.clear()
+        for place, (column, module) in enumerate(self.layers):
+            self._handles.append(module.register_forward_hook(_hook(self, place, column)))
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether layers are being looked at."""
+        return bool(self._handles)
+
+    def detach(self) -> None:
+        """Stop looking."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+
+    def facts(self) -> Float[Tensor, "layers facts"]:
+        """Return the figures of each layer, NaN for those that were not called; see ``NUM_FACTS``."""
+        missing = torch.full((NUM_FACTS,), float("nan"), device=self.device)
+        return torch.stack([self._facts.get(place, missing) for place in range(len(self.layers))])
+
+    def note(self, place: int, column: LayerColumn, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        """Note the first call of a layer."""
+        if place in self._facts or not isinstance(output, Tensor) or not output.numel():
+            return
+        with torch.no_grad():
+            given = thinned(output.detach(), column.kind)
+            nothing = torch.full((), float("nan"), device=given.device)
+            zeros, dead, saturated = nothing, nothing, nothing
+            if column.role == "weights" and inputs and isinstance(inputs[0], Tensor) and inputs[0].numel():
+                read = thinned(inputs[0].detach(), column.kind)
+                zeros, dead = (read == 0).float().mean(), self._dead_share(place, read, column.kind)
+            elif column.role == "activation":
+                zeros = (given == 0).float().mean()
+                saturated = _saturated(module, given)
+            rms = given.float().square().mean().sqrt()
+            facts = [rms, given.abs().max().float(), zeros, dead, saturated]
+            self._facts[place] = torch.stack([fact.to(self.device) for fact in facts])
+
+    def _dead_share(self, place: int, read: Tensor, kind: str) -> Float[Tensor, ""]:
+        """Return the share of units that were zero everywhere, in this sample and in those before."""
+        over = (*range(read.ndim - 1),) if kind == "Linear" else (0, *range(2, read.ndim))
+        is_zero = (read.abs().amax(over) == 0).float()
+        former = self._dead.get(place)
+        count = (torch.zeros_like(is_zero) if former is None or former.shape != is_zero.shape else former) + 1
+        self._dead[place] = count * is_zero
+        return (self._dead[place] >= DEAD_SAMPLES).float().mean()
+
+
+def _hook(sampler: LayerSampler, place: int, column: LayerColumn) -> Any:
+    def noted(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        sampler.note(place, column, module, inputs, output)
+
+    return noted
+
+
+def thinned(values: Tensor, kind: str) -> Tensor:
+    """Return some of the places of maps and sequences, all channels of each."""
+    if kind == "Linear":
+        if values.ndim < 3:
+            return values
+        flat = values.flatten(1, -2)
+        return flat[:, :: ceil(flat.shape[1] / TOKENS)]
+    for axis in range(2, values.ndim):
+        step = ceil(values.shape[axis] / SIDE)
+        if step > 1:
+            values = values[(slice(None),) * axis + (slice(None, None, step),)]
+    return values
+
+
+def _saturated(module: nn.Module, given: Tensor) -> Float[Tensor, ""]:
+    bounds = next((SQUASHING[kind] for kind in SQUASHING if isinstance(module, kind)), None)
+    if bounds is None or isinstance(module, nn.ReLU6):
+        return torch.full((), float("nan"), device=given.device)
+    low, high = bounds
+    margin = CLOSE * (high - low)
+    return ((given <= low + margin) | (given >= high - margin)).float().mean()

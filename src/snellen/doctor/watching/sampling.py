@@ -1,0 +1,52 @@
+"""When to look closely, so that looking costs little."""
+
+from collections import deque
+from statistics import median
+
+__all__ = ["SampleSchedule"]
+
+ALWAYS = 5  # steps at the start
+SHARE = 0.005  # of the time that looking may take
+LEAST_INTERVAL, MOST_INTERVAL = 8, 500  # steps between samples
+RECENT = 32  # steps whose median is the usual time of a step
+
+
+class SampleSchedule:
+    """Chooses the steps that are sampled, by what samples cost beside usual steps.
+
+    A sample is a pair of steps, of whose second only the parameters are looked at: it is compared with the first.
+
+    Args:
+        first: Number of the first step.
+        every: Steps between samples; chosen if None.
+    """
+
+    def __init__(self, first: int, every: int | None = None) -> None:
+        self._first, self._every = first, every
+        self._due = first
+        self._usual: deque[float] = deque(maxlen=RECENT)
+
+    def is_due(self, step: int) -> bool:
+        """Return whether a step is the first of a pair."""
+        return step >= self._due
+
+    def note(self, step: int, *, step_s: float, spent_s: float) -> None:
+        """Take note of a step.
+
+        Args:
+            step: Its number.
+            step_s: Seconds that it took.
+            spent_s: Seconds of these that went into looking; 0 if it was not sampled.
+        """
+        if not spent_s:
+            self._usual.append(step_s)
+        elif not self.is_due(step):
+            return  # the second of a pair
+        elif self._every is not None:
+            self._due = step + self._every
+        elif step < self._first + ALWAYS - 1:
+            self._due = step + 1
+        else:
+            usual = median(self._usual) if self._usual else step_s
+            interval = 2 * spent_s / (SHARE * max(usual, 1e-6))
+            self._due = step + round(min(max(interval, LEAST_INTERVAL), MOST_INTERVAL))

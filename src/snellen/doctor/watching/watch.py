@@ -1,0 +1,345 @@
+"""Watching anybody's training loop: what happens is written down and judged, and nothing is changed."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from math import isfinite
+from pathlib import Path
+from time import perf_counter
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils.hooks import RemovableHandle
+
+from snellen.doctor.catalog import CHECKS
+from snellen.doctor.check import Stage
+from snellen.doctor.diagnosis import Diagnosis, diagnose
+from snellen.doctor.evidence.gathering import Evidence
+from snellen.doctor.finding import Finding, Level
+from snellen.doctor.watching.blame import gradient_happening, loss_happening
+from snellen.doctor.watching.drafts import Draft, Drafts
+from snellen.doctor.watching.measuring import LayerSampler, cosine, norms, watched_layers
+from snellen.doctor.watching.memory import held_bytes
+from snellen.doctor.watching.reading import first_choices, losses_in, num_images
+from snellen.doctor.watching.rows import Happening, ParameterColumn, ValidationRow
+from snellen.doctor.watching.sampling import SampleSchedule
+from snellen.doctor.watching.trace import Trace
+from snellen.doctor.watching.trace_file import TraceWriter
+from snellen.errors import InputError
+
+__all__ = ["Watch", "judged", "watch"]
+
+_LOG = logging.getLogger("snellen.watch")
+
+FIRST_JUDGED = 20  # steps
+JUDGED_AGAIN = 1.2  # times as many steps
+MOST_BLAMED = 3  # steps whose mishap is looked into; the rest have the same origin
+
+
+def watch(
+    model: nn.Module,
+    optimizer: Optimizer | Sequence[Optimizer],
+    *,
+    criterion: nn.Module | None = None,
+    planned_steps: int | None = None,
+    folder: Path | str | None = None,
+    every: int | None = None,
+    on_finding: Callable[[Finding, str], None] | None = None,
+) -> "Watch":
+    """Watch a training loop: ``with snellen.watch(model, optimizer) as doctor: ...``.
+
+    Weights, gradients, random states and results are the same bits as without it. A step of the optimizer is a step of
+    the training; layers and gradients are looked at in a few of them, so that it costs about half a
+    percent of the time.
+
+    Args:
+        model: Any module; the forward passes in training mode are those that count.
+        optimizer: One, or several that step in turn; the first one's steps are counted.
+        criterion: The loss, where it is a module; else call `Watch.observe` with it in each step. Losses that the
+            model itself returns are found.
+        planned_steps: Steps of the whole training, where they are known.
+        folder: Where the trace is kept, so that ``snellen check FOLDER`` judges it again; a trace that is there is
+            gone on with.
+        every: Steps between samples; chosen by what they cost if None.
+        on_finding: Called with each new finding of level warning or error and its text; logs it if None.
+
+    Raises:
+        InputError: If the optimizer holds nothing, or ``every`` is below 1.
+    """
+    optimizers = (optimizer,) if isinstance(optimizer, Optimizer) else tuple(optimizer)
+    if not optimizers or not any(group["params"] for one in optimizers for group in one.param_groups):
+        raise InputError("expected an optimizer with parameters to watch; got none. Pass the one that your loop steps.")
+    if every is not None and every < 1:
+        raise InputError(f"every must be at least 1 step; got {every}.")
+    return Watch(
+        model=model,
+        optimizers=optimizers,
+        criterion=criterion,
+        planned_steps=planned_steps,
+        folder=None if folder is None else Path(folder),
+        every=every,
+        on_finding=on_finding or _log,
+    )
+
+
+def _log(finding: Finding, text: str) -> None:
+    _LOG.log(logging.ERROR if finding.level == Level.ERROR else logging.WARNING, "%s: %s", finding.code, text)
+
+
+class Watch:
+    """What `watch` returns; see there.
+
+    Attributes:
+        trace: What was seen so far.
+        diagnosis: What the checks of trainings say of it.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: nn.Module,
+        optimizers: tuple[Optimizer, ...],
+        criterion: nn.Module | None,
+        planned_steps: int | None,
+        folder: Path | None,
+        every: int | None,
+        on_finding: Callable[[Finding, str], None],
+    ) -> None:
+        self._model, self._optimizers, self._criterion = model, optimizers, criterion
+        self._on_finding = on_finding
+        self._parameters, columns = _columns(model, optimizers)
+        self._device = self._parameters[0].device
+        layers = () if _is_compiled(model) else watched_layers(model)
+        self._sampler = LayerSampler(layers, self._device)
+        self._writer = TraceWriter(
+            layers=[column for column, _ in layers],
+            parameters=columns,
+            planned_steps=planned_steps,
+            device=self._device.type,
+            folder=folder,
+        )
+        self._steps = self._writer.last_step
+        self._draft = Draft(step=self._steps + 1)
+        self._closed: Draft | None = None  # the step that is done, while the loop may still tell its loss
+        self._call: tuple[Sequence[Any], Mapping[str, Any]] | None = None
+        self._former: list[Tensor] | None = None  # gradients of the step before, in a pair of samples
+        self._weights: list[Tensor] | None = None
+        self._drafts = Drafts(self._device)
+        self._schedule = SampleSchedule(self._steps + 1, every)
+        self._ended_at = perf_counter()
+        self._is_called = False
+        self._blamed: set[int] = set()
+        self._judged_at = FIRST_JUDGED
+        self._told: set[tuple[str, str]] = set()
+        self._handles: list[RemovableHandle] = []
+
+    def __enter__(self) -> Self:
+        """Begin to watch."""
+        model, optimizer = self._model, self._optimizers[0]
+        self._handles = [
+            model.register_forward_pre_hook(self._before_forward, with_kwargs=True),
+            model.register_forward_hook(self._after_forward),
+            optimizer.register_step_pre_hook(self._before_step),
+            optimizer.register_step_post_hook(self._after_step),
+        ]
+        if self._criterion is not None:
+            self._handles.append(self._criterion.register_forward_hook(self._after_criterion))
+        self._ended_at = perf_counter()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop watching; what was seen stays."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+        self._sampler.detach()
+        self._close_step()
+        self._write_arrived(wait=True)
+        self._call = self._former = self._weights = None
+        self._tell()
+
+    @property
+    def trace(self) -> Trace:
+        """What was seen so far."""
+        self._close_step()
+        self._write_arrived(wait=True)
+        return self._writer.trace()
+
+    @property
+    def diagnosis(self) -> Diagnosis:
+        """What the checks of trainings say of it."""
+        return judged(self.trace)
+
+    def observe(self, loss: Tensor | float | None = None, **terms: Tensor | float) -> None:
+        """Note the loss of the step under way, or of the one that was just done.
+
+        Args:
+            loss: The whole.
+            terms: Its parts, by name.
+        """
+        draft = self._draft if self._is_called or self._closed is None else self._closed
+        values = {**({} if loss is None else {"loss": loss}), **terms}
+        draft.losses.update({name: _detached(value) for name, value in values.items()})
+        self._check_losses(draft)
+
+    def validated(self, **scores: float | Tensor) -> None:
+        """Note measures on data that are not learned from: ``doctor.validated(loss=…, accuracy=…)``."""
+        self._close_step()
+        self._write_arrived(wait=False)
+        self._writer.write(
+            ValidationRow(step=self._steps, scores={name: float(value) for name, value in scores.items()})
+        )
+        self._tell()
+
+    # What follows is called by PyTorch, in the order in which a step goes.
+
+    def _before_forward(self, model: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        if not (model.training and torch.is_grad_enabled()):
+            return
+        draft = self._draft
+        if not self._is_called:
+            self._close_step()
+            draft.wait_s = perf_counter() - self._ended_at
+            self._is_called = True
+            if self._schedule.is_due(draft.step) and self._sampler.layers:
+                self._sampler.attach()
+        draft.images += num_images(arguments, keywords)
+        self._call = (arguments, keywords)
+
+    def _after_forward(self, _model: nn.Module, _arguments: tuple[Any, ...], output: Any) -> None:
+        if not self._is_called:
+            return
+        draft = self._draft
+        if self._sampler.is_attached:
+            began = perf_counter()
+            self._sampler.detach()
+            draft.sample["layers"] = self._sampler.facts().flatten()
+            named = first_choices(output)
+            if named is not None:
+                draft.sample["named"] = named.float()
+            draft.spent_s += perf_counter() - began
+        draft.losses.update({name: value.detach() for name, value in losses_in(output).items()})
+
+    def _after_criterion(self, _criterion: nn.Module, _arguments: tuple[Any, ...], output: Any) -> None:
+        if self._is_called and isinstance(output, Tensor) and output.numel() == 1:
+            self._draft.losses["loss"] = output.detach()
+
+    def _before_step(self, *_: Any) -> None:
+        draft, began = self._draft, perf_counter()
+        draft.rates = tuple(float(group["lr"]) for one in self._optimizers for group in one.param_groups)
+        self._check_losses(draft)
+        gradients = [parameter.grad for parameter in self._parameters]
+        self._check_gradient(gradients, draft.step)
+        is_sampled = self._schedule.is_due(draft.step)
+        if is_sampled or self._former is not None:
+            with torch.no_grad():
+                draft.sample["gradient"] = norms(gradients, self._device)
+                there = [gradient for gradient in gradients if gradient is not None]
+                if self._former is not None and len(self._former) == len(there):
+                    draft.sample["agreement"] = cosine(self._former, there, self._device)[None]
+                self._former = [gradient.clone() for gradient in there] if is_sampled else None
+                self._weights = [parameter.detach().clone() for parameter in self._parameters]
+                draft.sample["weight"] = norms(self._weights, self._device)
+            draft.spent_s += perf_counter() - began
+
+    def _after_step(self, *_: Any) -> None:
+        draft, began = self._draft, perf_counter()
+        if self._weights is not None:
+            with torch.no_grad():
+                change = torch._foreach_sub([p.detach() for p in self._parameters], self._weights)  # noqa: SLF001 - fused
+                draft.sample["update"] = norms(change, self._device)
+            self._weights = None
+            draft.memory = held_bytes(self._device)
+            draft.spent_s += perf_counter() - began
+        now = perf_counter()
+        draft.step_s = now - self._ended_at
+        self._ended_at = now
+        self._steps = draft.step
+        self._schedule.note(draft.step, step_s=draft.step_s, spent_s=draft.spent_s)
+        self._closed, self._draft = draft, Draft(step=draft.step + 1)
+        self._is_called = False
+        self._call = None
+
+    def _close_step(self) -> None:
+        """Send the figures of the step that is done on their way."""
+        draft, self._closed = self._closed, None
+        if draft is None:
+            return
+        self._drafts.send(draft)
+        self._write_arrived(wait=False)
+        if draft.step >= self._judged_at:
+            self._tell()
+
+    def _write_arrived(self, *, wait: bool) -> None:
+        for row in self._drafts.arrived(wait=wait):
+            bad = [name for name, value in row.losses.items() if not isfinite(value)]
+            if bad and self._device.type == "cuda" and self._may_blame(row.step):
+                self._blame(loss_happening(self._model, None, bad, row.step))
+            self._writer.write(row)
+
+    def _check_losses(self, draft: Draft) -> None:
+        """Look at once whether losses are finite, where that waits for no device."""
+        here = {name: value for name, value in draft.losses.items() if not getattr(value, "is_cuda", False)}
+        bad = [name for name, value in here.items() if not isfinite(float(value))]
+        if bad and self._may_blame(draft.step):
+            self._blame(loss_happening(self._model, self._call, bad, draft.step))
+
+    def _check_gradient(self, gradients: Sequence[Tensor | None], step: int) -> None:
+        """Look at the gradient that came last, and through which all that went wrong must have come."""
+        first = next((gradient for gradient in gradients if gradient is not None), None)
+        if first is None or first.is_cuda or not self._may_blame(step):
+            return
+        if not bool(torch.isfinite(first.sum())):
+            self._blame(gradient_happening(self._model, step))
+
+    def _may_blame(self, step: int) -> bool:
+        return len(self._blamed) < MOST_BLAMED and step not in self._blamed
+
+    def _blame(self, happening: Happening | None) -> None:
+        if happening is not None:
+            self._blamed.add(happening.step)
+            self._writer.write(happening)
+            self._judged_at = min(self._judged_at, happening.step)
+
+    def _tell(self) -> None:
+        """Judge what was seen, and tell what is new."""
+        self._judged_at = max(FIRST_JUDGED, round(self._steps * JUDGED_AGAIN))
+        found = judged(self._writer.trace())
+        for finding in found.findings:
+            key = (finding.code, finding.message)
+            if finding.level >= Level.WARNING and key not in self._told:
+                self._told.add(key)
+                self._on_finding(finding, found.check_of(finding).pages["en"].message(finding))
+
+
+def judged(trace: Trace) -> Diagnosis:
+    """Return what the checks of trainings say of a trace."""
+    return diagnose(Evidence([trace]), [check for check in CHECKS if check.stage == Stage.TRAINING])
+
+
+def _columns(
+    model: nn.Module, optimizers: Sequence[Optimizer]
+) -> tuple[list[nn.Parameter], tuple[ParameterColumn, ...]]:
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    parameters, columns, group_number = [], [], 0
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            for place, parameter in enumerate(group["params"]):
+                parameters.append(parameter)
+                name = names.get(id(parameter), f"group {group_number}, parameter {place}")
+                columns.append(ParameterColumn(name=name, shape=tuple(parameter.shape), group=group_number))
+            group_number += 1
+    return parameters, tuple(columns)
+
+
+def _is_compiled(model: nn.Module) -> bool:
+    """Return whether hooks inside would break the graph that was compiled."""
+    return hasattr(model, "_orig_mod")
+
+
+def _detached(value: Tensor | float) -> Tensor | float:
+    return value.detach() if isinstance(value, Tensor) else float(value)
