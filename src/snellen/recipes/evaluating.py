@@ -1,13 +1,13 @@
 """The verb evaluate: a run over a split, with predictions and results on disk."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
 
-from snellen.data import BatchLoader, DatasetIndex, ImageDataset, ReadOptions, evaluation_transform, verify
+from snellen.data import BatchLoader, DatasetIndex, ImageDataset, ReadOptions, evaluation_transform, task_of, verify
 from snellen.errors import ConfigError, did_you_mean
 from snellen.evaluation import METRICS, ImagePrediction, Naming, PredictionWriter, to_json
 from snellen.evaluation import evaluate as measured
@@ -163,7 +163,7 @@ def evaluate(
     if data is None:
         index = prepared(recorded_data(used), used.record["settings"]["seed"])
         return evaluate_run(used, index=index, split=split, which=which, device=device, console=console)
-    source = load(data, format=format) if isinstance(data, (str, Path)) else data
+    source = load(data, format=format, options=_read_like(used)) if isinstance(data, (str, Path)) else data
     index = verify(source)
     # A data set without splits is meant as a whole; a split that was mistyped is an error.
     part = None if split == "test" and "test" not in index.split_names else split
@@ -171,6 +171,18 @@ def evaluate(
     measured_part = index if part is None else index.split(part)
     tell_faults(region_source(used.record, index.root), measured_part, console)  # of its own data it was told before
     return evaluate_run(used, index=index, split=part, which=which, name=name, device=device, console=console)
+
+
+def _read_like(run: Run) -> ReadOptions:
+    """Return how other data are read for a run: as what it learned, where files allow more than one reading."""
+    read = _READ_LIKE.get(run.target_type)
+    return ReadOptions() if read is None else read(run.classes)
+
+
+_READ_LIKE: Mapping[type[Target], Callable[[tuple[str, ...]], ReadOptions]] = {
+    LabelSetTarget: lambda classes: ReadOptions(task=task_of(LabelSetTarget), classes=classes),
+    ValueTarget: lambda names: ReadOptions(task=task_of(ValueTarget), columns=names),
+}
 
 
 def recorded_data(run: Run) -> DatasetIndex:
