@@ -1,10 +1,12 @@
 """Weights by the effective number of examples."""
 
+import numpy as np
 import pytest
 import torch
+from sklearn.utils.class_weight import compute_class_weight
 
 from snellen.errors import InputError
-from snellen.losses import class_balanced_weights
+from snellen.losses import class_balanced_weights, evened_weights, inverse_frequency_weights
 
 
 @pytest.mark.parametrize("beta", [0.9, 0.999, 0.9999])
@@ -35,3 +37,29 @@ def test_a_class_without_examples_weighs_nothing():
 def test_says_what_is_wrong(beta):
     with pytest.raises(InputError, match=r"beta in 0\.\.1"):
         class_balanced_weights(torch.tensor([1]), beta)
+
+
+def test_inverse_frequency_is_scikit_learns():
+    """SYS-149: the weights called ``balanced``."""
+    labels = np.repeat([0, 1, 2], [500, 40, 7])
+    expected = compute_class_weight("balanced", classes=np.arange(3), y=labels)
+    got = inverse_frequency_weights(torch.tensor([500, 40, 7]))
+    assert got.tolist() == pytest.approx(expected.tolist())
+
+
+def test_the_square_root_goes_half_of_the_way():
+    counts = torch.tensor([400, 4])
+    weights = inverse_frequency_weights(counts, power=0.5)
+    assert float(weights[1] / weights[0]) == pytest.approx(10)
+    assert float((weights * counts).sum()) == pytest.approx(404)
+    assert inverse_frequency_weights(counts, power=0).tolist() == [1, 1]
+    assert inverse_frequency_weights(torch.tensor([0, 5])).tolist() == [0, 1]
+    with pytest.raises(InputError, match="power must be 0 or more"):
+        inverse_frequency_weights(counts, power=-1)
+
+
+def test_evened_weights_keep_the_size_of_the_loss():
+    counts = torch.tensor([990, 10])
+    weights = evened_weights(class_balanced_weights(counts, 0.999), counts)
+    assert float((weights * counts).sum() / counts.sum()) == pytest.approx(1)
+    assert evened_weights(torch.zeros(2), counts).tolist() == [0, 0]

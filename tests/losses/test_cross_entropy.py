@@ -17,6 +17,23 @@ def test_soft_cross_entropy_equals_torch(smoothing):
     torch.testing.assert_close(soft_cross_entropy(logits, probs, label_smoothing=smoothing), wanted)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_weights_of_classes_are_torchs(smoothing):
+    """SYS-149: with probabilities, torch weighs each class's part and smooths before it weighs."""
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(6, 5, generator=generator) * 4
+    probs = torch.rand(6, 5, generator=generator).softmax(dim=-1)
+    weights = torch.rand(5, generator=generator)
+    expected = functional.cross_entropy(logits, probs, weights, reduction="none", label_smoothing=smoothing)
+    got = soft_cross_entropy(logits, probs, class_weights=weights, label_smoothing=smoothing)
+    torch.testing.assert_close(got, expected)
+
+
+def test_where_nothing_is_wanted_nothing_is_lost():
+    nothing = torch.zeros(2, 3)
+    assert soft_cross_entropy(torch.randn(2, 3), nothing, label_smoothing=0.1).tolist() == [0, 0]
+
+
 def test_soft_cross_entropy_by_hand():
     loss = soft_cross_entropy(torch.zeros(1, 4), torch.tensor([[1.0, 0, 0, 0]]))
     assert loss.item() == pytest.approx(math.log(4))

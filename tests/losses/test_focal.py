@@ -7,7 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from snellen.losses import alpha_balanced_cross_entropy, binary_cross_entropy, focal_loss, softmax_focal_loss
+from snellen.losses import (
+    alpha_balanced_cross_entropy,
+    binary_cross_entropy,
+    focal_loss,
+    soft_cross_entropy,
+    soft_focal_loss,
+    softmax_focal_loss,
+)
 
 
 def some(count=200, soft=False, seed=0):
@@ -100,3 +107,30 @@ def test_empty_and_half_precision():
     assert focal_loss(torch.zeros(0, 3), torch.zeros(0, 3)).shape == (0, 3)
     assert softmax_focal_loss(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long)).shape == (0,)
     assert focal_loss(torch.zeros(2).half(), torch.zeros(2).half()).dtype == torch.float32
+
+
+def test_against_distributions_it_is_the_loss_of_one_class_in_proportion():
+    """SYS-148: with one class wanted it is the softmax focal loss, with a blend the terms are mixed."""
+    generator = torch.Generator().manual_seed(4)
+    logits = torch.randn(30, 5, generator=generator) * 4
+    labels = torch.randint(5, (30,), generator=generator)
+    weights = torch.rand(5, generator=generator)
+    hard = functional.one_hot(labels, 5).float()
+    expected = softmax_focal_loss(logits, labels, class_weights=weights, gamma=1.5)
+    torch.testing.assert_close(soft_focal_loss(logits, hard, class_weights=weights, gamma=1.5), expected)
+    other = labels.roll(1)
+    blend = 0.3 * hard + 0.7 * functional.one_hot(other, 5)
+    mixed = 0.3 * softmax_focal_loss(logits, labels) + 0.7 * softmax_focal_loss(logits, other)
+    torch.testing.assert_close(soft_focal_loss(logits, blend), mixed)
+
+
+def test_without_gamma_it_is_cross_entropy_with_weights_and_smoothing():
+    generator = torch.Generator().manual_seed(5)
+    logits = torch.randn(20, 4, generator=generator)
+    probs = torch.rand(20, 4, generator=generator).softmax(-1)
+    options = {"class_weights": torch.tensor([1.0, 0.2, 3.0, 0.0]), "label_smoothing": 0.1}
+    torch.testing.assert_close(
+        soft_focal_loss(logits, probs, gamma=0.0, **options), soft_cross_entropy(logits, probs, **options)
+    )
+    extreme = torch.tensor([[200.0, -200.0]])
+    assert torch.isfinite(soft_focal_loss(extreme, torch.tensor([[0.0, 1.0]]))).all()

@@ -1,11 +1,12 @@
 """What is minimised: pure functions, unreduced where the normaliser is a choice."""
 
-from snellen.losses.balanced import class_balanced_weights
+from snellen.losses.balanced import class_balanced_weights, evened_weights, inverse_frequency_weights
 from snellen.losses.box_overlap import ciou_loss, diou_loss, giou_loss, iou_loss
 from snellen.losses.cross_entropy import binary_cross_entropy, pixel_cross_entropy, soft_cross_entropy
 from snellen.losses.dice import dice_loss
-from snellen.losses.focal import alpha_balanced_cross_entropy, focal_loss, softmax_focal_loss
+from snellen.losses.focal import alpha_balanced_cross_entropy, focal_loss, soft_focal_loss, softmax_focal_loss
 from snellen.losses.hard_examples import hard_negatives, hardest
+from snellen.losses.logit_adjustment import log_priors, logit_adjusted
 from snellen.losses.regression import balanced_l1, smooth_l1
 
 __all__ = [
@@ -16,13 +17,18 @@ __all__ = [
     "class_balanced_weights",
     "dice_loss",
     "diou_loss",
+    "evened_weights",
     "focal_loss",
     "giou_loss",
     "hard_negatives",
     "hardest",
+    "inverse_frequency_weights",
     "iou_loss",
+    "log_priors",
+    "logit_adjusted",
     "pixel_cross_entropy",
     "smooth_l1",
     "soft_cross_entropy",
+    "soft_focal_loss",
     "softmax_focal_loss",
 ]

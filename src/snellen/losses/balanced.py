@@ -8,7 +8,7 @@ from torch import Tensor
 
 from snellen.errors import InputError
 
-__all__ = ["class_balanced_weights"]
+__all__ = ["class_balanced_weights", "evened_weights", "inverse_frequency_weights"]
 
 
 def class_balanced_weights(counts: Integer[Tensor, " num_classes"], beta: float) -> Float[Tensor, " num_classes"]:
@@ -42,3 +42,50 @@ def class_balanced_weights(counts: Integer[Tensor, " num_classes"], beta: float)
     seen = number > 0
     weights = torch.where(seen, 1 / torch.where(seen, effective, 1.0), 0.0)
     return (weights * seen.sum() / weights.sum().clamp(min=torch.finfo(torch.float64).tiny)).float()
+
+
+def inverse_frequency_weights(
+    counts: Integer[Tensor, " num_classes"], *, power: float = 1.0
+) -> Float[Tensor, " num_classes"]:
+    """Weight of each class: the inverse of how often it is seen, to a power.
+
+    Args:
+        counts: Examples of each class.
+        power: 1 lets every class have the same part in the loss, 0.5 (the square root) goes half of the way in
+            logarithms, 0 leaves all classes alike.
+
+    Returns:
+        Weights, float32, under which the mean over the examples is 1; 0 for classes without examples.
+
+    Raises:
+        InputError: If ``power`` is negative.
+
+    Source:
+        King and Zeng 2001, "Logistic regression in rare events data", eq. 8: with a power of 1 these are the weights
+        that scikit-learn calls ``balanced``. Square root: Mikolov et al. 2013 for sampling, Mahajan et al. 2018,
+        section 2.2, https://arxiv.org/abs/1805.00932.
+    """
+    if power < 0:
+        raise InputError(f"power must be 0 or more; got {power}. 1 is the inverse frequency, 0.5 its square root.")
+    number = counts.double()
+    weights = torch.where(number > 0, number.clamp(min=1) ** -power, 0.0)
+    return evened_weights(weights, counts)
+
+
+def evened_weights(
+    weights: Float[Tensor, " num_classes"], counts: Integer[Tensor, " num_classes"]
+) -> Float[Tensor, " num_classes"]:
+    """Return weights at the scale at which their mean over the examples is 1.
+
+    A loss that is a mean over images then keeps its size, and a learning rate its meaning, whatever the weights.
+
+    Args:
+        weights: Of the classes, 0 or more.
+        counts: Examples of each class.
+
+    Returns:
+        Float32; all 0 where no example has a weight.
+    """
+    number, wanted = counts.double(), weights.double()
+    total = (wanted * number).sum()
+    return (wanted * number.sum() / total.clamp(min=torch.finfo(torch.float64).tiny)).float()

@@ -5,7 +5,9 @@ from jaxtyping import Float, Integer
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["alpha_balanced_cross_entropy", "focal_loss", "softmax_focal_loss"]
+from snellen.losses.cross_entropy import weighted_targets
+
+__all__ = ["alpha_balanced_cross_entropy", "focal_loss", "soft_focal_loss", "softmax_focal_loss"]
 
 
 def focal_loss(
@@ -65,6 +67,37 @@ def softmax_focal_loss(
     log_prob = log_probs.gather(-1, wanted[..., None])[..., 0]
     loss = -log_prob * _power(-torch.expm1(log_prob), gamma)
     return loss if class_weights is None else loss * class_weights.float()[wanted]
+
+
+def soft_focal_loss(
+    logits: Float[Tensor, "*batch num_classes"],
+    probs: Float[Tensor, "*batch num_classes"],
+    *,
+    class_weights: Float[Tensor, " num_classes"] | None = None,
+    gamma: float = 2.0,
+    label_smoothing: float = 0.0,
+) -> Float[Tensor, "*batch"]:
+    """Focal loss over classes that exclude each other, against a distribution over them.
+
+    Each class that is wanted adds its own fading term, in proportion to its share; for one class it is
+    ``softmax_focal_loss``.
+
+    Args:
+        logits: Raw scores, any range; finite results at any magnitude.
+        probs: Wanted share of each class, sums to 1, or to 0 where nothing is wanted: there the loss is 0.
+        class_weights: Factor on the part of the loss that each class is wanted for; ``None`` for no weights.
+        gamma: Fading strength; 0 gives ``soft_cross_entropy``.
+        label_smoothing: Share of the target that is spread evenly over all classes, 0..1.
+
+    Returns:
+        Loss in nats, float32, one per element.
+
+    Source:
+        Lin et al. 2017, eq. 4 and section 3, with soft targets mixed in proportion, as for ``focal_loss``.
+    """
+    wanted = weighted_targets(probs, class_weights=class_weights, label_smoothing=label_smoothing)
+    log_probs = functional.log_softmax(logits.float(), dim=-1)
+    return -(wanted * log_probs * _power(-torch.expm1(log_probs), gamma)).sum(dim=-1)
 
 
 def alpha_balanced_cross_entropy(

@@ -1,16 +1,15 @@
 """A row of the catalogue."""
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin
 
+from snellen.models.answering import AnsweringBuild, builder_hints, builder_keywords
 from snellen.models.backbones import own_norm
 from snellen.nn import Norm
 from snellen.structures import Model, Target
 
-__all__ = ["ModelEntry", "builder_options", "builder_words", "usual_norm"]
+__all__ = ["ModelEntry", "answering", "builder_options", "builder_words", "usual_norm"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,44 +74,26 @@ class ModelEntry:
         row = self.origin or self
         if target_type is row.target_type:
             return row
-        return replace(row, build=partial(_built, row, target_type), target_type=target_type, origin=row)
+        network = row.build.network if isinstance(row.build, AnsweringBuild) else row.build
+        build = AnsweringBuild(network, row.answers[row.target_type], row.answers[target_type])
+        return replace(row, build=build, target_type=target_type, origin=row)
 
 
-def _built(row: ModelEntry, target_type: type[Target], num_outputs: int, **options: Any) -> Model:
-    """Return a network that is told to learn something else."""
-    answer = row.answers[target_type]
-    known = _keywords(answer)
-    own = {name: value for name, value in options.items() if name in known}
-    model: Any = row.build(num_outputs, **{name: value for name, value in options.items() if name not in known})
-    model.learn(answer(num_outputs, **own))
-    learner: Model = model
-    return learner
+def answering(entry: ModelEntry) -> ModelEntry:
+    """Return a row whose builder takes the keywords of the answer for its ``target_type`` too."""
+    answer = entry.answers[entry.target_type]
+    return replace(entry, build=AnsweringBuild(entry.build, answer, answer))
 
 
 def builder_options(entry: ModelEntry) -> Mapping[str, Any]:
     """Return the keywords of a model's builder with their defaults."""
-    if entry.origin is None:
-        return _keywords(entry.build)
-    replaced = _keywords(entry.answers[entry.origin.target_type])
-    kept = {name: value for name, value in _keywords(entry.origin.build).items() if name not in replaced}
-    return {**kept, **_keywords(entry.answers[entry.target_type])}
+    return builder_keywords(entry.build)
 
 
 def builder_words(entry: ModelEntry) -> Mapping[str, tuple[Any, ...]]:
     """Return the words that a keyword of a model's builder may be, for those that take some words only."""
-    build = (entry.origin or entry).build
-    while isinstance(build, partial):
-        build = build.func
-    hints = get_type_hints(build)
-    if entry.origin is not None:
-        answer = entry.answers[entry.target_type]
-        hints |= get_type_hints(answer.__init__ if inspect.isclass(answer) else answer)
+    hints = builder_hints(entry.build)
     return {name: get_args(kind) for name, kind in hints.items() if get_origin(kind) is Literal}
-
-
-def _keywords(build: Callable[..., Any]) -> dict[str, Any]:
-    parameters = inspect.signature(build).parameters.values()
-    return {item.name: item.default for item in parameters if item.kind is inspect.Parameter.KEYWORD_ONLY}
 
 
 def usual_norm(entry: ModelEntry, options: Mapping[str, Any]) -> Norm | None:

@@ -1,18 +1,28 @@
 """What a model must know of the training targets before its first step: by the type of the targets."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from snellen.data import DatasetIndex, LabelSetTable, ValueTable
-from snellen.structures import LabelSetTarget, Target, ValueTarget
+from snellen.errors import ConfigError, did_you_mean
+from snellen.models.classification.objective import CLASS_WEIGHTINGS, class_weights_of
+from snellen.structures import ClassTarget, LabelSetTarget, Target, ValueTarget
 
 __all__ = ["DERIVED_OPTIONS", "target_options"]
 
-DERIVED_OPTIONS = ("shares", "value_mean", "value_spread")  # keywords of models that are taken from the data
+DERIVED_OPTIONS = (
+    "class_counts",
+    "shares",
+    "value_mean",
+    "value_spread",
+)  # keywords of models that are taken from the data
 BALANCED = "balanced"  # word of the option positive_weights
+_MOST_NAMED = 6  # classes in a reason; all of them are in the record
 _MOST_WEIGHT = 100.0  # of a positive answer; beyond, single images of a rare class would decide every step
 Options = dict[str, Any]
 Reasons = dict[str, str]
@@ -24,9 +34,53 @@ def target_options(train: DatasetIndex, given: Mapping[str, Any]) -> tuple[Optio
     Args:
         train: The training images.
         given: What the user set; it wins.
+
+    Raises:
+        ConfigError: If weights are given for classes that are not there.
     """
     derive = _DERIVED.get(train.target_type)
     return ({}, {}) if derive is None else derive(train, given)
+
+
+def _of_classes(train: DatasetIndex, given: Mapping[str, Any]) -> tuple[Options, Reasons]:
+    counts = train.annotations.class_counts(len(train.classes)).sum(axis=0)
+    options: Options = {}
+    reasons: Reasons = {}
+    weights = given.get("class_weights")
+    if isinstance(weights, Mapping):
+        options["class_weights"] = _weights_by_name(weights, train.classes)
+        reasons["class_weights"] = "given; classes that are not named weigh 1"
+    is_word = isinstance(weights, str) and weights in CLASS_WEIGHTINGS
+    if "class_counts" not in given and (is_word or given.get("logit_adjustment", "none") != "none"):
+        options["class_counts"] = counts.tolist()
+        reasons["class_counts"] = f"training images: {_named(train.classes, counts)}"
+    if isinstance(weights, str) and is_word:
+        beta = {"beta": given["beta"]} if isinstance(given.get("beta"), int | float) else {}
+        known = torch.tensor(given.get("class_counts", counts.tolist()))
+        factors = class_weights_of(weights, known, num_classes=len(train.classes), **beta)
+        reasons["class_weights"] = f"given; in the loss an image counts {_named(train.classes, factors.numpy())}"
+    return options, reasons
+
+
+def _weights_by_name(weights: Mapping[str, Any], classes: Sequence[str]) -> list[Any]:
+    """Return a weight for each class; 1 where none was given."""
+    for name in weights:
+        if name not in classes:
+            raise ConfigError(
+                f"class_weights must name classes of the data set ({', '.join(classes[:_MOST_NAMED])}"
+                f"{', …' if len(classes) > _MOST_NAMED else ''}); got {name!r}.{did_you_mean(name, classes)}"
+            )
+    return [weights.get(name, 1.0) for name in classes]
+
+
+def _named(classes: Sequence[str], numbers: NDArray[Any]) -> str:
+    """Return numbers with the names of their classes; of many classes the ends."""
+    order = np.argsort(-numbers, kind="stable")
+    half = _MOST_NAMED // 2
+    told = order if len(order) <= _MOST_NAMED else np.concatenate([order[:half], order[-half:]])
+    words = [f"{classes[label]} {numbers[label]:,.3g}" if numbers.dtype.kind == "f" else
+             f"{classes[label]} {numbers[label]:,}" for label in told]  # fmt: skip
+    return ", ".join(words if len(told) == len(order) else [*words[:half], "…", *words[half:]])
 
 
 def _of_label_sets(train: DatasetIndex, given: Mapping[str, Any]) -> tuple[Options, Reasons]:
@@ -60,5 +114,5 @@ def _of_values(train: DatasetIndex, given: Mapping[str, Any]) -> tuple[Options, 
 
 
 _DERIVED: Mapping[type[Target], Callable[[DatasetIndex, Mapping[str, Any]], tuple[Options, Reasons]]] = (
-    MappingProxyType({LabelSetTarget: _of_label_sets, ValueTarget: _of_values})
+    MappingProxyType({ClassTarget: _of_classes, LabelSetTarget: _of_label_sets, ValueTarget: _of_values})
 )

@@ -6,21 +6,21 @@ question for each class, and numbers in the units of the data.
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from snellen.errors import ConfigError
-from snellen.losses import binary_cross_entropy, focal_loss, smooth_l1, soft_cross_entropy
+from snellen.losses import binary_cross_entropy, focal_loss, smooth_l1
+from snellen.models.classification.answer import Answer
+from snellen.models.classification.class_answer import ClassAnswer
 from snellen.models.classification.heads import Head
 from snellen.structures import (
-    ClassScores,
     ClassTarget,
     LabelSetScores,
     LabelSetTarget,
-    Prediction,
     Target,
     ValueEstimates,
     ValueTarget,
@@ -31,57 +31,6 @@ __all__ = ["ANSWERS", "Answer", "ClassAnswer", "LabelSetAnswer", "LabelSetLoss",
 LabelSetLoss = Literal["cross_entropy", "focal"]
 ValueLoss = Literal["smooth_l1", "squared_error", "absolute_error"]
 _LEAST_SHARE = 1e-3  # of images that show a class, for the first bias; rarer ones begin as if they were as frequent
-
-
-class Answer(nn.Module):
-    """From the numbers of a head to a loss and to predictions.
-
-    Attributes:
-        target_type: What is learned from.
-        loss_name: Of the loss.
-    """
-
-    target_type: ClassVar[type[Target]]
-    loss_name: str
-
-    def loss(self, logits: Float[Tensor, "batch num_outputs"], targets: Any) -> Float[Tensor, ""]:
-        """Return the loss of the numbers of one head."""
-        raise NotImplementedError
-
-    def decode(self, logits: Float[Tensor, "batch num_outputs"]) -> Sequence[Prediction]:
-        """Return one prediction per image."""
-        raise NotImplementedError
-
-    def prepare(self, head: Head) -> None:
-        """Change a head with random weights so that it can say, and begins with, what is to be answered."""
-
-
-class ClassAnswer(Answer):
-    """Which one of the classes: their probabilities by a softmax.
-
-    Args:
-        num_classes: At least 1.
-        label_smoothing: Share of the target that is spread evenly over all classes, 0..1.
-
-    Source:
-        Bridle 1990, "Probabilistic interpretation of feedforward classification network outputs".
-    """
-
-    target_type = ClassTarget
-    loss_name = "cross_entropy"
-
-    def __init__(self, num_classes: int, *, label_smoothing: float = 0.0) -> None:
-        super().__init__()
-        del num_classes  # the trunk makes as many outputs
-        self.label_smoothing = label_smoothing
-
-    def loss(self, logits: Float[Tensor, "batch num_classes"], targets: ClassTarget) -> Float[Tensor, ""]:
-        """Return the cross-entropy, the mean over the images in nats."""
-        return soft_cross_entropy(logits, targets.probs, label_smoothing=self.label_smoothing).mean()
-
-    def decode(self, logits: Float[Tensor, "batch num_classes"]) -> list[ClassScores]:
-        """Return the probabilities of each image."""
-        return [ClassScores(probs=probs) for probs in logits.float().softmax(dim=-1).unbind()]
 
 
 class LabelSetAnswer(Answer):

@@ -7,7 +7,7 @@ from snellen.models.classification.answers import ANSWERS
 from snellen.models.classification.building import mean_classifier
 from snellen.models.classification.classic_catalog import CLASSIC_CLASSIFIERS
 from snellen.models.classification.modern_catalog import MODERN_CLASSIFIERS
-from snellen.models.entry import ModelEntry
+from snellen.models.entry import ModelEntry, answering
 from snellen.structures import ClassTarget
 
 __all__ = ["CLASSIFIERS"]
@@ -18,7 +18,7 @@ _CLASSIFIER = partial(
     ModelEntry, target_type=ClassTarget, answers=ANSWERS, licence="Apache-2.0", default_size=(224, 224)
 )
 
-CLASSIFIERS: tuple[ModelEntry, ...] = (
+_ROWS: tuple[ModelEntry, ...] = (
     _CLASSIFIER(
         name="resnet18",
         build=on_backbone(mean_classifier, "resnet18"),
@@ -64,3 +64,5 @@ CLASSIFIERS: tuple[ModelEntry, ...] = (
     *CLASSIC_CLASSIFIERS,
     *MODERN_CLASSIFIERS,
 )
+
+CLASSIFIERS: tuple[ModelEntry, ...] = tuple(map(answering, _ROWS))

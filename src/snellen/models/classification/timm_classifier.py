@@ -21,7 +21,7 @@ from snellen.models.classification.answers import ANSWERS
 from snellen.models.classification.classifier import ImageClassifier
 from snellen.models.classification.heads import Head
 from snellen.models.classification.trunk import HeadOutput
-from snellen.models.entry import ModelEntry
+from snellen.models.entry import ModelEntry, answering
 from snellen.nn import FrozenBatchNorm, Norm, Padding
 from snellen.structures import ClassTarget, FeatureSpec, ImageBatch, Target
 
@@ -162,7 +162,7 @@ def timm_entry(name: str) -> ModelEntry:
         MissingExtraError: If timm is not installed.
     """
     taken = timm_input(name)
-    return ModelEntry(
+    row = ModelEntry(
         name=name,
         build=partial(_built, name),
         target_type=ClassTarget,
@@ -173,3 +173,4 @@ def timm_entry(name: str) -> ModelEntry:
         default_size=taken.size,
         resize="square" if taken.is_fixed else "short",
     )
+    return answering(row)
