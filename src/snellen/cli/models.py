@@ -1,50 +1,106 @@
 """snellen models."""
 
-from typing import Annotated
+import json as json_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from snellen.cli.choices import assignments
+from snellen.cli.reading import TaskName
+
+if TYPE_CHECKING:  # importing it takes seconds
+    from rich.console import Console
 
 __all__ = ["models"]
 
 
 def models(
-    name: Annotated[str | None, typer.Argument(help="A model or a system; all models if left out.")] = None,
-    num_classes: Annotated[int, typer.Option(help="Decides the size of the head.", min=1)] = 10,
-    size: Annotated[int | None, typer.Option(help="Side of the input in pixels.", min=32)] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A model, a backbone, timm:NAME or a system; all models if left out.")
+    ] = None,
+    task: Annotated[TaskName | None, typer.Option(help="List models that learn this alone.")] = None,
+    search: Annotated[str | None, typer.Option(help="List models with this in name, family or summary alone.")] = None,
+    backbones: Annotated[bool, typer.Option("--backbones", help="List the backbones.")] = False,
+    num_classes: Annotated[
+        int, typer.Option("--classes", "--num-classes", help="Decides the size of the head.", min=1)
+    ] = 10,
+    size: Annotated[int | None, typer.Option(help="Side of the input in pixels.", min=1)] = None,
+    depth: Annotated[int, typer.Option(help="How deep the table of layers goes; 0 for none.", min=0)] = 2,
+    set_option: Annotated[
+        list[str] | None, typer.Option("--set", help="NAME=VALUE for the model, such as backbone=resnet34.")
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Draw the receptive fields, in theory and measured: a .png, .svg or .html file.")
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(help="For --picture: measure with these weights.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the models, or describe one: parameters, operations, receptive fields, options, the page of its system.
+    """List the models, or describe one: layers, operations, memory, receptive fields, options, the page of its system.
 
     [bold]Examples[/bold]
 
     snellen models
 
+    snellen models --task box --search fpn
+
     snellen models rcnn
 
-    snellen models faster_rcnn_r50_fpn --num-classes 3
+    snellen models faster_rcnn_r50_fpn --classes 3 --set backbone=resnext50_32x4d
+
+    snellen models vgg16 --size 224 --depth 3
+
+    snellen models resnet18 --picture fields.png
     """
     from rich.console import Console
-    from rich.markdown import Markdown
-    from rich.table import Column, Table
 
     from snellen import recipes
-    from snellen.data import task_of
 
     console = Console()
     if name is None:
-        width = max(len(entry.name) for entry in recipes.models())  # a name that is cut short is of no use
-        table = Table(Column("name", min_width=width, no_wrap=True), "learns from", "what it is", box=None)
-        for entry in recipes.models():
-            kinds = ", ".join(task_of(kind) for kind in entry.target_types)
-            table.add_row(entry.name, f"{kinds}, outline" if entry.masks else kinds, entry.summary)
-        console.print(table)
+        _list(console, None if task is None else task.value, search, backbones=backbones, as_json=json)
         return
-    if any(entry.name == name for entry in recipes.models()):
-        described = recipes.describe(name, num_classes=num_classes, size=size)
-        console.print(recipes.description_lines(described), highlight=False)
+    options = assignments(set_option)
+    if name in recipes.system_names() and not json and picture is None:
+        _print_page(console, name)
+        return
+    if picture is not None:
+        recipes.check_picture_kind(picture)
+    described = recipes.describe(name, num_classes=num_classes, size=size, options=options)
+    if json:
+        console.file.write(json_module.dumps(recipes.description_json(described, depth=depth or None), indent=1) + "\n")
+    else:
+        console.print(recipes.description_lines(described), highlight=False, markup=False)
+        if depth:
+            console.print()
+            console.print(recipes.layers_text(described, depth=depth))
+            console.print()
         console.print(recipes.option_lines(name), highlight=False, markup=False)
-        console.print()
+    if picture is not None:
+        fields = recipes.draw_fields(picture, name, weights=weights, size=size, options=options)
+        if not json:
+            console.print("\n".join(fields), highlight=False, markup=False)
+    elif not json:
+        _print_page(console, name)
+
+
+def _list(console: "Console", task: str | None, word: str | None, *, backbones: bool, as_json: bool) -> None:
+    from snellen import recipes
+
+    found = recipes.found_models(task=task, word=word)
+    if as_json:
+        listed: Any = recipes.listing_json(found)
+        console.file.write(json_module.dumps(listed, indent=1) + "\n")
+    else:
+        console.print(recipes.backbone_list() if backbones else recipes.model_list(found))
+
+
+def _print_page(console: "Console", name: str) -> None:
+    from rich.markdown import Markdown
+
+    from snellen import recipes
+
     page = recipes.system_page(name)
-    if page is None:
-        recipes.describe(name)  # raises for a name that nothing has, and suggests a near one
-        return
-    console.print(Markdown(page))
+    if page is not None:
+        console.print()
+        console.print(Markdown(page))

@@ -7,6 +7,7 @@ from snellen.recipes.datasets import CHARTS, chart_folder, convert, load, prepar
 from snellen.recipes.demo import demo
 from snellen.recipes.describing import description_text
 from snellen.recipes.evaluating import evaluate, evaluate_run
+from snellen.recipes.listing import backbone_list, listing_json, model_list
 from snellen.recipes.options import TrainOptions
 from snellen.recipes.planning import Plan, make_plan
 from snellen.recipes.predicting import PredictSummary, image_files, predict
@@ -15,7 +16,20 @@ from snellen.recipes.range_testing import RateAdvice, find_rate, write_rate_char
 from snellen.recipes.reporting import write_run_report
 from snellen.recipes.runs import Run
 from snellen.recipes.training import resume, train
-from snellen.recipes.zoo import describe, description_lines, models, option_lines, system_page
+from snellen.recipes.zoo import (
+    describe,
+    description_lines,
+    draw_fields,
+    family_of,
+    found_models,
+    measured_fields,
+    models,
+    option_lines,
+    system_names,
+    system_page,
+)
+from snellen.report.field_picture import check_picture_kind
+from snellen.report.network_tables import description_json, layers_text
 
 __all__ = [
     "CHARTS",
@@ -27,20 +41,30 @@ __all__ = [
     "RateAdvice",
     "Run",
     "TrainOptions",
+    "backbone_list",
     "baseline",
     "chart_folder",
     "check",
+    "check_picture_kind",
     "convert",
     "demo",
     "describe",
+    "description_json",
     "description_lines",
     "description_text",
+    "draw_fields",
     "evaluate",
     "evaluate_run",
+    "family_of",
     "find_rate",
+    "found_models",
     "image_files",
+    "layers_text",
+    "listing_json",
     "load",
     "make_plan",
+    "measured_fields",
+    "model_list",
     "models",
     "option_lines",
     "predict",
@@ -48,6 +72,7 @@ __all__ = [
     "resume",
     "sample_sheet",
     "say",
+    "system_names",
     "system_page",
     "train",
     "write_rate_chart",

@@ -6,22 +6,30 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from snellen.data import BoxTable, DatasetIndex
+from snellen.doctor.evidence.transfer import Transfer
 from snellen.errors import CheckpointError, ConfigError, did_you_mean
 from snellen.models import ModelEntry, WeightsReport, builder_options, builder_words, load_weights, weights_settings
 from snellen.recipes.anchoring import anchors_for
 from snellen.recipes.datasets import data_place, load, prepared
+from snellen.recipes.finetuning import fine_tuning, measured_transfer, scratch_options
 from snellen.recipes.options import TrainOptions
 from snellen.recipes.planning import Plan, make_plan
 from snellen.recipes.runs import RECORD, build_model, environment
 from snellen.recipes.sampling import training_sampler
 from snellen.recipes.target_statistics import target_options
-from snellen.structures import Model
+from snellen.structures import Model, Staged
 
-__all__ = ["Preparation", "initial_model", "prepare_training"]
+__all__ = ["Preparation", "check_builder_options", "initial_model", "prepare_training"]
 
 _OWN_OPTIONS = ("norm", "mean", "std", "padding", "image_size")  # of builders; the run has other ways to set them
+# Settings that only a stage of the training loop reads.
+_OF_DESCENT = (
+    "epochs", "optimizer", "channels_last", "lr", "weight_decay", "warmup_steps", "schedule", "clip_norm", "ema",
+    "validate_every", "augment", "flip", "sampler", "multi_scale",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +43,7 @@ class Preparation:
         record: The same, as a run writes it down.
         model: With its first weights, on the processor.
         weights: What became of the weights that were given; None without any.
+        transfer: How well the features of those weights fit the data; None where it was not measured.
     """
 
     source: DatasetIndex
@@ -43,6 +52,7 @@ class Preparation:
     record: dict[str, Any]
     model: Model
     weights: WeightsReport | None
+    transfer: Transfer | None = None
 
 
 def prepare_training(data: DatasetIndex | Path | str, options: TrainOptions) -> Preparation:
@@ -53,6 +63,7 @@ def prepare_training(data: DatasetIndex | Path | str, options: TrainOptions) -> 
         DatasetError: If the data cannot be read.
         CheckpointError: If the weights do not fit, or there is a run in the folder.
     """
+    options = scratch_options(options)
     source = load(data, format=options.format, options=options.read) if isinstance(data, (str, Path)) else data
     index = prepared(source, options.seed)
     num_train = len(training_sampler(index.split("train"), options.sampler or "shuffled"))
@@ -63,7 +74,49 @@ def prepare_training(data: DatasetIndex | Path | str, options: TrainOptions) -> 
     builder, reasons = _model_options(plan, options, index)
     record = _record(place, index, replace(plan, reasons={**plan.reasons, **reasons}), options, builder)
     model, report = initial_model(record)
-    return Preparation(source=source, index=index, plan=plan, record=record, model=model, weights=report)
+    plan, transfer = _tuned(index, plan, options, record, model)
+    record["reasons"] = _without_descent(record["reasons"], model)
+    return Preparation(
+        source=source, index=index, plan=plan, record=record, model=model, weights=report, transfer=transfer
+    )
+
+
+def _tuned(
+    index: DatasetIndex, plan: Plan, options: TrainOptions, record: dict[str, Any], model: Model
+) -> tuple[Plan, Transfer | None]:
+    """Return the plan with what fine-tuning makes of it, written into the record, and what was measured for it."""
+    if options.finetune == "scratch":
+        record["finetune"], record["reasons"]["finetune"] = "scratch", "given; the weights are left aside"
+    if options.weights is None:
+        _check_no_depth(options)
+        return plan, None
+    module: nn.Module = model  # type: ignore[assignment]  # every model is a module
+    transfer, why_not = measured_transfer(index, module, plan.model.name, plan.image_size, options)
+    tuning = fine_tuning(
+        module,
+        options,
+        transfer,
+        target_type=index.target_type,
+        epochs=plan.settings.epochs,
+        batch_size=plan.batch_size,
+        why_not=why_not,
+    )
+    settings = replace(plan.settings, depth=tuning.depth)
+    reasons = {**record["reasons"], **tuning.reasons}
+    if options.lr is None and tuning.gain != 1:
+        settings = replace(settings, lr=settings.lr * tuning.gain)
+        reasons["lr"] += f"; times {tuning.gain:g}, for only the head learns at the whole rate"
+    record |= {**tuning.record(), "settings": asdict(settings), "reasons": reasons}
+    return replace(plan, settings=settings, reasons={**plan.reasons, **tuning.reasons}), transfer
+
+
+def _check_no_depth(options: TrainOptions) -> None:
+    given = [name for name in ("finetune", "layer_decay", "freeze") if getattr(options, name) not in (None, "auto")]
+    if given and options.finetune != "scratch":
+        raise ConfigError(
+            f"{given[0]} is for models that start from weights; none were given. Add weights=FILE (--weights), or "
+            "leave it out."
+        )
 
 
 def _check_outlines(index: DatasetIndex, entry: ModelEntry) -> None:
@@ -108,18 +161,45 @@ def _model_options(plan: Plan, options: TrainOptions, index: DatasetIndex) -> tu
         chosen["anchors"], reasons["anchors"] = anchors_for(index, plan)
     paths = {name: value for name, value in options.model_options.items() if "." in name}
     chosen |= {name: value for name, value in options.model_options.items() if name not in paths}
-    derived, why = target_options(index.split("train"), options.model_options)
+    derived, why = _taken(plan.model, *target_options(index.split("train"), options.model_options))
     chosen |= derived
     reasons |= why
     if paths:
         chosen["settings_by_path"] = paths
-    _check_builder_options(plan.model, options.model_options)
+    check_builder_options(plan.model, options.model_options)
     if plan.frozen_norm:
         chosen["frozen_norm"] = True
     return chosen, reasons
 
 
-def _check_builder_options(entry: ModelEntry, given: Mapping[str, Any]) -> None:
+def _taken(
+    entry: ModelEntry, options: Mapping[str, Any], reasons: Mapping[str, str]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return those options that the builder of a model takes, and their reasons."""
+    known = builder_options(entry)
+    return (
+        {name: value for name, value in options.items() if name in known},
+        {name: reason for name, reason in reasons.items() if name in known},
+    )
+
+
+def _without_descent(reasons: Mapping[str, str], model: Model) -> dict[str, str]:
+    """Return the reasons without those of settings that nothing reads where no stage descends, unless given."""
+    if not isinstance(model, Staged) or any(stage.kind == "gradient" for stage in model.stages):
+        return dict(reasons)
+    return {name: reason for name, reason in reasons.items() if name not in _OF_DESCENT or reason == "given"}
+
+
+def check_builder_options(entry: ModelEntry, given: Mapping[str, Any]) -> None:
+    """Check the keywords for a model's builder; settings by dotted path are left to the model.
+
+    Args:
+        entry: Row of the catalogue.
+        given: By name.
+
+    Raises:
+        ConfigError: If the model has no such option, or the value is of another kind.
+    """
     known = {name: value for name, value in builder_options(entry).items() if name not in _OWN_OPTIONS}
     for name, value in given.items():
         if "." in name:

@@ -16,7 +16,7 @@ from snellen.models.effective_field import EffectiveField
 from snellen.report.fonts import font_for
 from snellen.report.palette import LIGHT_THEME
 
-__all__ = ["field_sentences", "write_field_picture"]
+__all__ = ["check_picture_kind", "field_sentences", "write_field_picture"]
 
 _PANEL_PX = 280  # side of the square in which a field is shown
 _GAP_PX = 24
@@ -49,9 +49,8 @@ def write_field_picture(path: Path | str, fields: Sequence[EffectiveField], *, t
     Raises:
         ConfigError: If the file is of another kind.
     """
+    check_picture_kind(path)
     file = Path(path)
-    if file.suffix.lower() not in _KINDS:
-        raise ConfigError(f"a picture must be a file {', '.join(_KINDS)}; got {file.name!r}.")
     file.parent.mkdir(parents=True, exist_ok=True)
     if file.suffix.lower() == ".png":
         _as_png(fields, title).save(file)
@@ -60,6 +59,16 @@ def write_field_picture(path: Path | str, fields: Sequence[EffectiveField], *, t
         page = f'<!doctype html><meta charset="utf-8"><title>{escape(title)}</title>{drawing}\n'
         file.write_text(page if file.suffix.lower() == ".html" else f"{drawing}\n", encoding="utf-8")
     return file
+
+
+def check_picture_kind(path: Path | str) -> None:
+    """Check that a picture can be written to a file, before what takes time.
+
+    Raises:
+        ConfigError: If the file is of a kind that is not written.
+    """
+    if Path(path).suffix.lower() not in _KINDS:
+        raise ConfigError(f"a picture must be a file {', '.join(_KINDS)}; got {Path(path).name!r}. Rename it.")
 
 
 def _size(num: int) -> tuple[int, int]:
