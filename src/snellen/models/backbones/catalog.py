@@ -107,6 +107,7 @@ BACKBONES: Mapping[str, Callable[..., Backbone]] = {
     "shufflenet_v1_g3": partial(shufflenet_v1, groups=3),
     "shufflenet_v1_g4": partial(shufflenet_v1, groups=4),
     "shufflenet_v1_g8": partial(shufflenet_v1, groups=8),
+    "shufflenet_v1_g3_x0_25": partial(shufflenet_v1, groups=3, width=0.25),
     "shufflenet_v1_g3_x0_5": partial(shufflenet_v1, groups=3, width=0.5),
     "shufflenet_v1_g3_x1_5": partial(shufflenet_v1, groups=3, width=1.5),
     "shufflenet_v1_g3_x2_0": partial(shufflenet_v1, groups=3, width=2.0),

@@ -1,6 +1,7 @@
 """ShuffleNet: grouped 1×1 convolutions with shuffled channels."""
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 
 import torch
 from jaxtyping import Float
@@ -47,7 +48,7 @@ class ShuffleUnit(nn.Module):
         self, in_channels: int, out_channels: int, *, stride: int, groups: int, first_groups: int, norm: Norm
     ) -> None:
         super().__init__()
-        inner = out_channels // _BOTTLENECK
+        inner = _divisible(out_channels / _BOTTLENECK, groups)
         new_channels = out_channels if stride == 1 else out_channels - in_channels
         self.stride, self.groups = stride, groups
         self.reduce = ConvNormAct(in_channels, inner, kernel=1, groups=first_groups, norm=norm)
@@ -76,7 +77,8 @@ class ShuffleNetV1(Backbone):
     Args:
         groups: Of the 1×1 convolutions: 1, 2, 3, 4 or 8. The depths are those of the paper, which cost about the same
             for all.
-        width: By how much the depths are multiplied; 0.25 to 2 in the paper.
+        width: By how much the depths are multiplied; 0.25 to 2 in the paper. The stem has 12 channels below 1, 24 at 1
+            and 1.5, 48 at 2: with these the work is the published one. Depths are rounded up to multiples of groups.
         norm: Makes a norm layer from the number of channels.
         zero_init: Let every unit of stride 1 begin as its short cut.
 
@@ -84,7 +86,7 @@ class ShuffleNetV1(Backbone):
         features: ``c1`` (the stem's convolution), ``c2`` (its pool), and ``c3`` to ``c5``, the stages 2 to 4.
 
     Raises:
-        ConfigError: If the paper has no network of so many groups, or the depths cannot be divided by them.
+        ConfigError: If the paper has no network of so many groups, or the width is not above 0.
 
     Source:
         Zhang et al. 2017, table 1, https://arxiv.org/abs/1707.01083.
@@ -94,8 +96,7 @@ class ShuffleNetV1(Backbone):
         self, *, groups: int = 3, width: float = 1.0, norm: Norm = nn.BatchNorm2d, zero_init: bool = False
     ) -> None:
         super().__init__()
-        widths = _widths(groups, width)
-        channels = max(1, round(_STEM_CHANNELS * width))
+        channels, widths = _widths(groups, width)
         self.conv1 = ConvNormAct(3, channels, stride=2, norm=norm)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
         self.features = (
@@ -137,19 +138,20 @@ class ShuffleNetV1(Backbone):
         return {"c1": (self.conv1,), "c2": (self.maxpool,), **stages}
 
 
-def _widths(groups: int, width: float) -> tuple[int, ...]:
+def _widths(groups: int, width: float) -> tuple[int, tuple[int, ...]]:
+    """Return the depths of the stem and of the stages, all of which the groups divide."""
     if groups not in _WIDTHS:
         raise ConfigError(f"groups must be one of {', '.join(map(str, _WIDTHS))}; got {groups}.")
-    widths = tuple(round(each * width) for each in _WIDTHS[groups])
-    divisor = groups * _BOTTLENECK
-    # The first unit's residual has fewer channels than the output, by those of the stem.
-    misfits = [each for each in widths if each % divisor]
-    if width <= 0 or misfits or (widths[0] - round(_STEM_CHANNELS * width)) % groups:
-        raise ConfigError(
-            f"width = {width} gives stages of {', '.join(map(str, widths))} channels, which must be above 0 and "
-            f"multiples of {divisor} for groups = {groups}. The paper's widths are 0.25, 0.5, 1, 1.5 and 2."
-        )
-    return widths
+    if width <= 0:
+        raise ConfigError(f"width must be above 0; got {width}. The paper's widths are 0.25, 0.5, 1, 1.5 and 2.")
+    widths = tuple(_divisible(each * width, groups) for each in _WIDTHS[groups])
+    stem = _STEM_CHANNELS * int(width) if width >= 1 else _STEM_CHANNELS // 2
+    # The residual of the first unit has as many channels fewer than its output.
+    return stem + (widths[0] - stem) % groups, widths
+
+
+def _divisible(channels: float, groups: int) -> int:
+    return ceil(channels / groups) * groups
 
 
 def shufflenet_v1(

@@ -64,6 +64,7 @@ _SHUFFLED: tuple[tuple[str, str, Callable[..., ModelEntry]], ...] = (
         (f"shufflenet_v1_g{groups}", f"ShuffleNet with {groups} group{'s' if groups > 1 else ''}", _SHUFFLENET_V1)
         for groups in (1, 2, 3, 4, 8)
     ),
+    ("shufflenet_v1_g3_x0_25", "ShuffleNet with 3 groups at a quarter of the width", _SHUFFLENET_V1),
     ("shufflenet_v1_g3_x0_5", "ShuffleNet with 3 groups at half the width", _SHUFFLENET_V1),
     ("shufflenet_v1_g3_x1_5", "ShuffleNet with 3 groups at 1.5 times the width", _SHUFFLENET_V1),
     ("shufflenet_v1_g3_x2_0", "ShuffleNet with 3 groups at twice the width", _SHUFFLENET_V1),
