@@ -28,7 +28,7 @@ from snellen.structures import Batch, ClassScores, ClassTarget, FitData, Predict
 __all__ = ["BaselineWork"]
 
 _BATCH = 32  # images read at once
-_AT_ONCE = 256  # images described at once, so that several processes have something to do
+_AT_ONCE = 512  # images described at once, so that several processes have something to do
 _TIMED = 16  # images whose features are computed anew, to tell how long one takes
 _SLOW_RESAMPLES = 200  # where a figure has to be measured anew for each draw
 

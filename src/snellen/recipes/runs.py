@@ -17,24 +17,27 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Self, get_args
 
 import torch
+from torch import nn
 
 from snellen.errors import CheckpointError, ConfigError, did_you_mean
 from snellen.evaluation import from_json
 from snellen.models import ModelEntry, change_settings, find_model
+from snellen.models.ensemble import Ensemble, MergeSettings
 from snellen.nn import FrozenBatchNorm
 from snellen.structures import Model, Results, Target
 from snellen.training import CheckpointStore, read_checkpoint
 
 __all__ = [
     "DIAGNOSIS",
+    "ENSEMBLE",
     "Run",
     "add_skipped",
     "build_model",
@@ -47,6 +50,7 @@ __all__ = [
 
 RUNS_FOLDER = Path("runs")
 RECORD = "run.json"
+ENSEMBLE = "ensemble"  # name of a model that is made of others
 DIAGNOSIS = "diagnosis.json"
 _VERSION = 1
 _ENTRIES = (
@@ -80,8 +84,25 @@ def new_folder(name: str, parent: Path = RUNS_FOLDER) -> Path:
 
 def recorded_entry(record: Mapping[str, Any]) -> ModelEntry:
     """Return the row of the catalogue for the model of a record."""
+    if record["model"] == ENSEMBLE:
+        return _ensemble_entry(record)
     kinds = {kind.__name__: kind for kind in get_args(Target)}
     return find_model(record["model"], kinds.get(record.get("target", "")))
+
+
+def _ensemble_entry(record: Mapping[str, Any]) -> ModelEntry:
+    """Return a row as the catalogue would have it for a model that is made of others."""
+    parts = record["model_options"]["members"]
+
+    def build(num_classes: int, *, members: Any, weights: Sequence[float], merge: Mapping[str, Any]) -> Model:
+        del num_classes
+        built: list[nn.Module] = [build_model({**part, "classes": record["classes"]}) for part in members]  # type: ignore[misc]
+        return Ensemble(built, weights=weights, settings=MergeSettings(**merge))
+
+    return replace(
+        recorded_entry(parts[0]), name=ENSEMBLE, build=build, summary=f"ensemble of {len(parts)}", page="",
+        multi_scale=None, num_anchors=0, sized=False, presumes_weights=False, tuned=None,
+    )  # fmt: skip
 
 
 def build_model(record: Mapping[str, Any]) -> Model:
@@ -232,6 +253,10 @@ class Run:
                 f"{file}: expected weights of {self.record['model']} with {len(self.classes)} classes, as {RECORD} "
                 f"says; they do not fit ({str(error).splitlines()[0]}). Restore {RECORD} or the checkpoint."
             ) from error
+        except CheckpointError as error:  # of a model that checks what was fitted itself
+            raise CheckpointError(f"{file}: {error}") from error
+        if getattr(model, "is_fitted", True) is False:
+            raise CheckpointError(f"{file}: expected what was fitted; there is nothing. Restore it, or train again.")
         module.to(device).eval()
         return model
 

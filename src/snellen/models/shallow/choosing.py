@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from snellen.models.shallow.examples import Examples
+from snellen.models.shallow.examples import Examples, patient
 from snellen.models.shallow.fitted import Arrays
 from snellen.models.shallow.folds import fold_of_each, stratified_rows
 from snellen.models.shallow.preparation import FittingSettings, Scaling, fit_preparation, prepared_features
@@ -85,7 +85,8 @@ def fitted_answer(
         examples.features, scale=candidate.scale, pca=fitting.pca or 0, whiten=fitting.whiten, seed=examples.seed
     )
     rows = replace(examples, features=prepared_features(preparation, examples.features))
-    return Fitted(preparation=preparation, answer=fit(rows, candidate.settings))
+    with patient():
+        return Fitted(preparation=preparation, answer=fit(rows, candidate.settings))
 
 
 def chosen(
@@ -167,7 +168,8 @@ def _margins(
         for number, option in enumerate(options):
             if option.scale == scale:
                 margins = np.full((len(aside), examples.num_classes), -np.inf)
-                margins[:, known] = margins_of(fit(part, option.settings), others)
+                with patient():
+                    margins[:, known] = margins_of(fit(part, option.settings), others)
                 yield number, margins
 
 

@@ -18,7 +18,7 @@ from snellen.structures import ImageBatch
 
 __all__ = ["contents", "described"]
 
-_WORTH_PROCESSES = 64  # images; fewer are done before processes have started
+_WORTH_PROCESSES = 256  # images; fewer are done before processes have started
 _CHUNK = 8  # images that a process is given at once
 
 

@@ -3,7 +3,9 @@
 Shapes: n images, d features, P classes that occur, K classes of the data set.
 """
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 
 from snellen.models.shallow.fitted import Arrays, Schema
 
-__all__ = ["Examples", "Predictor", "class_weights", "sample_weights", "softmax", "two_columns"]
+__all__ = ["Examples", "Predictor", "class_weights", "patient", "sample_weights", "softmax", "two_columns"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,3 +79,18 @@ def softmax(margins: Float64[np.ndarray, "n P"]) -> Float64[np.ndarray, "n P"]:
 def two_columns(rows: NDArray[Any]) -> NDArray[Any]:
     """Return one row for each class where a solver of two classes gives one, that of the second, alone."""
     return np.concatenate([-rows, rows]) if len(rows) == 1 else rows
+
+
+@contextmanager
+def patient() -> Iterator[None]:
+    """Let a solver stop before its optimum, and classes be as many and as small as they are, without a word.
+
+    What a solver reached is measured like everything else.
+    """
+    from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415 - takes a second to import
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+        warnings.filterwarnings("ignore", "Only one sample available", UserWarning)
+        yield

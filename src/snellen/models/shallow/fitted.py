@@ -116,10 +116,10 @@ class FittedArrays(nn.Module):
         unexpected_keys: list[str],
         error_msgs: list[str],
     ) -> None:
-        del local_metadata, strict, missing_keys, unexpected_keys
+        del local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         found = {key.removeprefix(prefix): value for key, value in state_dict.items() if key.startswith(prefix)}
         wrong = [name for name, value in found.items() if not isinstance(value, Tensor)]
         if wrong:
-            error_msgs.append(f"{prefix}{wrong[0]} must be a tensor; got {type(found[wrong[0]]).__name__}.")
-        elif found:
+            raise CheckpointError(f"{prefix}{wrong[0]} must be a tensor; got {type(found[wrong[0]]).__name__}.{_AGAIN}")
+        if found:
             self.numbers = {name: value.detach().to("cpu", copy=True).contiguous() for name, value in found.items()}

@@ -17,15 +17,15 @@ from snellen.losses import soft_cross_entropy
 from snellen.models.backbones import Backbone
 from snellen.models.classification.trunk import HeadOutput
 from snellen.models.shallow.extractors import HandMadeFeatures, NetworkFeatures
-from snellen.models.shallow.learners.catalog import find_learner
+from snellen.models.shallow.learners.catalog import learner_row
 from snellen.models.shallow.preparation import FittingSettings
 from snellen.models.shallow.questions import ClassQuestion
-from snellen.structures import Batch, ClassScores, ClassTarget, Fact, FitData, ImageBatch, Stage, Target
+from snellen.structures import Batch, ClassScores, ClassTarget, Fact, FitData, ImageBatch, Prediction, Stage, Target
 
 __all__ = ["LEAST_PROB", "ShallowClassifier", "ShallowModel"]
 
 LEAST_PROB = 1e-7  # said of any class, so that the log of what neighbours never voted for is finite
-_AT_ONCE = 256  # images described at once, so that several processes have something to do
+_AT_ONCE = 512  # images described at once, so that several processes have something to do
 
 
 class ShallowModel(nn.Module):
@@ -40,6 +40,7 @@ class ShallowModel(nn.Module):
         backbone: Of `NetworkFeatures`; None for features made by hand.
     """
 
+    target_type: type[Target]
     stride = 1
     stages = (Stage(name="fit", kind="fit"),)
 
@@ -58,7 +59,7 @@ class ShallowModel(nn.Module):
         self.learner_name = learner
         self.extractor = extractor
         self.features = extractor.kind.settings() if isinstance(extractor, HandMadeFeatures) else None
-        self.learner = find_learner(learner).settings()
+        self.learner = learner_row(learner).settings()
         self.fitting = FittingSettings()
         if backbone is not None:
             self.backbone = backbone.requires_grad_(requires_grad=False)
@@ -118,7 +119,7 @@ class ShallowModel(nn.Module):
         """Return the features of described images."""
         if isinstance(self.extractor, NetworkFeatures):
             return np.stack(descriptions)
-        counts = find_learner(self.learner_name).counts
+        counts = learner_row(self.learner_name).counts
         return self.extractor.encode(descriptions, self.features, counts=counts)
 
     def fit_stage(self, stage: str, data: FitData) -> dict[str, Fact]:
@@ -177,6 +178,28 @@ class ShallowModel(nn.Module):
     ) -> dict[str, Fact]:
         """Fit to features; return what is worth reporting."""
         raise NotImplementedError
+
+    def loss(self, output: HeadOutput, targets: Any) -> Mapping[str, Tensor]:
+        """Return named scalars, to compare fits by; nothing minimises them."""
+        raise NotImplementedError
+
+    def decode(self, output: HeadOutput, sizes: Int64[Tensor, "batch 2"]) -> Sequence[Prediction]:
+        """Return one prediction per image."""
+        raise NotImplementedError
+
+    @property
+    def num_features(self) -> int | None:
+        """How many features there are, where the model knows it without a fit."""
+        return self.backbone.features[-1].channels if isinstance(self.extractor, NetworkFeatures) else None
+
+    def check_features(self) -> None:
+        """Refuse what features never learn.
+
+        Raises:
+            CheckpointError: If something has a wrong size or a value out of range.
+        """
+        if isinstance(self.extractor, HandMadeFeatures):
+            self.extractor.check()
 
     def check_state(self) -> None:
         """Refuse a state that no fit leaves behind.
@@ -241,13 +264,8 @@ class ShallowClassifier(ShallowModel):
         Raises:
             CheckpointError: If something has a wrong size or a value out of range.
         """
-        if isinstance(self.extractor, HandMadeFeatures):
-            self.extractor.check()
-        self.answer.check(_num_features(self))
-
-
-def _num_features(model: ShallowModel) -> int | None:
-    return model.backbone.features[-1].channels if isinstance(model.extractor, NetworkFeatures) else None
+        self.check_features()
+        self.answer.check(self.num_features)
 
 
 def _check_loaded(module: nn.Module, keys: Any) -> None:

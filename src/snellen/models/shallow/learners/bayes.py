@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from snellen.errors import TrainingError
 from snellen.models.field_checks import AT_LEAST_ONE, POSITIVE, check_fields
-from snellen.models.shallow.examples import Examples, Predictor, class_weights, sample_weights, softmax
+from snellen.models.shallow.examples import Examples, Predictor, class_weights, patient, sample_weights, softmax
 from snellen.models.shallow.fitted import Arrays, Schema, Sizes
-from snellen.models.shallow.learners.linear import patient
 
 __all__ = [
     "BINARY",

@@ -4,9 +4,10 @@ from snellen.errors import ConfigError, did_you_mean
 from snellen.models.shallow.learners import bayes, boosting_libraries, crossed, kernel, linear, neighbours, trees
 from snellen.models.shallow.learners.rows import Learner
 from snellen.models.shallow.learners.tree_arrays import BOOSTED, VOTING, WEIGHTED_VOTES
+from snellen.models.shallow.learners.values import VALUE_LEARNERS, ValueLearner
 from snellen.models.shallow.preparation import Scaling
 
-__all__ = ["LEARNERS", "find_learner"]
+__all__ = ["LEARNERS", "find_learner", "find_value_learner", "learner_row"]
 
 _AS_IT_IS: tuple[Scaling, ...] = ("none",)
 
@@ -24,6 +25,7 @@ LEARNERS: tuple[Learner, ...] = (
         predictor=neighbours.NEIGHBOURS,
         grid={"k": (1, 3, 5, 10, 20)},
         scales=("none", "standard"),
+        keeps_images=True,
     ),
     Learner(
         name="tangent_knn",
@@ -37,6 +39,7 @@ LEARNERS: tuple[Learner, ...] = (
         most_images=10_000,
         tried_images=400,
         only=("pixels",),
+        keeps_images=True,
     ),
     Learner(
         name="naive_bayes",
@@ -233,6 +236,28 @@ LEARNERS: tuple[Learner, ...] = (
         pca=64,
     ),
 )
+
+
+def learner_row(name: str) -> Learner | ValueLearner:
+    """Return the row of a learner, of classes or of values.
+
+    Raises:
+        ConfigError: If there is none of that name.
+    """
+    values = {row.name: row for row in VALUE_LEARNERS}
+    return values[name] if name in values else find_learner(name)
+
+
+def find_value_learner(name: str) -> ValueLearner:
+    """Return the row of a learner of values.
+
+    Raises:
+        ConfigError: If there is none of that name.
+    """
+    rows = {row.name: row for row in VALUE_LEARNERS}
+    if name not in rows:
+        raise ConfigError(f"there is no learner of values {name!r}.{did_you_mean(name, rows)}")
+    return rows[name]
 
 
 def find_learner(name: str) -> Learner:

@@ -12,9 +12,8 @@ from jaxtyping import Float32, Float64, Int64
 from numpy.typing import NDArray
 
 from snellen.models.field_checks import AT_LEAST_ONE, POSITIVE, Range, check_fields
-from snellen.models.shallow.examples import Examples, Predictor, sample_weights, softmax
+from snellen.models.shallow.examples import Examples, Predictor, patient, sample_weights, softmax
 from snellen.models.shallow.fitted import Arrays, Schema, Sizes
-from snellen.models.shallow.learners.linear import patient
 
 __all__ = ["BINNED", "CROSSED", "BinnedSettings", "CrossedSettings", "fit_binned", "fit_crossed"]
 

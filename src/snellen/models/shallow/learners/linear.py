@@ -3,9 +3,6 @@
 Shapes: n images, d features, P classes.
 """
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +11,15 @@ from numpy.typing import NDArray
 
 from snellen.models.field_checks import AT_LEAST_ONE, POSITIVE, SHARE, check_fields
 from snellen.models.shallow.calibration import calibrated_probs
-from snellen.models.shallow.examples import Examples, Predictor, class_weights, sample_weights, softmax, two_columns
+from snellen.models.shallow.examples import (
+    Examples,
+    Predictor,
+    class_weights,
+    patient,
+    sample_weights,
+    softmax,
+    two_columns,
+)
 from snellen.models.shallow.fitted import Arrays, Schema
 
 __all__ = [
@@ -30,7 +35,6 @@ __all__ = [
     "fit_logistic",
     "fit_perceptron",
     "fit_softmax",
-    "patient",
 ]
 
 MAX_ITERATIONS = 1000  # of a solver; one that stops there is near enough to its optimum for a baseline
@@ -170,11 +174,16 @@ def fit_perceptron(examples: Examples, settings: PerceptronSettings) -> Arrays:
 def fit_lda(examples: Examples, settings: LdaSettings) -> Arrays:
     """Return the boundaries between Gaussians of one covariance, shrunk towards a multiple of the identity.
 
+    With one image of each class nothing is known of the spread within classes, and the nearest mean wins.
+
     Source:
         Fisher 1936; Ledoit and Wolf 2004, https://doi.org/10.1016/S0047-259X(03)00096-4; through scikit-learn.
     """
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis  # noqa: PLC0415 - the same
 
+    if len(examples) == examples.num_classes:
+        means = examples.features[np.argsort(examples.labels)].astype(np.float64)
+        return {"weight": means, "bias": -np.square(means).sum(axis=1) / 2}
     priors = np.full(examples.num_classes, 1 / examples.num_classes) if examples.is_balanced else None
     solver = LinearDiscriminantAnalysis(
         solver="lsqr", shrinkage="auto" if settings.shrinkage is None else settings.shrinkage, priors=priors
@@ -201,13 +210,3 @@ def _log_odds(weight: NDArray[Any], bias: NDArray[Any]) -> Arrays:
 
 def _weights(examples: Examples) -> dict[int, float] | None:
     return dict(enumerate(class_weights(examples).tolist())) if examples.is_balanced else None
-
-
-@contextmanager
-def patient() -> Iterator[None]:
-    """Let a solver stop before its optimum without a word: what it reached is measured like everything else."""
-    from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415 - the same
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        yield

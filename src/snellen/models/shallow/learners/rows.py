@@ -31,6 +31,7 @@ class Learner:
         tried_images: That settings are tried on at most.
         only: Names of the features that it is made for; empty for all.
         counts: Whether histograms are wanted as they are, without roots.
+        keeps_images: Whether it holds all training images, so that one for each of many classes would fill the disk.
         extra: Of snellen, that brings the package it needs; empty where none is needed.
     """
 
@@ -47,4 +48,5 @@ class Learner:
     tried_images: int = 2000
     only: tuple[str, ...] = ()
     counts: bool = False
+    keeps_images: bool = False
     extra: str = ""
