@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torchvision.ops import FrozenBatchNorm2d
 
-from snellen.nn import FrozenBatchNorm
+from snellen.nn import FrozenBatchNorm, with_eps
 
 
 def trained_batch_norm(channels: int) -> nn.BatchNorm2d:
@@ -42,3 +42,10 @@ def test_autocast_keeps_bf16():
     norm = FrozenBatchNorm(3)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert norm(torch.randn(1, 3, 4, 4, dtype=torch.bfloat16)).dtype == torch.bfloat16
+
+
+def test_eps_of_layers_that_have_one():
+    assert with_eps(nn.BatchNorm2d, 1e-3)(4).eps == 1e-3
+    assert with_eps(FrozenBatchNorm, 1e-3)(4).eps == 1e-3
+    assert isinstance(with_eps(lambda _: nn.Identity(), 1e-3)(4), nn.Identity)
+    assert nn.BatchNorm2d(4).eps == 1e-5

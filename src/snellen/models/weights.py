@@ -97,8 +97,8 @@ def load_weights(model: nn.Module, file: Path | str, *, skip: Sequence[str] = ()
         skip: Beginnings of keys of the model that shall keep their values.
 
     Raises:
-        CheckpointError: If the file cannot be read, nothing in it belongs to the model, or it holds numbers
-            that are not finite.
+        CheckpointError: If the file cannot be read, nothing in it belongs to the model or has its shape, or it holds
+            numbers that are not finite.
     """
     path = Path(file)
     content = _darknet_content(model, path) if is_darknet_file(path) else _adapted(model, read_weights(path))
@@ -114,6 +114,11 @@ def load_weights(model: nn.Module, file: Path | str, *, skip: Sequence[str] = ()
     reshaped = _reshaped(wanted, slots)
     misfits = {item.key for item in reshaped}
     fitting = {key: value for key, value in wanted.items() if key not in misfits}
+    if wanted and not fitting:
+        raise CheckpointError(
+            f"{path}: expected weights of this model; what has the same name has another shape: {reshaped[0]}"
+            f"{f' and {len(reshaped) - 1} more' if len(reshaped) > 1 else ''}. Choose the file of the same architecture."
+        )
     _check_finite(path, fitting)
     model.load_state_dict(fitting, strict=False)
     counters = tuple(key for key in unexpected if key.endswith(_BATCH_COUNT))
