@@ -28,6 +28,7 @@ from snellen.nn.residual import PaddedShortCut, ResidualBlock, ShortCut, begin_a
 from snellen.nn.response_norm import ResponseNorm, WithinChannelNorm
 from snellen.nn.separable import SeparableConv2d
 from snellen.nn.squeeze_excitation import Gate, SqueezeExcitation, squeezed_by
+from snellen.nn.waist import WaistBlock, bottleneck_block, inverted_block
 
 __all__ = [
     "IMAGENET_MEAN",
@@ -55,10 +56,12 @@ __all__ = [
     "ShortCut",
     "SqueezeExcitation",
     "Step",
+    "WaistBlock",
     "WithinChannelNorm",
     "asymmetric_convs",
     "begin_as_identity",
     "begin_at_zero",
+    "bottleneck_block",
     "channel_shuffle",
     "coarser_map",
     "conv_norm",
@@ -72,6 +75,7 @@ __all__ = [
     "inception_v3_35",
     "inception_v3_reduction_8",
     "inception_v3_reduction_17",
+    "inverted_block",
     "squeezed_by",
     "with_eps",
 ]

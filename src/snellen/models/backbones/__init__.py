@@ -77,6 +77,7 @@ from snellen.models.backbones.small_images import (
 )
 from snellen.models.backbones.squeezenet import SqueezeNet, squeezenet1_0, squeezenet1_1
 from snellen.models.backbones.vgg import VGG, SsdVgg16, vgg11, vgg13, vgg16, vgg19
+from snellen.models.backbones.waist_net import WaistNet, cifar_bottleneck, cifar_inverted
 from snellen.models.backbones.xception import Xception, XceptionBlock, xception
 from snellen.models.backbones.yolo_v1_net import fast_yolo_net, yolo_v1_net
 from snellen.models.backbones.zfnet import vgg_cnn_m, zfnet, zfnet_paper
@@ -111,6 +112,7 @@ __all__ = [
     "ShuffleNetV2",
     "SqueezeNet",
     "SsdVgg16",
+    "WaistNet",
     "WideResNet",
     "Xception",
     "XceptionBlock",
@@ -119,6 +121,8 @@ __all__ = [
     "bn_inception",
     "caffenet",
     "chosen_backbone",
+    "cifar_bottleneck",
+    "cifar_inverted",
     "cifar_plain20",
     "cifar_plain56",
     "cifar_resnet20",

@@ -49,6 +49,7 @@ from snellen.models.backbones.small_images import (
 )
 from snellen.models.backbones.squeezenet import squeezenet1_0, squeezenet1_1
 from snellen.models.backbones.vgg import SsdVgg16, vgg11, vgg13, vgg16, vgg19
+from snellen.models.backbones.waist_net import cifar_bottleneck, cifar_inverted
 from snellen.models.backbones.xception import xception
 from snellen.models.backbones.yolo_v1_net import fast_yolo_net, yolo_v1_net
 from snellen.models.backbones.zfnet import vgg_cnn_m, zfnet, zfnet_paper
@@ -87,6 +88,8 @@ BACKBONES: Mapping[str, Callable[..., Backbone]] = {
     "cifar_resnet110": cifar_resnet110,
     "cifar_plain20": cifar_plain20,
     "cifar_plain56": cifar_plain56,
+    "cifar_bottleneck": cifar_bottleneck,
+    "cifar_inverted": cifar_inverted,
     "wrn16_8": wrn16_8,
     "wrn28_10": wrn28_10,
     "wrn40_4": wrn40_4,

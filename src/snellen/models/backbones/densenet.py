@@ -75,14 +75,14 @@ class DenseLayer(nn.Module):
     def _statistics_kept(self) -> Iterator[None]:
         """What is computed a second time must not be counted a second time."""
         norms = [module for module in (self.norm1, self.norm2) if isinstance(module, nn.BatchNorm2d)]
-        tracked = [module.track_running_stats for module in norms]
+        before = [(module.momentum, module.num_batches_tracked) for module in norms]
         for module in norms:
-            module.track_running_stats = False
+            module.momentum, module.num_batches_tracked = 0.0, None
         try:
             yield
         finally:
-            for module, was in zip(norms, tracked, strict=True):
-                module.track_running_stats = was
+            for module, (momentum, count) in zip(norms, before, strict=True):
+                module.momentum, module.num_batches_tracked = momentum, count
 
 
 class DenseBlock(nn.Module):

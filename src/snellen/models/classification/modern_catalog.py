@@ -100,6 +100,19 @@ MODERN_CLASSIFIERS: tuple[ModelEntry, ...] = (
         for depth in (20, 56)
     ),
     *(
+        _MOBILENET_V2(
+            name=name,
+            build=on_backbone(mean_classifier, name),
+            default_size=_SMALL,
+            resize="square",
+            summary=summary,
+        )
+        for name, summary in (
+            ("cifar_bottleneck", "ResNet's bottlenecks, for images of 32 px"),
+            ("cifar_inverted", "MobileNetV2's inverted residuals in the same network with as many parameters"),
+        )
+    ),
+    *(
         _WIDE(
             name=f"wrn{depth}_{width}",
             build=on_backbone(wide_classifier, f"wrn{depth}_{width}"),
