@@ -60,6 +60,7 @@ class Trace:
         validations: In their order.
         happenings: In their order.
         planned_steps: Of the whole training, where it was said.
+        is_over: Whether the training came to its end; False while it goes on, and after it was broken off.
         device: Type of the device of the first parameter.
     """
 
@@ -88,6 +89,7 @@ class Trace:
     validations: tuple[ValidationRow, ...] = ()
     happenings: tuple[Happening, ...] = ()
     planned_steps: int | None = None
+    is_over: bool = False
     device: str = "cpu"
 
     @property
@@ -110,12 +112,14 @@ class TraceRows:
         steps: In their order.
         validations: In their order.
         happenings: In their order.
+        is_over: Whether the training came to its end after the last row.
     """
 
     head: TraceHead
     steps: list[StepRow] = field(default_factory=list)
     validations: list[ValidationRow] = field(default_factory=list)
     happenings: list[Happening] = field(default_factory=list)
+    is_over: bool = False
 
     def trace(self) -> Trace:
         """Return the columns that the rows make."""
@@ -156,12 +160,14 @@ class TraceRows:
             validations=tuple(self.validations),
             happenings=tuple(self.happenings),
             planned_steps=self.head.planned_steps,
+            is_over=self.is_over,
             device=self.head.device,
         )
 
     def add(self, row: StepRow | ValidationRow | Happening) -> None:
         """Add a row. A step that was seen before (by a run that was resumed) replaces it and what came after."""
         if isinstance(row, StepRow):
+            self.is_over = False
             self._forget(row.step)
             self.steps.append(row)
         elif isinstance(row, ValidationRow):
@@ -192,6 +198,7 @@ def trace_of(
     layers: Sequence[LayerColumn] = (),
     parameters: Sequence[ParameterColumn] = (),
     planned_steps: int | None = None,
+    is_over: bool = False,
 ) -> Trace:
     """Return the trace that some rows make."""
     found = TraceRows(
@@ -199,4 +206,5 @@ def trace_of(
     )
     for row in rows:
         found.add(row)
+    found.is_over = is_over
     return found.trace()

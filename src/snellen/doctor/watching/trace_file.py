@@ -22,6 +22,7 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     step: StepRow | None = None
     validation: ValidationRow | None = None
     happening: Happening | None = None
+    is_over: bool = False
 
 
 class TraceWriter:
@@ -79,6 +80,13 @@ class TraceWriter:
         if self._file is not None:
             with self._file.open("ab") as file:
                 file.write(self._packed(record))
+
+    def end(self) -> None:
+        """Note that the training came to its end."""
+        self._rows.is_over = True
+        if self._file is not None:
+            with self._file.open("ab") as file:
+                file.write(self._packed(_Record(is_over=True)))
 
     def trace(self) -> Trace:
         """Return what was written so far."""
@@ -148,6 +156,7 @@ def _decoded(content: bytes, file: Path) -> tuple[TraceRows, int]:
         for row in (record.step, record.validation, record.happening):
             if row is not None:
                 rows.add(row)
+        rows.is_over = rows.is_over or record.is_over
         start = end
     if rows is None:
         raise InputError(f"{file} holds no trace: it has {len(content)} bytes and no whole record.")

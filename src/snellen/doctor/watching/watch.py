@@ -160,6 +160,8 @@ class Watch:
         self._close_step()
         self._write_arrived(wait=True)
         self._call = self._former = self._weights = None
+        if kind is None:
+            self._writer.end()
         self._tell()
 
     @property
