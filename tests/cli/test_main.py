@@ -17,7 +17,7 @@ from snellen.errors import CheckpointError, ConfigError, DatasetError, InputErro
 from snellen.recipes.reporting import _commands
 
 COMMANDS = (
-    ("train",), ("check",), ("explain",), ("lr",), ("eval",), ("predict",), ("models",), ("demo",),
+    ("train",), ("check",), ("explain",), ("lr",), ("eval",), ("ensemble",), ("predict",), ("models",), ("demo",),
     ("data", "describe"), ("data", "convert"), ("data", "draw"),
 )  # fmt: skip
 
@@ -26,7 +26,9 @@ READING = {"--format", "--classes", "--images", "--ignore-index", "--task", "--c
 OPTIONS = {
     "train": READING | {
         "--model", "-m", "--weights", "--mean", "--std", "--padding", "--epochs", "--image-size", "--batch-size",
-        "--lr",
+        "--lr", "--momentum", "--nesterov", "--switch-epoch", "--switch-lr", "--power", "--cycles", "--l1",
+        "--plateau-patience", "--swa-epochs", "--finetune", "--split-seed", "--folds", "--seeds", "--keep",
+        "--layer-decay", "--freeze",
         "--optimizer", "--schedule", "--milestone", "--weight-decay", "--warmup-steps", "--accumulate", "--clip-norm",
         "--ema", "--patience", "--precision", "--augment", "--flip", "--no-flip", "--seed", "--device", "--workers",
         "--validate-every",
@@ -48,9 +50,13 @@ OPTIONS = {
         "--weight-decay", "--accumulate", "--clip-norm", "--augment", "--set", "--seed", "--device", "--workers",
         "--from", "--to", "--steps", "--out", "-o", "--json",
     },
+    "ensemble": {"--how", "--weights", "--snapshots", "--last", "--boxes", "--iou", "--out", "-o"},
     "eval": {"--split", "--which", "--format", "--device", "--json"},
     "predict": {"--out", "-o", "--which", "--tile", "--min-score", "--draw", "--no-draw", "--device"},
-    "models": {"--num-classes", "--size"},
+    "models": {
+        "--task", "--search", "--backbones", "--classes", "--num-classes", "--size", "--depth", "--set", "--picture",
+        "--weights", "--json",
+    },
     "demo": {"--out", "-o"},
     "data describe": READING | {"--verify", "--no-verify", "--max-problems"},
     "data convert": READING | {"--to"},
@@ -209,6 +215,48 @@ def test_models_are_listed_and_described(call):
     described = call("models", "mobilenet_v2", "--num-classes", 3, "--size", 64)
     assert "M parameters" in described.out
     assert "64 x 64" in described.out
+    assert "mult-adds" in described.out
+
+
+def test_the_list_of_models_can_be_narrowed(call):
+    found = call("models", "--task", "box", "--search", "retina")
+    assert "retinanet_r18_fpn" in found.out
+    assert "resnet18 " not in found.out
+    assert "unet" not in found.out
+    listed = json.loads(call("models", "--search", "ssd", "--json").out)
+    assert {row["family"] for row in listed["models"]} == {"ssd"}
+    assert "resnet18" in listed["backbones"]["resnet"]
+    nothing = call("models", "--search", "nothing of the kind")
+    assert nothing.code == 2
+    assert "Leave out --search" in nothing.err
+    assert "ssd_vgg16" in call("models", "--backbones").out
+
+
+def test_models_with_another_backbone(call):
+    told = call("models", "faster_rcnn_mobilenet_v2_fpn", "--set", "backbone=resnet18", "--size", 64, "--depth", 1)
+    assert "c5: 512 channels" in told.out
+    assert "FeaturePyramid" in told.out
+    wrong = call("models", "faster_rcnn_mobilenet_v2_fpn", "--set", "backbone=ssd_vgg16", "--size", 64)
+    assert wrong.code == 2
+    assert "lacks c5: it has c3 (stride 8), c4 (stride 16)" in " ".join(wrong.err.split())
+
+
+def test_a_backbone_is_described_as_json(call):
+    told = json.loads(call("models", "ssd_vgg16", "--size", 64, "--depth", 1, "--json").out)
+    assert [row["name"] for row in told["features"]] == ["c3", "c4"]
+    assert told["features"][1]["receptive_field_px"] == 420
+    assert {row["path"] for row in told["layers"]} >= {"", "layers", "fc6"}
+    gated = json.loads(call("models", "seresnet18", "--size", 64, "--json").out)
+    assert gated["features"][-1]["receptive_field_px"] == "image"
+    assert gated["features"][-1]["local_field_px"] == 435
+
+
+def test_receptive_fields_are_drawn(call, tmp_path):
+    told = call("models", "lenet5", "--depth", 0, "--picture", tmp_path / "fields.png")
+    assert told.code == 0
+    assert "c2, stride 4 px, theory: 16 px" in told.out
+    assert (tmp_path / "fields.png").stat().st_size > 1000
+    assert call("models", "lenet5", "--picture", tmp_path / "fields.gif").code == 2
 
 
 def test_broken_pipe(start):

@@ -8,6 +8,8 @@ from typing import Any
 from snellen.errors import ConfigError
 
 __all__ = [
+    "BoxMerge",
+    "Ensembling",
     "Optimizer",
     "Padding",
     "Precision",
@@ -17,6 +19,7 @@ __all__ = [
     "assignments",
     "colour",
     "comma_list",
+    "number_list",
 ]
 
 
@@ -24,6 +27,8 @@ class Optimizer(StrEnum):
     """Rules of the steps."""
 
     sgd = "sgd"
+    rmsprop = "rmsprop"
+    adam = "adam"
     adamw = "adamw"
 
 
@@ -33,6 +38,26 @@ class Schedule(StrEnum):
     cosine = "cosine"
     multistep = "multistep"
     constant = "constant"
+    polynomial = "polynomial"
+    onecycle = "onecycle"
+    plateau = "plateau"
+    snapshot = "snapshot"
+
+
+class Ensembling(StrEnum):
+    """Ways in which runs become one."""
+
+    mean = "mean"
+    blend = "blend"
+    soup = "soup"
+    greedy_soup = "greedy_soup"
+
+
+class BoxMerge(StrEnum):
+    """Ways to merge detections of several models."""
+
+    fusion = "fusion"
+    nms = "nms"
 
 
 class Padding(StrEnum):
@@ -55,6 +80,9 @@ class SamplerName(StrEnum):
     shuffled = "shuffled"
     repeat_factor = "repeat_factor"
     class_balanced = "class_balanced"
+    square_root = "square_root"
+    oversampled = "oversampled"
+    undersampled = "undersampled"
 
 
 class Which(StrEnum):
@@ -88,6 +116,20 @@ def colour(text: str | None, option: str) -> tuple[float, float, float] | None:
             f"{option} must be one number or three with commas between, such as 0.5,0.5,0.5; got {text!r}."
         )
     return values[0], values[1], values[2]
+
+
+def number_list(text: str | None, option: str) -> tuple[float, ...] | None:
+    """Return the numbers between the commas, or None.
+
+    Raises:
+        ConfigError: If one is no number.
+    """
+    if text is None:
+        return None
+    try:
+        return tuple(float(word) for word in text.split(","))
+    except ValueError:
+        raise ConfigError(f"{option} must be numbers with commas between, such as 0.7,0.3; got {text!r}.") from None
 
 
 def assignments(texts: Sequence[str] | None) -> dict[str, Any]:

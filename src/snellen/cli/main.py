@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from snellen.cli import baseline, check, data, demo, evaluate, explain, lr, models, predict, train
+from snellen.cli import ensemble as ensembles
 from snellen.errors import (
     CheckpointError,
     DatasetError,
@@ -60,6 +61,7 @@ for _name, _command in (
     ("check", check.check),
     ("explain", explain.explain),
     ("eval", evaluate.evaluate),
+    ("ensemble", ensembles.ensemble),
     ("predict", predict.predict),
     ("models", models.models),
     ("lr", lr.lr),

@@ -1,7 +1,9 @@
 """snellen train."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,11 +30,31 @@ def train(
     batch_size: Annotated[int | None, typer.Option(help="Images per batch.")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     optimizer: Annotated[Optimizer | None, typer.Option(help="Rule of the steps.")] = None,
+    momentum: Annotated[float | None, typer.Option(help="Of SGD.")] = None,
+    nesterov: Annotated[bool | None, typer.Option("--nesterov", help="SGD looks ahead along its momentum.")] = None,
+    switch_epoch: Annotated[
+        int | None, typer.Option(help="Epoch after which SGD takes over, with --switch-lr.")
+    ] = None,
+    switch_lr: Annotated[float | None, typer.Option(help="Peak learning rate of that SGD.")] = None,
     schedule: Annotated[Schedule | None, typer.Option(help="Course of the learning rate.")] = None,
     milestone: Annotated[
         list[int] | None, typer.Option(help="Epoch at which `multistep` lowers the rate; may be repeated.")
     ] = None,
+    power: Annotated[float | None, typer.Option(help="Of `polynomial`.")] = None,
+    cycles: Annotated[int | None, typer.Option(help="Of `snapshot`; weights are kept at the end of each.")] = None,
+    plateau_patience: Annotated[
+        int | None, typer.Option(help="Validations without a lower loss after which `plateau` halves the rate.")
+    ] = None,
+    swa_epochs: Annotated[int | None, typer.Option(help="Last epochs whose weights are averaged equally.")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="Not applied to norms and biases.")] = None,
+    l1: Annotated[float | None, typer.Option(help="Absolute penalty, which makes weights exactly zero.")] = None,
+    finetune: Annotated[
+        str | None, typer.Option(help="With --weights: auto, all, head, last:N, gradual or scratch.")
+    ] = None,
+    layer_decay: Annotated[
+        float | None, typer.Option(help="Share of the rate from one stage of the backbone to the one before.")
+    ] = None,
+    freeze: Annotated[str | None, typer.Option(help="Stage up to which nothing learns, such as c2.")] = None,
     warmup_steps: Annotated[int | None, typer.Option(help="Steps until the rate is at its peak.")] = None,
     accumulate: Annotated[int, typer.Option(help="Batches per step.")] = 1,
     clip_norm: Annotated[float | None, typer.Option(help="Longest gradient; 0 for no limit.")] = None,
@@ -58,6 +80,9 @@ def train(
         typer.Option("--set", help="NAME=VALUE for the model, as in `snellen models NAME`; may be repeated."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    split_seed: Annotated[
+        int | None, typer.Option(help="Of the splits that the data lack; --seed if left out.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 …")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that read images.")] = None,
     validate_every: Annotated[int | None, typer.Option(help="Epochs between validations.")] = None,
@@ -69,6 +94,13 @@ def train(
     columns: Columns = None,
     separator: Separator = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run.")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="Train so many, with seeds from --seed on, as one ensemble.")
+    ] = None,
+    folds: Annotated[
+        int | None, typer.Option(help="Train one for each of so many folds, judged on the fold, as one ensemble.")
+    ] = None,
+    keep: Annotated[int | None, typer.Option(help="Of --seeds or --folds: the best so many.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with the run in this folder.")] = None,
     check: Annotated[bool, typer.Option(help="Look for faults in data and settings first.")] = True,
     force: Annotated[bool, typer.Option("--force", help="Train although faults were found.")] = False,
@@ -90,6 +122,10 @@ def train(
 
     snellen train photos/ --model retinanet_r18_fpn --set gamma=1.5
 
+    snellen train photos/ --weights resnet18.pth --model resnet18 --finetune gradual
+
+    snellen train photos/ --folds 5 --keep 3
+
     snellen train --resume runs/faster_rcnn_r18_fpn
     """
     from snellen import recipes
@@ -97,9 +133,10 @@ def train(
 
     if resume is not None:
         _refuse_others(context)
-        run = recipes.resume(resume, console=console())
+        is_group = (resume / "members.json").exists()
+        run = (recipes.resume_members if is_group else recipes.resume)(resume, console=console())
     else:
-        run = recipes.train(
+        run = _trainer(seeds, folds, keep)(
             data,
             console=console(),
             check=check,
@@ -114,9 +151,21 @@ def train(
             batch_size=batch_size,
             lr=lr,
             optimizer=None if optimizer is None else optimizer.value,
+            momentum=momentum,
+            nesterov=nesterov,
+            switch_epoch=switch_epoch,
+            switch_lr=switch_lr,
             schedule=None if schedule is None else schedule.value,
             milestones=tuple(milestone or ()),
+            power=power,
+            cycles=cycles,
+            plateau_patience=plateau_patience,
+            swa_epochs=swa_epochs,
             weight_decay=weight_decay,
+            l1=l1,
+            finetune=finetune,
+            layer_decay=layer_decay,
+            freeze=freeze,
             warmup_steps=warmup_steps,
             accumulate=accumulate,
             clip_norm=clip_norm,
@@ -133,6 +182,7 @@ def train(
             proposals=proposals,
             model_options=assignments(set_option),
             seed=seed,
+            split_seed=split_seed,
             device=device,
             workers=workers,
             validate_every=validate_every,
@@ -150,6 +200,21 @@ def train(
         )
     if not run.report.exists():
         raise typer.Exit(130)
+
+
+def _trainer(seeds: int | None, folds: int | None, keep: int | None) -> Callable[..., Any]:
+    """Return what trains: one model, or several that become one."""
+    from snellen import recipes
+    from snellen.errors import ConfigError
+
+    if seeds is not None and folds is not None:
+        raise ConfigError("--seeds and --folds do not go together. Leave one of them out.")
+    if seeds is None and folds is None:
+        if keep is not None:
+            raise ConfigError("--keep is for --seeds and --folds, of which it keeps the best. Leave it out.")
+        return recipes.train
+    plan = recipes.MemberPlan(kind="seeds" if folds is None else "folds", count=seeds or folds or 0, keep=keep)
+    return partial(recipes.train_members, plan=plan)
 
 
 def _refuse_others(context: typer.Context) -> None:

@@ -1,6 +1,7 @@
 """Pure functions on bare tensors: boxes, coding, anchors, matching, sampling, suppression, region pooling."""
 
 from snellen.ops.anchors import base_anchors, grid_anchors
+from snellen.ops.box_fusion import fused_boxes
 from snellen.ops.boxes import (
     box_area,
     box_centers_sizes,
@@ -41,6 +42,7 @@ __all__ = [
     "diou",
     "draw_balanced",
     "encode_boxes",
+    "fused_boxes",
     "giou",
     "grid_anchors",
     "is_larger_than",

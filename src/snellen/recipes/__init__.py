@@ -6,8 +6,10 @@ from snellen.recipes.checking import CheckReport, check, write_text
 from snellen.recipes.datasets import CHARTS, chart_folder, convert, load, prepared, sample_sheet
 from snellen.recipes.demo import demo
 from snellen.recipes.describing import description_text
+from snellen.recipes.ensembling import ensemble
 from snellen.recipes.evaluating import evaluate, evaluate_run
 from snellen.recipes.listing import backbone_list, listing_json, model_list
+from snellen.recipes.members import MemberPlan, resume_members, train_members
 from snellen.recipes.options import TrainOptions
 from snellen.recipes.planning import Plan, make_plan
 from snellen.recipes.predicting import PredictSummary, image_files, predict
@@ -15,6 +17,7 @@ from snellen.recipes.progress import say
 from snellen.recipes.range_testing import RateAdvice, find_rate, write_rate_chart
 from snellen.recipes.reporting import write_run_report
 from snellen.recipes.runs import Run
+from snellen.recipes.shallow_listing import shallow_list, shallow_parts
 from snellen.recipes.training import resume, train
 from snellen.recipes.zoo import (
     describe,
@@ -36,6 +39,7 @@ __all__ = [
     "BaselineReport",
     "BaselineRow",
     "CheckReport",
+    "MemberPlan",
     "Plan",
     "PredictSummary",
     "RateAdvice",
@@ -53,6 +57,7 @@ __all__ = [
     "description_lines",
     "description_text",
     "draw_fields",
+    "ensemble",
     "evaluate",
     "evaluate_run",
     "family_of",
@@ -70,11 +75,15 @@ __all__ = [
     "predict",
     "prepared",
     "resume",
+    "resume_members",
     "sample_sheet",
     "say",
+    "shallow_list",
+    "shallow_parts",
     "system_names",
     "system_page",
     "train",
+    "train_members",
     "write_rate_chart",
     "write_run_report",
     "write_text",

@@ -4,7 +4,6 @@ import re
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from importlib import metadata
 from io import StringIO
@@ -43,12 +42,12 @@ from snellen.doctor.evidence.catalog import DATA_SOURCES, SETUP_SOURCES
 from snellen.doctor.evidence.embeddings import PretrainedBackbone
 from snellen.doctor.evidence.images import ScanSettings
 from snellen.doctor.evidence.loop_parts import Deep
+from snellen.doctor.evidence.transfer import Transfer
 from snellen.doctor.examining import Subject, subject_of
 from snellen.errors import DatasetError, FaultsFoundError
 from snellen.evaluation import predicted_batches
-from snellen.models.backbones import Backbone
-from snellen.nn import Normalize
 from snellen.recipes.datasets import load
+from snellen.recipes.finetuning import backbone_copy
 from snellen.recipes.loaders import training_loader
 from snellen.recipes.loop_facts import batches_of, transform_of
 from snellen.recipes.options import TrainOptions, options_from
@@ -184,7 +183,8 @@ def check(
     """Return what is wrong with a data set and, if a model is named, with a training that is planned on it.
 
     Args:
-        data: A data set, its path, or the name of built-in charts.
+        data: A data set, its path, the name of built-in charts, or the folder of a run: then its training is judged, by
+            the trace that it left.
         model: Name from ``snellen models``; without it the data alone are checked.
         select: Codes or names of checks, or beginnings such as ``D``; all if empty.
         ignore: Checks to leave out, in the same terms.
@@ -200,9 +200,12 @@ def check(
     """
     chosen = options_from({**options, "model": model})
     checks = selected(CHECKS, tuple(select), tuple(ignore))
-    if model is None and not select:
-        checks = tuple(item for item in checks if item.stage == Stage.DATA)
+    if not select:
+        unseen = (Stage.TRAINING,) if model is not None else (Stage.SETUP, Stage.TRAINING)
+        checks = tuple(item for item in checks if item.stage not in unseen)
     accepted = () if baseline is None else read_baseline(baseline)
+    if isinstance(data, (str, Path)) and is_run(Path(data)):
+        return without_accepted(_of_run(Path(data), tuple(select), tuple(ignore)), accepted)
     source = load(data, format=chosen.format, options=chosen.read) if isinstance(data, (str, Path)) else data
     planned = (_leave(deep=deep), *(() if model is None else _planned(source, chosen)))
     results = _results(source, checks, planned, console)
@@ -228,13 +231,61 @@ def quick_check(ready: Preparation, *, budget_s: float, console: Console | None 
     def subject() -> Subject:
         raise NotCheckable(_NOT_RUN)
 
-    planned: tuple[Callable[..., object], ...] = (preparation, setup_of, subject, *SETUP_SOURCES)
+    planned: tuple[Callable[..., object], ...] = (preparation, setup_of, subject, _transfer, *SETUP_SOURCES)
     return CheckReport(
-        results=_results(ready.source, CHECKS, planned, console, budget_s=budget_s),
+        results=_results(
+            ready.source,
+            [item for item in CHECKS if item.stage != Stage.TRAINING],
+            planned,
+            console,
+            budget_s=budget_s,
+        ),
         name=Path(ready.record["data"]).name,
         index=ready.source,
         model=ready.plan.model.name,
     )
+
+
+def _of_run(folder: Path, select: tuple[str, ...], ignore: tuple[str, ...]) -> CheckReport:
+    """Judge the training of a run; where it had stages, each by itself."""
+    run = Run.open(folder)
+    checks = [item for item in selected(CHECKS, select, ignore) if item.stage == Stage.TRAINING]
+    traces = [read_trace(place) for place in traces_of(folder)]
+    if not traces:
+        raise ConfigError(
+            f"expected the trace of a training in {folder}; there is none. Runs leave one since version 0.2, and "
+            "models that are only fitted have none. To check the data, name the data set."
+        )
+    found = [diagnose(Evidence([trace]), checks) for trace in traces]
+    return CheckReport(
+        results=tuple(_worst(rows) for rows in zip(*(part.results for part in found), strict=True)),
+        name=folder.name,
+        index=_data_of(run),
+        model=run.record["model"],
+    )
+
+
+def _worst(rows: Sequence[CheckResult]) -> CheckResult:
+    """Return what a check found in any stage; without a finding, the stage that it could judge."""
+    findings = tuple(finding for row in rows for finding in row.findings)
+    order = (Status.FOUND, Status.CRASHED, Status.PASSED, Status.NOT_CHECKABLE)
+    return replace(min(rows, key=lambda row: order.index(row.status)), findings=findings)
+
+
+def _data_of(run: Run) -> DatasetIndex:
+    """Return the data set of a run, or one without images where it is gone."""
+    try:
+        return load(run.record["data"], format=run.record["format"], options=read_options_of(run.record))
+    except (DatasetError, ConfigError):
+        return DatasetIndex(
+            root=run.folder,
+            format="",
+            classes=tuple(run.record["classes"]),
+            paths=Strings.pack([]),
+            annotations=ClassTable(labels=np.zeros(0, np.int32)),
+            sizes=np.zeros((0, 2), np.int32),
+            splits=np.zeros(0, np.int16),
+        )
 
 
 def refuse_spoiling(diagnosis: Diagnosis, ready: Preparation) -> None:
@@ -313,20 +364,23 @@ def _planned(source: DatasetIndex, options: TrainOptions) -> tuple[Callable[...,
             raise NotCheckable(reason)
         return ready
 
-    return preparation, setup_of, batches_of, transform_of, _pretrained, _subject, *SETUP_SOURCES
+    return preparation, setup_of, batches_of, transform_of, _pretrained, _transfer, _subject, *SETUP_SOURCES
 
 
 def _pretrained(ready: Preparation) -> PretrainedBackbone:
     """Return a copy of the backbone with the weights that were given; images are described by it."""
-    network, normalize = getattr(ready.model, "backbone", None), getattr(ready.model, "normalize", None)
-    if ready.weights is None or not isinstance(network, Backbone) or not isinstance(normalize, Normalize):
+    module: nn.Module = ready.model  # type: ignore[assignment]  # every model is a module
+    backbone = None if ready.weights is None else backbone_copy(module, ready.plan.model.name)
+    if backbone is None:
         raise NotCheckable(_NO_BACKBONE)
-    return PretrainedBackbone(
-        name=ready.plan.model.name,
-        network=deepcopy(network).eval(),
-        mean=(normalize.mean[0], normalize.mean[1], normalize.mean[2]),
-        std=(normalize.std[0], normalize.std[1], normalize.std[2]),
-    )
+    return backbone
+
+
+def _transfer(ready: Preparation) -> Transfer:
+    """Return how well the features of given weights fit, as the plan of fine-tuning took it."""
+    if ready.transfer is None:
+        raise NotCheckable(Transfer.ABSENT)
+    return ready.transfer
 
 
 def _subject(ready: Preparation) -> Subject:

@@ -12,6 +12,7 @@ from snellen.errors import ConfigError, did_you_mean
 from snellen.evaluation import METRICS, ImagePrediction, Naming, PredictionWriter, to_json
 from snellen.evaluation import evaluate as measured
 from snellen.recipes.datasets import load, prepared
+from snellen.recipes.parts import part_of, recorded_part
 from snellen.recipes.planning import chosen_device
 from snellen.recipes.progress import counted, say
 from snellen.recipes.proposing import region_source, tell_faults
@@ -26,6 +27,7 @@ from snellen.structures import (
     LabelSetScores,
     LabelSetTarget,
     MaskTarget,
+    Model,
     Prediction,
     Results,
     SegmentationMap,
@@ -35,7 +37,15 @@ from snellen.structures import (
 )
 from snellen.training import autocast
 
-__all__ = ["PREDICTION_OF", "evaluate", "evaluate_run", "evaluation_loader"]
+__all__ = [
+    "PREDICTION_OF",
+    "evaluate",
+    "evaluate_run",
+    "evaluation_loader",
+    "measured_score",
+    "recorded_data",
+    "recorded_index",
+]
 
 PREDICTION_OF: Mapping[type[Target], type[Prediction]] = {
     BoxTarget: Detections,
@@ -161,7 +171,7 @@ def evaluate(
     """
     used = run if isinstance(run, Run) else Run.open(run)
     if data is None:
-        index = prepared(recorded_data(used), used.record["settings"]["seed"])
+        index = recorded_index(used)
         return evaluate_run(used, index=index, split=split, which=which, device=device, console=console)
     source = load(data, format=format, options=_read_like(used)) if isinstance(data, (str, Path)) else data
     index = verify(source)
@@ -183,6 +193,45 @@ _READ_LIKE: Mapping[type[Target], Callable[[tuple[str, ...]], ReadOptions]] = {
     LabelSetTarget: lambda classes: ReadOptions(task=task_of(LabelSetTarget), classes=classes),
     ValueTarget: lambda names: ReadOptions(task=task_of(ValueTarget), columns=names),
 }
+
+
+def recorded_index(run: Run, *, whole: bool = False) -> DatasetIndex:
+    """Return the data set of a run with the splits that it was trained with.
+
+    Args:
+        run: Its record tells where the data are, and how they were divided.
+        whole: Whether to leave out that the run learned from a part of the training images.
+
+    Raises:
+        DatasetError: If it is gone.
+    """
+    seed = run.record.get("split_seed")
+    index = prepared(recorded_data(run), run.record["settings"]["seed"] if seed is None else seed)
+    return index if whole else part_of(index, recorded_part(run.record))
+
+
+def measured_score(model: torch.nn.Module, run: Run, index: DatasetIndex, split: str) -> float:
+    """Return how good a model is on a split, higher is better; nothing is written.
+
+    Args:
+        model: On its device.
+        run: Images are made as it wants them.
+        index: The data set.
+        split: Of it.
+    """
+    part = index.split(split)
+    device = next(model.parameters()).device
+    judged: Model = model  # type: ignore[assignment]  # every model is a module with three verbs
+    loader = evaluation_loader(part, run.record, judged.stride)
+    results = measured(
+        judged,
+        loader.epoch(0),
+        ImageDataset(part, masks=run.record["masks"]).truth,
+        METRICS[part.target_type](part.classes, part.attributes),
+        device=device,
+        precision_context=lambda: autocast(device, run.record["settings"]["precision"]),
+    )
+    return results.score
 
 
 def recorded_data(run: Run) -> DatasetIndex:

@@ -138,6 +138,18 @@ _EMA_DECAY = 0.99  # about the last hundred steps
 _EMA_LEAST_STEPS = 200
 
 
+# Of the loop's own settings, those that are passed on where the user gave them, and named where he did.
+_AS_GIVEN = (
+    "momentum", "nesterov", "l1", "switch_epoch", "switch_lr", "power", "cycles", "plateau_patience", "swa_epochs",
+)  # fmt: skip
+_WEIGHT_DECAYS: Mapping[str, tuple[float, str]] = {
+    "sgd": (1e-4, "usual for SGD"),
+    "rmsprop": (4e-5, "usual for RMSprop; Sandler et al. 2018, section 6.1"),
+    "adam": (0.0, "Adam would rescale it; AdamW does not"),
+    "adamw": (0.05, "usual for AdamW"),
+}
+
+
 class Choices:
     """Values with reasons; what the user gave always wins."""
 
@@ -193,19 +205,13 @@ def loop_settings(
         epochs=epochs,
         optimizer=optimizer,
         lr=choices.pick("lr", lambda: _lr(usual, entry, batch_size * options.accumulate, optimizer, tuned=tuned)),
-        weight_decay=choices.pick(
-            "weight_decay",
-            lambda: (0.05, "usual for AdamW") if optimizer == "adamw" else (1e-4, "usual for SGD"),
-        ),
-        warmup_steps=choices.pick(
-            "warmup_steps",
-            lambda: (min(_MAX_WARMUP, ceil(_WARMUP_SHARE * steps)), f"{_WARMUP_SHARE:.0%} of {steps} steps"),
-        ),
-        schedule=choices.pick("schedule", lambda: ("cosine", "needs no milestones")),
+        weight_decay=choices.pick("weight_decay", lambda: _WEIGHT_DECAYS[optimizer]),
+        schedule=(schedule := choices.pick("schedule", lambda: ("cosine", "needs no milestones"))),
+        warmup_steps=choices.pick("warmup_steps", lambda: _warmup(schedule, steps)),
         milestones=options.milestones,
         accumulate=options.accumulate,
         clip_norm=choices.pick("clip_norm", lambda: (usual.clip_norm, "guards against single bad batches")) or None,
-        ema_decay=choices.pick("ema", lambda: _ema(steps)) or None,
+        ema_decay=choices.pick("ema", lambda: _ema(steps, schedule, options.swa_epochs or 0)) or None,
         precision=choices.pick("precision", lambda: _precision(device)),
         channels_last=True,
         patience=options.patience,
@@ -214,6 +220,7 @@ def loop_settings(
             lambda: (ceil(epochs / _MOST_VALIDATIONS), f"at most {_MOST_VALIDATIONS} validations"),
         ),
         seed=options.seed,
+        **{name: value for name in _AS_GIVEN if (value := getattr(options, name)) is not None},
     )
 
 
@@ -241,7 +248,17 @@ def _lr(usual: Usual, entry: ModelEntry, batch: int, optimizer: str, *, tuned: b
     return base * ratio**0.5, f"{base:g} for {usual.batch_size_cpu} images, with the square root of the batch"
 
 
-def _ema(steps: int) -> tuple[float, str]:
+def _warmup(schedule: str, steps: int) -> tuple[int, str]:
+    if schedule in ("onecycle", "snapshot"):
+        return 0, f"{schedule} has a course of its own"
+    return min(_MAX_WARMUP, ceil(_WARMUP_SHARE * steps)), f"{_WARMUP_SHARE:.0%} of {steps} steps"
+
+
+def _ema(steps: int, schedule: str, swa_epochs: int) -> tuple[float, str]:
+    if schedule == "snapshot":
+        return 0.0, "an average would mix the cycles"
+    if swa_epochs:
+        return 0.0, f"the weights of the last {swa_epochs} epochs are averaged"
     if steps < _EMA_LEAST_STEPS:
         return 0.0, f"too few steps ({steps}) to average over"
     return _EMA_DECAY, "the average of the last weights is usually better than the last weights"

@@ -1,6 +1,7 @@
 """What a user may say about a training run; whatever is left out is chosen, with a reason."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from math import isfinite
 from numbers import Integral, Real
@@ -10,6 +11,7 @@ from typing import Any
 from snellen.data import ReadOptions
 from snellen.errors import ConfigError, did_you_mean
 from snellen.nn import Padding
+from snellen.recipes.parts import DataPart
 from snellen.recipes.sampling import SAMPLERS, SamplerName
 from snellen.training.settings import OptimizerName, PrecisionName, ScheduleName
 
@@ -30,10 +32,23 @@ class TrainOptions:
         image_size: Short side (detection, segmentation) or side (classification) in pixels.
         batch_size: Images per batch.
         lr: Peak learning rate.
-        optimizer: ``sgd`` or ``adamw``.
-        schedule: ``cosine``, ``multistep`` or ``constant``.
+        optimizer: ``sgd``, ``rmsprop``, ``adam`` or ``adamw``.
+        momentum: Of SGD.
+        nesterov: Whether SGD looks ahead along its momentum.
+        switch_epoch: Epoch after which SGD takes over from an adaptive optimizer.
+        switch_lr: Peak learning rate of that SGD.
+        schedule: ``cosine``, ``multistep``, ``constant``, ``polynomial``, ``onecycle``, ``plateau`` or ``snapshot``.
         milestones: Epochs at which ``multistep`` lowers the rate.
+        power: Of ``polynomial``.
+        cycles: Of ``snapshot``; the weights at the end of each are kept, for an ensemble.
+        plateau_patience: Validations without a lower loss after which ``plateau`` halves the rate.
+        swa_epochs: Last epochs whose weights are averaged with equal shares.
         weight_decay: Not applied to norms and biases.
+        l1: Strength of the absolute penalty, which makes weights exactly zero; not applied to norms and biases.
+        finetune: How a model learns that starts from weights: ``auto`` (chosen by the size of the data and how well the
+            features fit), ``all``, ``head``, ``last:N`` (stages), ``gradual`` or ``scratch``.
+        layer_decay: Share of the rate from one stage of the backbone to the one before.
+        freeze: Stage of the backbone, such as ``c2``, up to which nothing learns.
         warmup_steps: Steps until the rate is at its peak.
         accumulate: Batches per step.
         clip_norm: Longest gradient; 0 for no limit.
@@ -45,14 +60,28 @@ class TrainOptions:
         mosaic: Share of the training images that become a mosaic of four.
         mixup: Share of the training images that are blended with another.
         copy_paste: Share of the training images that get objects of another.
+        cutmix: Share of the training images that get a rectangle of another.
+        randaugment: Number of operations and their magnitude, 0 to 30, in place of the usual change of colours; the
+            paper takes 2 and 9. None for none.
+        erase: Share of the training images of which a rectangle becomes noise.
         multi_scale: Whether the size of the images changes every ten batches.
-        sampler: ``shuffled`` (every image once an epoch), ``repeat_factor`` (images with rare classes more often) or
-            ``class_balanced`` (every class equally often).
+        sampler: ``shuffled`` (every image once an epoch), ``repeat_factor`` (images with rare classes more often),
+            ``class_balanced`` (every class equally often), ``square_root`` (between these), ``oversampled`` (images
+            repeated until all classes are as large as the largest) or ``undersampled`` (as many of each class as the
+            smallest has, others in each epoch).
+        loss: Of the model, as in ``snellen models NAME``.
+        class_weights: In the loss of one class for each image: ``inverse`` frequency, ``inverse_sqrt``,
+            ``effective_number``, numbers in label order, or numbers by class name.
+        headline: Figure that decides which weights are best and when training stops: ``accuracy``,
+            ``balanced_accuracy`` or ``macro_F1``, for one class for each image.
         proposals: For models that judge proposals from outside: ``single``, ``fast`` or ``quality`` (selective search),
             or a file of proposals.
         model_options: Further keywords of the model's builder, or settings inside the model by dotted path; see
             ``snellen models NAME``.
         seed: Of everything random.
+        split_seed: Of the splits that the data set does not have itself; ``seed`` if None. Runs that are compared, or
+            put together, have the same.
+        part: The part of the training images to learn from; all if None.
         device: ``cpu``, ``cuda`` or ``cuda:1``.
         workers: Processes that read images; 0 reads in the main process.
         read: What the files of the data set leave open.
@@ -72,9 +101,21 @@ class TrainOptions:
     batch_size: int | None = None
     lr: float | None = None
     optimizer: OptimizerName | None = None
+    momentum: float | None = None
+    nesterov: bool | None = None
+    switch_epoch: int | None = None
+    switch_lr: float | None = None
     schedule: ScheduleName | None = None
     milestones: tuple[int, ...] = ()
+    power: float | None = None
+    cycles: int | None = None
+    plateau_patience: int | None = None
+    swa_epochs: int | None = None
     weight_decay: float | None = None
+    l1: float | None = None
+    finetune: str | None = None
+    layer_decay: float | None = None
+    freeze: str | None = None
     warmup_steps: int | None = None
     accumulate: int = 1
     clip_norm: float | None = None
@@ -86,11 +127,19 @@ class TrainOptions:
     mosaic: float = 0.0
     mixup: float = 0.0
     copy_paste: float = 0.0
+    cutmix: float = 0.0
+    randaugment: tuple[int, int] | None = None
+    erase: float = 0.0
     multi_scale: bool | None = None
     sampler: SamplerName | None = None
+    loss: str | None = None
+    class_weights: str | Mapping[str, float] | Sequence[float] | None = None
+    headline: str | None = None
     proposals: str | None = None
     model_options: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
+    split_seed: int | None = None
+    part: DataPart | None = None
     device: str | None = None
     workers: int | None = None
     read: ReadOptions = field(default_factory=ReadOptions)
@@ -103,10 +152,12 @@ class TrainOptions:
 def options_from(values: Mapping[str, Any]) -> TrainOptions:
     """Return options from keywords.
 
+    Beside those of ``TrainOptions`` there is ``subset``: ``2/10`` is the second of ten balanced parts (``DataPart``).
+
     Raises:
         ConfigError: If there is no such option, or a value is out of range.
     """
-    known = [entry.name for entry in fields(TrainOptions)]
+    known = [*(entry.name for entry in fields(TrainOptions)), *_SHORT_FORMS]
     for name in values:
         if name not in known:
             raise ConfigError(f"train has no option {name!r}.{did_you_mean(name, known)}")
@@ -114,9 +165,27 @@ def options_from(values: Mapping[str, Any]) -> TrainOptions:
         if value is not None:
             _check(name, value)
     paths = {name: Path(values[name]) for name in ("weights", "folder") if values.get(name) is not None}
-    return TrainOptions(**{**values, **paths})
+    # What the model shall have goes to its builder, beside everything else that it takes.
+    own = {name: values[name] for name in _MODEL_OPTIONS if values.get(name) is not None}
+    given = {**(values.get("model_options") or {}), **own}
+    plain = {name: value for name, value in values.items() if name not in _SHORT_FORMS}
+    return TrainOptions(**{**plain, **paths, **_part(values), "model_options": given})
 
 
+def _part(values: Mapping[str, Any]) -> dict[str, Any]:
+    if values.get("subset") is None:
+        return {}
+    if values.get("part") is not None:
+        raise ConfigError(f"subset is a part of the training images already; got part={values['part']!r} too.")
+    number, of = map(int, values["subset"].split("/"))
+    seed = values.get("split_seed") if values.get("split_seed") is not None else values.get("seed") or 0
+    return {"part": DataPart(kind="balanced", number=number, of=of, seed=seed)}
+
+
+_MODEL_OPTIONS = ("loss", "class_weights")
+_SHORT_FORMS = ("subset",)
+_FINETUNE = r"auto|all|head|last:[1-9]\d*|gradual|scratch"
+_MAX_MAGNITUDE = 30  # of RandAugment; its paper, section 4
 _WHOLE_NUMBERS: Mapping[str, int] = {  # with the least that is allowed
     "epochs": 1,
     "image_size": 1,
@@ -124,16 +193,26 @@ _WHOLE_NUMBERS: Mapping[str, int] = {  # with the least that is allowed
     "warmup_steps": 0,
     "accumulate": 1,
     "patience": 1,
+    "switch_epoch": 1,
+    "cycles": 1,
+    "plateau_patience": 1,
+    "swa_epochs": 0,
     "seed": 0,
+    "split_seed": 0,
     "workers": 0,
     "validate_every": 1,
 }
 _REAL_NUMBERS: Mapping[str, tuple[Callable[[float], bool], str]] = {
     "lr": (lambda value: value > 0, "above 0"),
-    "weight_decay": (lambda value: value >= 0, "0 or more"),
+    **dict.fromkeys(("switch_lr", "power"), (lambda value: value > 0, "above 0")),
+    **dict.fromkeys(("weight_decay", "l1"), (lambda value: value >= 0, "0 or more")),
+    "momentum": (lambda value: 0 <= value < 1, "from 0 to below 1"),
+    "layer_decay": (lambda value: 0 < value <= 1, "above 0, at most 1"),
     "clip_norm": (lambda value: value >= 0, "above 0, or 0 for no limit"),
     "ema": (lambda value: 0 <= value < 1, "from 0 (no average) to below 1"),
-    **dict.fromkeys(("augment", "mosaic", "mixup", "copy_paste"), (lambda value: 0 <= value <= 1, "from 0 to 1")),
+    **dict.fromkeys(
+        ("augment", "mosaic", "mixup", "copy_paste", "cutmix", "erase"), (lambda value: 0 <= value <= 1, "from 0 to 1")
+    ),
 }
 
 
@@ -144,19 +223,23 @@ def _check(name: str, value: Any) -> None:
     elif name in _REAL_NUMBERS:
         fits, expected = _REAL_NUMBERS[name]
         _require(name, value, holds=_is_real(value) and fits(value), expected=f"a finite number {expected}")
-    elif name in ("mean", "std"):
-        holds = isinstance(value, (list, tuple)) and len(value) == 3 and all(map(_is_real, value))
-        if name == "std":
-            holds = holds and min(value) > 0
-        above = " above 0" if name == "std" else ""
-        _require(name, value, holds=holds, expected=f"three finite numbers{above}, for R, G and B in 0..1")
-    elif name == "milestones":
-        holds = isinstance(value, (list, tuple)) and all(_is_whole(epoch, 1) for epoch in value)
-        _require(name, value, holds=holds, expected="epochs, whole numbers from 1 on")
-    elif name == "padding":
-        _require(name, value, holds=value in ("torch", "same"), expected="'torch' or 'same'")
-    elif name == "sampler":
-        _require(name, value, holds=value in SAMPLERS, expected=f"one of {', '.join(map(repr, SAMPLERS))}")
+    elif name in _OTHERS:
+        holds, expected = _OTHERS[name]
+        _require(name, value, holds=holds(value), expected=expected)
+
+
+def _are_colours(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and len(value) == 3 and all(map(_is_real, value))
+
+
+def _are_operations(value: Any) -> bool:
+    fits = isinstance(value, (list, tuple)) and len(value) == 2
+    return fits and _is_whole(value[0], 1) and _is_whole(value[1], 0) and value[1] <= _MAX_MAGNITUDE
+
+
+def _is_subset(value: Any) -> bool:
+    found = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", value) if isinstance(value, str) else None
+    return found is not None and int(found[1]) <= int(found[2])
 
 
 def _is_whole(value: object, least: int) -> bool:
@@ -170,3 +253,27 @@ def _is_real(value: object) -> bool:
 def _require(name: str, value: Any, *, holds: bool, expected: str) -> None:
     if not holds:
         raise ConfigError(f"{name} must be {expected}; got {value!r}.")
+
+
+_OTHERS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "mean": (_are_colours, "three finite numbers, for R, G and B in 0..1"),
+    "std": (
+        lambda value: _are_colours(value) and min(value) > 0,
+        "three finite numbers above 0, for R, G and B in 0..1",
+    ),
+    "milestones": (
+        lambda value: isinstance(value, (list, tuple)) and all(_is_whole(epoch, 1) for epoch in value),
+        "epochs, whole numbers from 1 on",
+    ),
+    "padding": (lambda value: value in ("torch", "same"), "'torch' or 'same'"),
+    "finetune": (
+        lambda value: isinstance(value, str) and re.fullmatch(_FINETUNE, value) is not None,
+        "auto, all, head, last:N (such as last:2), gradual or scratch",
+    ),
+    "randaugment": (
+        _are_operations,
+        f"two whole numbers, operations from 1 on and their magnitude from 0 to {_MAX_MAGNITUDE}",
+    ),
+    "subset": (_is_subset, "a part and the number of parts, such as 2/10"),
+    "sampler": (lambda value: value in SAMPLERS, f"one of {', '.join(map(repr, SAMPLERS))}"),
+}

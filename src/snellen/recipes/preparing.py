@@ -13,12 +13,15 @@ from snellen.doctor.evidence.transfer import Transfer
 from snellen.errors import CheckpointError, ConfigError, did_you_mean
 from snellen.models import ModelEntry, WeightsReport, builder_options, builder_words, load_weights, weights_settings
 from snellen.recipes.anchoring import anchors_for
+from snellen.recipes.augmenting import SHARES, check_augmentation
 from snellen.recipes.datasets import data_place, load, prepared
 from snellen.recipes.finetuning import fine_tuning, measured_transfer, scratch_options
+from snellen.recipes.judging import chosen_headline
 from snellen.recipes.options import TrainOptions
+from snellen.recipes.parts import part_of
 from snellen.recipes.planning import Plan, make_plan
 from snellen.recipes.runs import RECORD, build_model, environment
-from snellen.recipes.sampling import training_sampler
+from snellen.recipes.sampling import shown_words, training_sampler
 from snellen.recipes.target_statistics import target_options
 from snellen.structures import Model, Staged
 
@@ -65,14 +68,19 @@ def prepare_training(data: DatasetIndex | Path | str, options: TrainOptions) -> 
     """
     options = scratch_options(options)
     source = load(data, format=options.format, options=options.read) if isinstance(data, (str, Path)) else data
-    index = prepared(source, options.seed)
+    split_seed = options.seed if options.split_seed is None else options.split_seed
+    index = part_of(prepared(source, split_seed), options.part)
+    check_augmentation(options, index.target_type)
     num_train = len(training_sampler(index.split("train"), options.sampler or "shuffled"))
     plan = make_plan(index.describe(), index.target_type, num_train, options)
     _check_free(options.folder)
     place = index.root if isinstance(data, DatasetIndex) else data_place(data)
     _check_outlines(index, plan.model)
     builder, reasons = _model_options(plan, options, index)
+    judged = chosen_headline(index.split("train"), options.headline)
+    reasons |= {**_data_reasons(index, plan, options), **judged.reasons}
     record = _record(place, index, replace(plan, reasons={**plan.reasons, **reasons}), options, builder)
+    record["headline"] = judged.name
     model, report = initial_model(record)
     plan, transfer = _tuned(index, plan, options, record, model)
     record["reasons"] = _without_descent(record["reasons"], model)
@@ -117,6 +125,17 @@ def _check_no_depth(options: TrainOptions) -> None:
             f"{given[0]} is for models that start from weights; none were given. Add weights=FILE (--weights), or "
             "leave it out."
         )
+
+
+def _data_reasons(index: DatasetIndex, plan: Plan, options: TrainOptions) -> dict[str, str]:
+    """Return what choices that were given do to the training images."""
+    reasons = {}
+    train = index.split("train")
+    if plan.sampler != "shuffled":
+        reasons["sampler"] = f"given; {shown_words(train, plan.sampler, seed=plan.settings.seed)}"
+    if options.part is not None and options.part.kind == "balanced":
+        reasons["part"] = f"given; {len(train):,} images, as many of each class as the smallest has"
+    return reasons
 
 
 def _check_outlines(index: DatasetIndex, entry: ModelEntry) -> None:
@@ -252,10 +271,11 @@ def _record(
         "proposals": plan.proposals,
         "augmentation": plan.model.augmentation,
         "multi_scale": list(plan.model.multi_scale) if plan.multi_scale and plan.model.multi_scale else None,
-        "mosaic": options.mosaic,
-        "mixup": options.mixup,
-        "copy_paste": options.copy_paste,
+        **{name: getattr(options, name) for name in SHARES},
+        "randaugment": None if options.randaugment is None else list(options.randaugment),
         "sampler": plan.sampler,
+        "split_seed": options.seed if options.split_seed is None else options.split_seed,
+        "part": None if options.part is None else asdict(options.part),
         "workers": plan.workers,
         "device": plan.device,
         "tensorboard": options.tensorboard,

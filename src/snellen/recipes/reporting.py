@@ -3,6 +3,7 @@
 import json
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from snellen.doctor import Diagnosis
 from snellen.evaluation import read_predictions
 from snellen.recipes.checking import untold_problems
 from snellen.recipes.evaluating import PREDICTION_OF
-from snellen.recipes.runs import DIAGNOSIS, Run, read_skipped, recorded_entry
+from snellen.recipes.finetuning import finetuning_rows
+from snellen.recipes.runs import DIAGNOSIS, ENSEMBLE_FILE, Run, read_skipped, recorded_entry
 from snellen.recipes.stages import fact_text, read_stages
 from snellen.recipes.target_statistics import DERIVED_OPTIONS
 from snellen.recipes.target_words import TARGET_WORDS
@@ -27,6 +29,7 @@ from snellen.report import (
     write_report,
 )
 from snellen.structures import ImageScore, Prediction, Results, Table
+from snellen.training import TrainSettings
 
 __all__ = ["description_tables", "write_run_report"]
 
@@ -55,7 +58,7 @@ def write_run_report(run: Run, index: DatasetIndex) -> Path:
         summary=_summary(results, split),
         results={name: results[name] for name in sorted(results, key=lambda name: name != split)},
         history=tuple(_history(run.folder / "log.jsonl")),
-        training=_stage_tables(run),
+        training=(*_tuning_tables(record), *_stage_tables(run)),
         settings=tuple(_settings(record)),
         environment=tuple((name, str(value)) for name, value in record["environment"].items()),
         problems=untold_problems(index.problems, diagnosis),
@@ -134,6 +137,15 @@ def _history(log: Path) -> list[dict[str, object]]:
                 row["val/loss"] = sum(losses.values())
             rows.append({"step": entry["step"], **row})
     return rows
+
+
+def _tuning_tables(record: Mapping[str, Any]) -> tuple[Table, ...]:
+    """Return which part of the model learned, from when on, at which share of the rate, and why."""
+    rows = tuple(tuple(row) for row in finetuning_rows(record))
+    if not rows:
+        return ()
+    columns = ("part", "share of the rate", "from epoch", "skill of a linear probe", "shift of its norms")
+    return (Table(title="Fine-tuning", columns=columns, rows=rows, note=record["reasons"]["finetune"]),)
 
 
 def _stage_tables(run: Run) -> tuple[Table, ...]:
@@ -243,6 +255,8 @@ def _card(dataset: ImageDataset, score: ImageScore, prediction: Prediction | Non
 
 def _commands(run: Run) -> tuple[str, ...]:
     record = run.record
+    if "ensemble" in record:
+        return _ensemble_commands(run)
     settings = record["settings"]
     words = [
         "snellen", "train", record["data"], "--format", record["format"], "--model", record["model"],
@@ -259,6 +273,7 @@ def _commands(run: Run) -> tuple[str, ...]:
             words += [f"--{name.replace('_', '-')}", record[name]]
     if record.get("sampler", "shuffled") != "shuffled":
         words += ["--sampler", record["sampler"]]
+    words += [*_loop_words(settings), *_tuning_words(record)]
     words += [*_model_words(record), *_reading_words(record["read"])]
     if settings["patience"] is not None:
         words += ["--patience", settings["patience"]]
@@ -267,6 +282,42 @@ def _commands(run: Run) -> tuple[str, ...]:
     versions = {name: record["environment"][name].split("+")[0] for name in ("snellen", "torch", "torchvision")}
     install = shlex.join(["pip", "install", *(f"{name}=={version}" for name, version in versions.items())])
     return install, shlex.join(map(str, words)), shlex.join(["snellen", "eval", str(run.folder)])
+
+
+def _ensemble_commands(run: Run) -> tuple[str, ...]:
+    facts = json.loads((run.folder / ENSEMBLE_FILE).read_text(encoding="utf-8"))
+    members = list(dict.fromkeys(member["run"] for member in facts["members"]))
+    words = ["snellen", "ensemble", *members, "--how", facts["how"]]
+    if any(member["weights"].startswith("snapshot-") for member in facts["members"]):
+        words += ["--last", len(facts["members"]) // len(members)]
+    if facts["how"] == "mean":
+        words += ["--weights", ",".join(f"{share:g}" for share in facts["shares"])]
+    return shlex.join(map(str, words)), shlex.join(["snellen", "eval", str(run.folder)])
+
+
+def _loop_words(settings: Mapping[str, Any]) -> list[str]:
+    """Return the settings of the loop that are not what they are by themselves."""
+    usual = {entry.name: entry.default for entry in fields(TrainSettings)}
+    words = []
+    for name in _TOLD_IF_UNUSUAL:
+        value = settings.get(name, usual[name])
+        if value != usual[name]:
+            flag = f"--{name.replace('_', '-')}"
+            words += [flag] if value is True else [flag, value]
+    return words
+
+
+_TOLD_IF_UNUSUAL = (
+    "momentum", "nesterov", "l1", "switch_epoch", "switch_lr", "power", "cycles", "plateau_patience", "swa_epochs",
+)  # fmt: skip
+
+
+def _tuning_words(record: Mapping[str, Any]) -> list[str]:
+    if record.get("finetune") is None or record["weights"] is None:
+        return []
+    words = ["--finetune", record["finetune"], "--layer-decay", record["layer_decay"]]
+    is_told = record["finetune"] == "head" or record["finetune"].startswith("last:")  # the name says what is frozen
+    return words if record["freeze"] is None or is_told else [*words, "--freeze", record["freeze"]]
 
 
 def _model_words(record: Mapping[str, Any]) -> list[str]:

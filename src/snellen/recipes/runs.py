@@ -6,6 +6,7 @@ diagnosis.json        what was found in data and settings before training
 skipped.json          files that could not be read, with reasons; not there if all could
 log.jsonl             what happened, line by line
 tensorboard/          the same as curves
+ensemble.json         members and their shares; for ensembles
 stages.json           what each stage took and gave; for trainings of several stages
 checkpoints/          last.pt (to go on), best.pt (to use); a folder for each stage
 cache/                features of regions, as long as there are stages that need them
@@ -38,6 +39,7 @@ from snellen.training import CheckpointStore, read_checkpoint
 __all__ = [
     "DIAGNOSIS",
     "ENSEMBLE",
+    "ENSEMBLE_FILE",
     "Run",
     "add_skipped",
     "build_model",
@@ -51,6 +53,7 @@ __all__ = [
 RUNS_FOLDER = Path("runs")
 RECORD = "run.json"
 ENSEMBLE = "ensemble"  # name of a model that is made of others
+ENSEMBLE_FILE = "ensemble.json"
 DIAGNOSIS = "diagnosis.json"
 _VERSION = 1
 _ENTRIES = (

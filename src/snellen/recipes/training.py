@@ -13,14 +13,14 @@ from snellen.doctor import Level, chosen_language
 from snellen.errors import CheckpointError
 from snellen.models import WeightsReport
 from snellen.recipes.checking import CheckReport, quick_check, refuse_spoiling, untold_problems, write_text
-from snellen.recipes.datasets import prepared
-from snellen.recipes.evaluating import evaluate_run, recorded_data
+from snellen.recipes.evaluating import evaluate_run, recorded_index
+from snellen.recipes.finetuning import finetuning_lines
 from snellen.recipes.options import options_from
 from snellen.recipes.planning import NOT_TRAINED
 from snellen.recipes.preparing import Preparation, initial_model, prepare_training
 from snellen.recipes.progress import say
 from snellen.recipes.reporting import write_run_report
-from snellen.recipes.runs import DIAGNOSIS, Run, add_skipped, new_folder, recorded_entry, write_json
+from snellen.recipes.runs import DIAGNOSIS, ENSEMBLE, Run, add_skipped, new_folder, recorded_entry, write_json
 from snellen.recipes.session import Outcome, Session
 from snellen.recipes.stages import read_stages
 from snellen.recipes.target_words import TARGET_WORDS
@@ -82,7 +82,9 @@ def resume(folder: Path | str, *, console: Console | None = None) -> Run:
     """
     run = Run.open(folder)
     record = run.record
-    index = prepared(recorded_data(run), record["settings"]["seed"])
+    if record["model"] == ENSEMBLE:
+        raise CheckpointError(f"{run.folder}: an ensemble is made of runs that are over; there is nothing to resume.")
+    index = recorded_index(run)
     if index.fingerprint() != record["fingerprint"]:
         raise CheckpointError(
             f"{run.folder}: expected the data set as it was when the run began; {record['data']} has changed. "
@@ -114,6 +116,8 @@ def _announce(
         say(console, f"noticed in the data: {told}; see {run.folder / 'problems.json'}", style="yellow")
     for name, value, reason in setting_rows(run.record):
         say(console, f"  {name:<15} {value!s:<29} {reason}")
+    for line in finetuning_lines(run.record):
+        say(console, f"    {line}")
     if weights is not None:
         say(console, weights.summary())
     elif recorded_entry(run.record).presumes_weights:

@@ -30,6 +30,7 @@ __all__ = [
     "network_fingerprint",
     "network_input",
     "pretrained_backbone",
+    "square_images",
 ]
 
 NETWORK_PX = 128  # side at which a network looks at whole images
@@ -154,11 +155,11 @@ def _described(
     side = HOG_PX if backbone is None else NETWORK_PX
     code = None
     if backbone is None:
-        few = torch.cat(list(_batches(index, sample[: SAMPLE // 2], HOG_PX))).float() / 255
+        few = torch.cat(list(square_images(index, sample[: SAMPLE // 2], HOG_PX))).float() / 255
         code = learn_patches(nn.functional.avg_pool2d(few, 2))
     done = 0
     groups: list[tuple[NDArray[np.float32], ...]] = []
-    for pixels in _batches(index, sample, side):
+    for pixels in square_images(index, sample, side):
         groups.append(_features(pixels, backbone, code))
         done = _tell(settings, done + len(pixels), len(rows))
     learned = [np.concatenate(parts) for parts in zip(*groups, strict=True)]
@@ -167,7 +168,7 @@ def _described(
     vectors = np.zeros((len(index), reduction.axes.shape[1]), np.float32)
     vectors[sample] = reduction.reduced(learned)
     start = 0
-    for pixels in _batches(index, rest, side):
+    for pixels in square_images(index, rest, side):
         places = rest[start : start + len(pixels)]
         vectors[places] = reduction.reduced(_features(pixels, backbone, code))
         start += len(pixels)
@@ -194,7 +195,7 @@ def _features(
         return tuple(maps[name].mean((2, 3)).numpy() for name in names)
 
 
-def _batches(index: DatasetIndex, rows: NDArray[np.int64], side: int) -> Iterator[Tensor]:
+def square_images(index: DatasetIndex, rows: NDArray[np.int64], side: int) -> Iterator[Tensor]:
     """Yield images as bytes ``[b, 3, side, side]``, stretched to squares."""
 
     def squared(row: int) -> Tensor:
