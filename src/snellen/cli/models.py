@@ -91,8 +91,14 @@ def _list(console: "Console", task: str | None, word: str | None, *, backbones: 
     if as_json:
         listed: Any = recipes.listing_json(found)
         console.file.write(json_module.dumps(listed, indent=1) + "\n")
+    elif backbones:
+        console.print(recipes.backbone_list())
     else:
-        console.print(recipes.backbone_list() if backbones else recipes.model_list(found))
+        if found:
+            console.print(recipes.model_list(found))
+        shallow = recipes.shallow_parts(task=task, word=word)
+        if shallow is not None:
+            console.print(recipes.shallow_list(shallow))
 
 
 def _print_page(console: "Console", name: str) -> None:

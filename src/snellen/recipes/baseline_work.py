@@ -22,6 +22,7 @@ from snellen.recipes.baseline_guesses import GUESSES
 from snellen.recipes.baseline_notes import signal_notes
 from snellen.recipes.baseline_report import BASELINE, BaselineReport, BaselineRow
 from snellen.recipes.evaluating import evaluation_loader
+from snellen.recipes.judging import chosen_headline, recorded_judging
 from snellen.recipes.progress import counting, say
 from snellen.structures import Batch, ClassScores, ClassTarget, FitData, Prediction, Results, Target
 
@@ -61,6 +62,7 @@ class BaselineWork:
         """Pick the images."""
         self.split = "val" if "val" in self.index.split_names else "test"
         self.train, self.judged = (self._part(name) for name in ("train", self.split))
+        self.judging = recorded_judging({"headline": chosen_headline(self.train, None).name})
 
     def _part(self, name: str) -> DatasetIndex:
         part = self.index.split(name)
@@ -254,7 +256,7 @@ class BaselineWork:
     def _results(
         self, predictions: Sequence[Prediction], truths: Sequence[Target], drawn: Int64[np.ndarray, " n"]
     ) -> Results:
-        metric = METRICS[self.index.target_type](self.index.classes)
+        metric = METRICS[self.index.target_type](self.index.classes, judging=self.judging)
         picked = drawn.tolist()
         metric.update([predictions[row] for row in picked], [truths[row] for row in picked], list(range(len(picked))))
         return metric.result()

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from snellen.data import task_of
 from snellen.models import ModelEntry, builder_options
+from snellen.models.shallow import FEATURES, LEARNERS, VALUE_LEARNERS
 from snellen.recipes.zoo import backbone_families, family_of
 
 __all__ = ["backbone_list", "listing_json", "model_list"]
@@ -73,4 +74,9 @@ def listing_json(entries: Sequence[ModelEntry]) -> dict[str, Any]:
             for entry in entries
         ],
         "backbones": {family: list(names) for family, names in backbone_families().items()},
+        "shallow": {
+            "features": [kind.name for kind in FEATURES],
+            "learners": [row.name for row in LEARNERS],
+            "value_learners": [row.name for row in VALUE_LEARNERS],
+        },
     }

@@ -30,6 +30,7 @@ from snellen.models import (
 )
 from snellen.models.backbones import Backbone, chosen_backbone
 from snellen.recipes.preparing import check_builder_options
+from snellen.recipes.shallow_listing import shallow_parts
 from snellen.report.field_picture import check_picture_kind, field_sentences, write_field_picture
 from snellen.report.network_tables import amount_text, feature_lines
 
@@ -64,6 +65,8 @@ def models() -> tuple[ModelEntry, ...]:
 def found_models(*, task: str | None = None, word: str | None = None) -> tuple[ModelEntry, ...]:
     """Return the models that learn something and have a word in their name, family or summary.
 
+    Shallow models are listed by their parts, see ``shallow_parts``; where one has the word, there may be none here.
+
     Args:
         task: What is learned, such as ``class`` or ``box``; None for all.
         word: Part of a word, in small or capital letters; None for all.
@@ -78,7 +81,7 @@ def found_models(*, task: str | None = None, word: str | None = None) -> tuple[M
         if task is None or task in {task_of(kind) for kind in entry.target_types}
         if wanted in f"{entry.name} {family_of(entry)} {entry.summary}".lower()
     )
-    if not found:
+    if not found and shallow_parts(task=task, word=word) is None:
         of_task = "" if task is None else f" that learns {task!r}"
         raise ConfigError(
             f"there is no model{of_task} with {word!r} in its name or summary. Leave out --search or --task; backbones "

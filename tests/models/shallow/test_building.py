@@ -81,7 +81,5 @@ def test_a_learner_of_a_package_that_is_not_installed(make_batch, fit_data, monk
     import sys
 
     monkeypatch.setitem(sys.modules, "xgboost", None)
-    with pytest.raises(
-        MissingExtraError, match=r"the learner xgboost needs .*'xgboost'.*snellen\[boosting\]"
-    ):
+    with pytest.raises(MissingExtraError, match=r"the learner xgboost needs .*'xgboost'.*snellen\[boosting\]"):
         find_model("colour_xgboost").build(3).fit_stage("fit", fit_data(make_batch(12)))

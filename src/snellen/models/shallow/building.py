@@ -80,7 +80,7 @@ def shallow_entry(name: str, target_type: type[Target] | None = None) -> ModelEn
     wanted = usual if target_type is None or target_type not in MODELS else target_type
     _check_fits(name, parts, row, wanted)
     pca = PCA_SHARE if parts.pca else None
-    entry = partial(ModelEntry, name=name, target_type=wanted, paper=row.paper, licence="Apache-2.0", page="shallow")
+    entry = partial(ModelEntry, name=name, target_type=wanted, paper=row.paper, licence="Apache-2.0")
     if parts.backbone:
         return entry(
             build=partial(_on_network, MODELS[wanted], parts.backbone, row.name, pca),

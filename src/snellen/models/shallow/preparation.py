@@ -30,7 +30,8 @@ class FittingSettings:
         pca: Principal components to keep, or the share of the variance that they shall hold; 0 for the features as they
             are, None for what suits the learner.
         whiten: Whether components are scaled to equal variance.
-        balance: Whether every class weighs the same; None for yes from 10 images to 1 on.
+        balance: Whether every class weighs the same; None for yes where the figure that stands first is a mean over
+            classes, as they are of unequal size.
         folds: Of the cross-validation that chooses what is left open.
         tried_images: Images that it works with at most.
         most_images: That a learner is fitted to at most; None for what it can do in minutes.

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64
 from torch import nn
 
+from snellen.metrics import IMBALANCED_FROM
 from snellen.models.shallow.calibration import calibrated_probs, fit_sigmoids
 from snellen.models.shallow.choosing import Choice, Progress, candidates, chosen, fitted_answer
 from snellen.models.shallow.examples import Examples
@@ -19,9 +20,7 @@ from snellen.models.shallow.learners.rows import Learner
 from snellen.models.shallow.preparation import PREPARATION, FittingSettings, prepared_features
 from snellen.structures import Fact
 
-__all__ = ["BALANCED_FROM", "ClassQuestion", "settled"]
-
-BALANCED_FROM = 10.0  # images of the largest class for one of the smallest; SageMaker Debugger's ClassImbalance
+__all__ = ["ClassQuestion", "settled"]
 
 
 def _faults(arrays: Arrays, sizes: Sizes) -> str:
@@ -203,7 +202,7 @@ class ClassQuestion(nn.Module):
 
 
 def _is_balanced(counts: Int64[np.ndarray, " P"], *, wanted: bool | None) -> bool:
-    return bool(counts.max() >= BALANCED_FROM * counts.min()) if wanted is None else wanted
+    return bool(counts.max() >= IMBALANCED_FROM * counts.min()) if wanted is None else wanted
 
 
 def _sigmoids(choice: Choice, examples: Examples) -> tuple[Float64[np.ndarray, " P"], Float64[np.ndarray, " P"]]:
