@@ -11,8 +11,9 @@ SECTIONS = ("What it changed, and why", "Published", "Weaknesses, as its success
 COLUMNS = 76  # of a terminal with 80, less the frame
 
 
-def test_every_detector_has_a_page():
-    assert {entry.page for entry in DETECTORS} == set(page_names())
+def test_every_page_is_about_models_and_every_detector_has_one():
+    assert {entry.page for entry in MODELS} - {""} == set(page_names())
+    assert all(entry.page for entry in DETECTORS)
 
 
 @pytest.mark.parametrize("name", page_names())
@@ -21,14 +22,15 @@ def test_a_page_has_its_picture_and_its_sections(name):
     assert all(f"\n## {section}" in text for section in SECTIONS)
     picture = text.split("```")[1]
     assert "image" in picture
-    assert "detections" in text
+    told = {"detections" if entry.target_type is BoxTarget else "classes" for entry in MODELS if entry.page == name}
+    assert all(word in picture for word in told)
     assert max(map(len, picture.splitlines())) <= COLUMNS
 
 
 def test_a_page_is_found_by_a_model_of_the_system():
     assert system_page("rcnn_vgg16") == system_page("rcnn")
     assert "`rcnn_vgg16`" in system_page("rcnn")
-    assert system_page("resnet18") is None
+    assert system_page("unet_resnet18") is None
 
 
 def test_what_was_measured_stands_on_the_page(monkeypatch):
