@@ -101,6 +101,7 @@ def options_of(name: str, budget: Budget, data: Path) -> dict[str, object]:
     if "mobilenet" in budget.network:
         half = (0.5, 0.5, 0.5)
         options |= {"weights": data / "weights" / "mobilenet_v2_imagenet.safetensors", "mean": half, "std": half}
+        options |= {"finetune": "all"}  # as the peers' scripts do
     return options
 
 

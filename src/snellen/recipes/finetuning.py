@@ -148,10 +148,13 @@ def fine_tuning(
             "finetune='gradual' does not go with it. Use --freeze or --layer-decay."
         )
     is_whole = target_type not in _HEADS_OF_MANY_LAYERS
-    depth = _depth(model, name, freeze, decay, epochs, fixed=is_whole and batch_size < LEAST_BATCH)
+    stands_on_stages = isinstance(getattr(model, "backbone", None), Backbone)
+    fixed = is_whole and stands_on_stages and batch_size < LEAST_BATCH
+    depth = _depth(model, name, freeze, decay, epochs, fixed=fixed)
     gain = HEAD_GAIN if is_whole and depth and (decay < 1 or name == HEAD) else 1.0
     frozen = [group.name for group in depth if group.from_epoch is None]
-    reasons = {"finetune": choice.reason}
+    small = f"; norms keep their statistics, for batches of {batch_size} images tell little" if fixed else ""
+    reasons = {"finetune": f"{choice.reason}{small}"}
     if decay != 1:
         reasons["layer_decay"] = _given(options.layer_decay, "early stages are general: they change less")
     if frozen:

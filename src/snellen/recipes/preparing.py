@@ -95,8 +95,8 @@ def _tuned(
     """Return the plan with what fine-tuning makes of it, written into the record, and what was measured for it."""
     if options.finetune == "scratch":
         record["finetune"], record["reasons"]["finetune"] = "scratch", "given; the weights are left aside"
-    if options.weights is None:
-        _check_no_depth(options)
+    if options.weights is None or not _descends(model):
+        _check_no_depth(options, model)
         return plan, None
     module: nn.Module = model  # type: ignore[assignment]  # every model is a module
     transfer, why_not = measured_transfer(index, module, plan.model.name, plan.image_size, options)
@@ -118,8 +118,14 @@ def _tuned(
     return replace(plan, settings=settings, reasons={**plan.reasons, **tuning.reasons}), transfer
 
 
-def _check_no_depth(options: TrainOptions) -> None:
+def _descends(model: Model) -> bool:
+    return not isinstance(model, Staged) or any(stage.kind == "gradient" for stage in model.stages)
+
+
+def _check_no_depth(options: TrainOptions, model: Model) -> None:
     given = [name for name in ("finetune", "layer_decay", "freeze") if getattr(options, name) not in (None, "auto")]
+    if given and not _descends(model):
+        raise ConfigError(f"{given[0]} is for models that are trained by gradients; {type(model).__name__} is fitted.")
     if given and options.finetune != "scratch":
         raise ConfigError(
             f"{given[0]} is for models that start from weights; none were given. Add weights=FILE (--weights), or "
@@ -204,7 +210,7 @@ def _taken(
 
 def _without_descent(reasons: Mapping[str, str], model: Model) -> dict[str, str]:
     """Return the reasons without those of settings that nothing reads where no stage descends, unless given."""
-    if not isinstance(model, Staged) or any(stage.kind == "gradient" for stage in model.stages):
+    if _descends(model):
         return dict(reasons)
     return {name: reason for name, reason in reasons.items() if name not in _OF_DESCENT or reason == "given"}
 
