@@ -27,7 +27,7 @@ class FailOn(StrEnum):
 
 def check(
     data: Annotated[
-        str, typer.Argument(help="A data set in any known format, or the name of built-in charts.")
+        str, typer.Argument(help="A data set in any known format, the name of built-in charts, or the folder of a run.")
     ] = "charts",
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="Check the training of this model on the data too.")
@@ -87,7 +87,7 @@ def check(
     columns: Columns = None,
     separator: Separator = None,
 ) -> None:
-    """Say what is wrong with a data set and, with --model, with a training that is planned on it.
+    """Say what is wrong with a data set, with a training that is planned on it (--model), or with one that was done.
 
     Findings go to the output, progress to the error output. `snellen explain CODE` tells more of a check.
 
@@ -100,6 +100,8 @@ def check(
     snellen check photos/ --html check.html                        with pictures of the worst places
 
     snellen check coco/ --model retinanet_r18_fpn --epochs 12      the planned training too
+
+    snellen check runs/coco-retinanet                              a training that was done, by its trace
 
     snellen check coco/ --select D11,D16 --fail-on warning         two checks, for a CI job
 

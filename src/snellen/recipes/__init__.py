@@ -2,7 +2,8 @@
 
 from snellen.recipes.baseline_report import BaselineReport, BaselineRow
 from snellen.recipes.baselining import baseline
-from snellen.recipes.checking import CheckReport, check, write_text
+from snellen.recipes.check_report import CheckReport, write_text
+from snellen.recipes.checking import check
 from snellen.recipes.datasets import CHARTS, chart_folder, convert, load, prepared, sample_sheet
 from snellen.recipes.demo import demo
 from snellen.recipes.describing import description_text

@@ -2,22 +2,18 @@
 
 import re
 import traceback
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from importlib import metadata
-from io import StringIO
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import torch
-from rich.console import Console, Group, RenderableType
-from rich.text import Text as RichText
+from rich.console import Console
 from torch import nn
 
-from snellen.data import DatasetIndex, Problem
+from snellen.data import DatasetIndex
 from snellen.doctor import (
     CHECKS,
     Check,
@@ -25,7 +21,6 @@ from snellen.doctor import (
     Diagnosis,
     Evidence,
     Finding,
-    Language,
     Level,
     NotCheckable,
     Stage,
@@ -36,7 +31,6 @@ from snellen.doctor import (
     read_baseline,
     selected,
     without_accepted,
-    write_baseline,
 )
 from snellen.doctor.evidence.catalog import DATA_SOURCES, SETUP_SOURCES
 from snellen.doctor.evidence.embeddings import PretrainedBackbone
@@ -46,6 +40,8 @@ from snellen.doctor.evidence.transfer import Transfer
 from snellen.doctor.examining import Subject, subject_of
 from snellen.errors import DatasetError, FaultsFoundError
 from snellen.evaluation import predicted_batches
+from snellen.recipes.check_report import CheckReport
+from snellen.recipes.check_run import check_run, is_run
 from snellen.recipes.datasets import load
 from snellen.recipes.finetuning import backbone_copy
 from snellen.recipes.loaders import training_loader
@@ -54,12 +50,11 @@ from snellen.recipes.options import TrainOptions, options_from
 from snellen.recipes.preparing import Preparation, prepare_training
 from snellen.recipes.progress import progress_bar
 from snellen.recipes.setup_facts import setup_of
-from snellen.report import diagnosis_html, diagnosis_json, diagnosis_sarif, diagnosis_text, labelled, phrase, write_page
 from snellen.structures import Batch, Staged
 from snellen.training import TrainState
 from snellen.training.step import Stepper
 
-__all__ = ["CheckReport", "check", "quick_check", "refuse_spoiling", "untold_problems", "write_text"]
+__all__ = ["check", "quick_check", "refuse_spoiling"]
 
 # Findings, by check and message, about entries that reading leaves out or mends: they are told and stop no training.
 MENDED_BY_READING: Mapping[str, tuple[str, ...]] = {
@@ -69,20 +64,6 @@ MENDED_BY_READING: Mapping[str, tuple[str, ...]] = {
     "D7": ("no_area", "outside"),
     "D8": ("shape",),
 }
-# Problems that reading tolerates and a check tells of, by the check.
-TOLD_BY: Mapping[str, tuple[str, ...]] = {
-    "D1": ("image-unreadable",),
-    "D2": ("boxes-turned", "image-turned"),
-    "D3": ("image-missing", "label-missing", "mask-missing"),
-    "D4": (
-        "annotation-duplicate", "annotation-unreadable", "box-not-finite", "category-unknown", "category-unreadable",
-        "class-missing", "image-duplicate", "image-entry-unreadable", "image-unknown", "mask-unreadable",
-        "outline-unreadable", "row-short", "size-mismatch", "split-missing", "split-overlap", "value-not-finite",
-    ),
-    "D5": ("category-conflict", "class-count", "class-out-of-range", "class-unknown"),
-    "D7": ("annotation-duplicate", "box-degenerate", "box-outside"),
-    "D8": ("mask-lossy", "mask-scaled", "mask-shape", "mask-value-unknown"),
-}  # fmt: skip
 _NOT_RUN = Text(
     en="the model is not run before a training; `snellen check DATA --model NAME` does it",
     zh="训练前不运行模型；`snellen check 数据 --model 名称` 会运行",
@@ -95,78 +76,6 @@ _NO_BACKBONE = Text(
     en="no weights of a backbone were given; --weights and --model describe images better",
     zh="没有给出骨干网络的权重；用 --weights 和 --model 能更好地描述图像",
 )
-_TEXT_COLUMNS = 100  # of ``CheckReport.text``, which knows no terminal
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckReport(Diagnosis):
-    """A diagnosis with what it was made of, so that it can be shown and written.
-
-    Attributes:
-        name: Of the data set, as it was given.
-        index: The data set as it was read.
-        model: Name of the model whose set-up was checked; empty if none was.
-    """
-
-    name: str
-    index: DatasetIndex
-    model: str = ""
-
-    def text(self, language: str | None = None, *, max_places: int = 5) -> str:
-        """Return everything as plain text; in the language of the system if none is given."""
-        screen = Console(file=StringIO(), width=_TEXT_COLUMNS, record=True)
-        screen.print(self.renderable(chosen_language(language), max_places=max_places))
-        return screen.export_text()
-
-    def renderable(self, language: Language, *, max_places: int = 5) -> RenderableType:
-        """Return everything as something that ``rich`` prints."""
-        told = diagnosis_text(self, language, max_places=max_places)
-        kinds: Counter[str] = Counter()
-        for problem in untold_problems(self.index.problems, self):
-            kinds[problem.code] += problem.count
-        if not kinds:
-            return told
-        noticed = ", ".join(f"{code} ({count})" for code, count in kinds.items())
-        return Group(RichText(labelled("noticed", noticed, language), style="dim"), told)
-
-    def write_html(self, path: Path | str, language: str | None = None) -> Path:
-        """Write one page with pictures of the places at fault."""
-        spoken = chosen_language(language)
-        page = diagnosis_html(self, index=self.index, name=self.name, subtitle=self._subtitle(spoken), language=spoken)
-        return write_page(path, page)
-
-    def write_json(self, path: Path | str) -> Path:
-        """Write everything for other programs."""
-        return write_text(path, self.json())
-
-    def json(self) -> str:
-        """Return everything for other programs."""
-        return diagnosis_json(self, data=self.name, model=self.model)
-
-    def write_sarif(self, path: Path | str, language: str | None = None, *, base: Path | None = None) -> Path:
-        """Write everything for code hosts, with addresses relative to ``base``, or to the current folder."""
-        return write_text(path, self.sarif(language, base=base))
-
-    def sarif(self, language: str | None = None, *, base: Path | None = None) -> str:
-        """Return everything for code hosts."""
-        version = metadata.version("snellen")
-        return diagnosis_sarif(
-            self, root=self.index.root, version=version, language=chosen_language(language), base=base
-        )
-
-    def write_baseline(self, path: Path | str) -> None:
-        """Write a file that accepts what was found."""
-        write_baseline(path, self)
-
-    def _subtitle(self, language: Language) -> str:
-        parts = [
-            self.index.format,
-            phrase("images", language, count=f"{len(self.index):,}"),
-            phrase("classes", language, count=len(self.index.classes)),
-            *([self.model] if self.model else []),
-            f"snellen {metadata.version('snellen')}",
-        ]
-        return " · ".join(parts)
 
 
 def check(
@@ -200,12 +109,12 @@ def check(
     """
     chosen = options_from({**options, "model": model})
     checks = selected(CHECKS, tuple(select), tuple(ignore))
+    accepted = () if baseline is None else read_baseline(baseline)
+    if isinstance(data, (str, Path)) and is_run(Path(data)):
+        return without_accepted(check_run(Path(data), checks), accepted)
     if not select:
         unseen = (Stage.TRAINING,) if model is not None else (Stage.SETUP, Stage.TRAINING)
         checks = tuple(item for item in checks if item.stage not in unseen)
-    accepted = () if baseline is None else read_baseline(baseline)
-    if isinstance(data, (str, Path)) and is_run(Path(data)):
-        return without_accepted(_of_run(Path(data), tuple(select), tuple(ignore)), accepted)
     source = load(data, format=chosen.format, options=chosen.read) if isinstance(data, (str, Path)) else data
     planned = (_leave(deep=deep), *(() if model is None else _planned(source, chosen)))
     results = _results(source, checks, planned, console)
@@ -244,48 +153,6 @@ def quick_check(ready: Preparation, *, budget_s: float, console: Console | None 
         index=ready.source,
         model=ready.plan.model.name,
     )
-
-
-def _of_run(folder: Path, select: tuple[str, ...], ignore: tuple[str, ...]) -> CheckReport:
-    """Judge the training of a run; where it had stages, each by itself."""
-    run = Run.open(folder)
-    checks = [item for item in selected(CHECKS, select, ignore) if item.stage == Stage.TRAINING]
-    traces = [read_trace(place) for place in traces_of(folder)]
-    if not traces:
-        raise ConfigError(
-            f"expected the trace of a training in {folder}; there is none. Runs leave one since version 0.2, and "
-            "models that are only fitted have none. To check the data, name the data set."
-        )
-    found = [diagnose(Evidence([trace]), checks) for trace in traces]
-    return CheckReport(
-        results=tuple(_worst(rows) for rows in zip(*(part.results for part in found), strict=True)),
-        name=folder.name,
-        index=_data_of(run),
-        model=run.record["model"],
-    )
-
-
-def _worst(rows: Sequence[CheckResult]) -> CheckResult:
-    """Return what a check found in any stage; without a finding, the stage that it could judge."""
-    findings = tuple(finding for row in rows for finding in row.findings)
-    order = (Status.FOUND, Status.CRASHED, Status.PASSED, Status.NOT_CHECKABLE)
-    return replace(min(rows, key=lambda row: order.index(row.status)), findings=findings)
-
-
-def _data_of(run: Run) -> DatasetIndex:
-    """Return the data set of a run, or one without images where it is gone."""
-    try:
-        return load(run.record["data"], format=run.record["format"], options=read_options_of(run.record))
-    except (DatasetError, ConfigError):
-        return DatasetIndex(
-            root=run.folder,
-            format="",
-            classes=tuple(run.record["classes"]),
-            paths=Strings.pack([]),
-            annotations=ClassTable(labels=np.zeros(0, np.int32)),
-            sizes=np.zeros((0, 2), np.int32),
-            splits=np.zeros(0, np.int16),
-        )
 
 
 def refuse_spoiling(diagnosis: Diagnosis, ready: Preparation) -> None:
@@ -327,13 +194,6 @@ def _is_mended(finding: Finding, index: DatasetIndex) -> bool:
     if treatment is None or not treatment.drop_images or treatment.settings or treatment.data:
         return False
     return {index.paths[row] for row in range(len(index))}.isdisjoint(treatment.drop_images)
-
-
-def untold_problems(problems: Sequence[Problem], diagnosis: Diagnosis | None) -> tuple[Problem, ...]:
-    """Return what was tolerated while reading and is in no finding."""
-    found = set() if diagnosis is None else {finding.code for finding in diagnosis.all_findings}
-    told = {name for code in found for name in TOLD_BY.get(code, ())}
-    return tuple(problem for problem in problems if problem.code not in told)
 
 
 def _leave(*, deep: bool) -> Callable[[], Deep]:
@@ -476,11 +336,3 @@ def _told(result: CheckResult) -> CheckResult:
         trace = "".join(traceback.format_exception(error))
         return replace(result, status=Status.CRASHED, findings=(), trace=trace)
     return result
-
-
-def write_text(path: Path | str, text: str) -> Path:
-    """Write a text and return its path; missing folders are made."""
-    file = Path(path)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(f"{text}\n", encoding="utf-8")
-    return file

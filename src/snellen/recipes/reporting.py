@@ -10,7 +10,7 @@ from typing import Any
 from snellen.data import DataDescription, DatasetIndex, ImageDataset
 from snellen.doctor import Diagnosis
 from snellen.evaluation import read_predictions
-from snellen.recipes.checking import untold_problems
+from snellen.recipes.check_report import untold_problems
 from snellen.recipes.evaluating import PREDICTION_OF
 from snellen.recipes.finetuning import finetuning_rows
 from snellen.recipes.runs import DIAGNOSIS, ENSEMBLE_FILE, Run, read_skipped, recorded_entry

@@ -5,11 +5,13 @@ problems.json         what is wrong with the data set
 diagnosis.json        what was found in data and settings before training
 skipped.json          files that could not be read, with reasons; not there if all could
 log.jsonl             what happened, line by line
+trace.msgpack         what the doctor saw of the training; traces/STAGE/ where it has several stages
 tensorboard/          the same as curves
 ensemble.json         members and their shares; for ensembles
 stages.json           what each stage took and gave; for trainings of several stages
 checkpoints/          last.pt (to go on), best.pt (to use); a folder for each stage
 cache/                features of regions, as long as there are stages that need them
+operating.json        thresholds and temperature that were chosen on the validation images; not there if none were
 evaluation/SPLIT/     results.json and predictions
 report.html
 """
@@ -224,12 +226,8 @@ class Run:
         """Return the model of the record with random weights."""
         return build_model(self.record)
 
-    def load(self, *, which: str = "best", device: torch.device | str = "cpu") -> Model:
-        """Return the trained model in evaluation mode.
-
-        Args:
-            which: ``best`` or ``last``; where there is no best yet, the last.
-            device: Where to put it.
+    def weights_file(self, which: str = "best") -> Path:
+        """Return the checkpoint with the ``best`` or ``last`` weights; where there is no best yet, the last.
 
         Raises:
             CheckpointError: If nothing was saved yet.
@@ -246,6 +244,20 @@ class Run:
             raise CheckpointError(
                 f"{self.folder}: expected a checkpoint in {store.folder.name}/; none was saved yet. Train first."
             )
+        return file
+
+    def load(self, *, which: str = "best", device: torch.device | str = "cpu") -> Model:
+        """Return the trained model in evaluation mode.
+
+        Args:
+            which: ``best`` or ``last``; where there is no best yet, the last.
+            device: Where to put it.
+
+        Raises:
+            CheckpointError: If nothing was saved yet.
+            ConfigError: If ``which`` is neither.
+        """
+        file = self.weights_file(which)
         model = self.build()
         weights = read_checkpoint(file).weights
         module: torch.nn.Module = model  # type: ignore[assignment]  # every model is a module

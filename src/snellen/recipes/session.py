@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from math import ceil, isfinite
 from pathlib import Path
 from time import perf_counter
@@ -15,13 +15,16 @@ from rich.progress import Progress, TaskID
 from snellen.data import BatchLoader, DatasetIndex
 from snellen.errors import CheckpointError
 from snellen.evaluation import METRICS, evaluate
+from snellen.recipes.check_run import TRACES
 from snellen.recipes.evaluating import evaluation_loader
+from snellen.recipes.judging import recorded_judging
 from snellen.recipes.loaders import training_loader
 from snellen.recipes.planning import chosen_device
 from snellen.recipes.progress import progress_bar, say
 from snellen.recipes.proposing import prepare_proposals
 from snellen.recipes.runs import Run
 from snellen.recipes.stages import StageDone, fact_text, read_stages, write_stages
+from snellen.recipes.watching import LoopWatch
 from snellen.structures import Batch, FitData, Model, Results, Stage, Staged
 from snellen.training import (
     CheckpointStore,
@@ -32,6 +35,7 @@ from snellen.training import (
     ProgressBar,
     TensorBoardLog,
     TrainSettings,
+    TrainState,
     autocast,
     current_ranks,
     fit,
@@ -123,7 +127,7 @@ class Session:
             candidate,  # type: ignore[arg-type]  # the average of a model is a model
             self.validation.epoch(0),
             self.validation.dataset.truth,  # type: ignore[attr-defined]  # an ImageDataset
-            METRICS[self.index.target_type](self.index.classes, part.attributes),
+            METRICS[self.index.target_type](self.index.classes, part.attributes, recorded_judging(self.run.record)),
             device=self.device,
             precision_context=lambda: autocast(self.device, self.settings.precision),
         )
@@ -162,7 +166,18 @@ class Session:
             validate=self.validate,
             validation=self.validation,
             observers=self._observers(steps, epochs) if current_ranks().rank == 0 else (),
+            watcher=partial(self._watched, store, settings) if current_ranks().rank == 0 else None,
             resume=go_on,
+        )
+
+    def _watched(self, store: CheckpointStore, settings: TrainSettings, state: TrainState) -> LoopWatch:
+        folder = self.run.folder
+        return LoopWatch(
+            state,
+            self.model,
+            planned_steps=settings.epochs * ceil(len(self.source) / settings.accumulate),
+            folder=folder if store.folder == self.run.store.folder else folder / TRACES / store.folder.name,
+            console=self.console,
         )
 
     def _observers(self, steps: int, epochs: int) -> Sequence[Observer]:

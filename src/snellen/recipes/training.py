@@ -12,7 +12,8 @@ from snellen.data import DatasetIndex
 from snellen.doctor import Level, chosen_language
 from snellen.errors import CheckpointError
 from snellen.models import WeightsReport
-from snellen.recipes.checking import CheckReport, quick_check, refuse_spoiling, untold_problems, write_text
+from snellen.recipes.check_report import CheckReport, untold_problems, write_text
+from snellen.recipes.checking import quick_check, refuse_spoiling
 from snellen.recipes.evaluating import evaluate_run, recorded_index
 from snellen.recipes.finetuning import finetuning_lines
 from snellen.recipes.options import options_from

@@ -1,6 +1,6 @@
 """The ordinary way to train: run the loop, show every event to the observers, resume if asked."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -46,7 +46,7 @@ class FitResult:
     best_epoch: int | None
 
 
-def fit(
+def fit(  # noqa: PLR0913 - what a loop may be given
     model: nn.Module,
     source: BatchSource,
     settings: TrainSettings,
@@ -55,6 +55,7 @@ def fit(
     validate: Validate | None = None,
     validation: BatchSource | None = None,
     observers: Sequence[Observer] = (),
+    watcher: Callable[[TrainState], Observer] | None = None,
     resume: bool = False,
 ) -> FitResult:
     """Train ``model`` to the end, or until it is interrupted or stops getting better.
@@ -67,6 +68,7 @@ def fit(
         validate: See ``train``.
         validation: See ``train``.
         observers: See every event, in this order. With several processes, give them to rank 0 only.
+        watcher: Makes one more, the first, that also sees the optimizer: of the state that training begins from.
         resume: Go on from the newest checkpoint in ``store``, if there is one.
 
     Raises:
@@ -75,6 +77,8 @@ def fit(
     """
     state, notice = resumed_state(model, source, settings, store=store, resume=resume)
     stopped = None
+    if watcher is not None:
+        observers = (watcher(state), *observers)
     events = train(model, source, state, settings, store=store, validate=validate, validation=validation, notice=notice)
     try:
         for event in events:

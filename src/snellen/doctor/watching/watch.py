@@ -44,6 +44,7 @@ def watch(
     *,
     criterion: nn.Module | None = None,
     planned_steps: int | None = None,
+    steps_done: int | None = None,
     folder: Path | str | None = None,
     every: int | None = None,
     on_finding: Callable[[Finding, str], None] | None = None,
@@ -60,6 +61,7 @@ def watch(
         criterion: The loss, where it is a module; else call `Watch.observe` with it in each step. Losses that the
             model itself returns are found.
         planned_steps: Steps of the whole training, where they are known.
+        steps_done: Steps that were done before, where a training is resumed; those of the trace in ``folder`` if None.
         folder: Where the trace is kept, so that ``snellen check FOLDER`` judges it again; a trace that is there is
             gone on with.
         every: Steps between samples; chosen by what they cost if None.
@@ -78,6 +80,7 @@ def watch(
         optimizers=optimizers,
         criterion=criterion,
         planned_steps=planned_steps,
+        steps_done=steps_done,
         folder=None if folder is None else Path(folder),
         every=every,
         on_finding=on_finding or _log,
@@ -103,6 +106,7 @@ class Watch:
         optimizers: tuple[Optimizer, ...],
         criterion: nn.Module | None,
         planned_steps: int | None,
+        steps_done: int | None,
         folder: Path | None,
         every: int | None,
         on_finding: Callable[[Finding, str], None],
@@ -120,7 +124,7 @@ class Watch:
             device=self._device.type,
             folder=folder,
         )
-        self._steps = self._writer.last_step
+        self._steps = self._writer.last_step if steps_done is None else steps_done
         self._draft = Draft(step=self._steps + 1)
         self._closed: Draft | None = None  # the step that is done, while the loop may still tell its loss
         self._call: tuple[Sequence[Any], Mapping[str, Any]] | None = None

@@ -1,0 +1,81 @@
+"""Judging a training again, by the trace that it left in its folder."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from snellen.data import ClassTable, DatasetIndex
+from snellen.data.sharing import Strings
+from snellen.doctor import Check, CheckResult, Diagnosis, Evidence, Stage, Status, diagnose, read_trace
+from snellen.doctor.watching import TRACE_FILE
+from snellen.errors import ConfigError, DatasetError
+from snellen.recipes.check_report import CheckReport
+from snellen.recipes.evaluating import recorded_data
+from snellen.recipes.runs import RECORD, Run
+
+__all__ = ["TRACES", "check_run", "diagnosis_of_training", "is_run"]
+
+TRACES = "traces"  # folder of a run that holds those of its stages
+
+
+def is_run(path: Path) -> bool:
+    """Return whether a folder is that of a run."""
+    return (path / RECORD).is_file()
+
+
+def check_run(folder: Path, checks: Sequence[Check]) -> CheckReport:
+    """Judge the training of a run; where it had stages, each by itself.
+
+    Raises:
+        CheckpointError: If the run cannot be read.
+        ConfigError: If it left no trace.
+        InputError: If the trace cannot be read.
+    """
+    run = Run.open(folder)
+    chosen = [item for item in checks if item.stage == Stage.TRAINING]
+    found = diagnosis_of_training(folder, chosen)
+    if found is None:
+        raise ConfigError(
+            f"expected the trace of a training in {folder}; there is none, as in runs whose model is only fitted. To "
+            f"check the data, name the data set: snellen check {run.record['data']}"
+        )
+    return CheckReport(results=found.results, name=folder.name, index=_data_of(run), model=run.record["model"])
+
+
+def diagnosis_of_training(folder: Path, checks: Sequence[Check]) -> Diagnosis | None:
+    """Return what the traces of a run show; None if it has none.
+
+    Raises:
+        InputError: If one cannot be read.
+    """
+    places = [folder, *sorted(place for place in (folder / TRACES).glob("*"))]
+    traces = [read_trace(place) for place in places if (place / TRACE_FILE).is_file()]
+    if not traces:
+        return None
+    found = [diagnose(Evidence([trace]), checks).results for trace in traces]
+    return Diagnosis(results=tuple(_of_stages(rows) for rows in zip(*found, strict=True)))
+
+
+def _of_stages(rows: Sequence[CheckResult]) -> CheckResult:
+    """Return what a check found in any stage; where it found nothing, how it ended where it could judge."""
+    order = (Status.FOUND, Status.CRASHED, Status.PASSED, Status.NOT_CHECKABLE)
+    worst = min(rows, key=lambda row: order.index(row.status))
+    return replace(worst, findings=tuple(finding for row in rows for finding in row.findings))
+
+
+def _data_of(run: Run) -> DatasetIndex:
+    """Return the data set of a run, or one without images where it is gone."""
+    try:
+        return recorded_data(run)
+    except DatasetError:
+        return DatasetIndex(
+            root=run.folder,
+            format="",
+            classes=tuple(run.record["classes"]),
+            paths=Strings.pack([]),
+            annotations=ClassTable(labels=np.zeros(0, np.int32)),
+            sizes=np.zeros((0, 2), np.int32),
+            splits=np.zeros(0, np.int16),
+        )
