@@ -27,7 +27,7 @@ OPTIONS = {
     "train": READING | {
         "--model", "-m", "--weights", "--mean", "--std", "--padding", "--epochs", "--image-size", "--batch-size",
         "--lr", "--momentum", "--nesterov", "--switch-epoch", "--switch-lr", "--power", "--cycles", "--l1",
-        "--plateau-patience", "--swa-epochs", "--finetune", "--split-seed", "--folds", "--seeds", "--keep",
+        "--plateau-patience", "--swa-epochs", "--finetune", "--split-seed", "--folds", "--subsets", "--seeds", "--keep",
         "--layer-decay", "--freeze",
         "--optimizer", "--schedule", "--milestone", "--weight-decay", "--warmup-steps", "--accumulate", "--clip-norm",
         "--ema", "--patience", "--precision", "--augment", "--flip", "--no-flip", "--seed", "--device", "--workers",

@@ -162,6 +162,18 @@ def test_seeds_share_their_splits(charts, options, tmp_path):
     assert set(made.results) == {"val", "test"}
 
 
+def test_balanced_subsets_share_validation_and_test_images(make_charts, options, tmp_path):
+    """SYS-225: every member has all images of the smallest class and others of the larger one."""
+    data = make_charts(tmp_path / "charts", "classes", num_train=12)
+    made = train_members(data, MemberPlan(kind="subsets", count=2), folder=tmp_path / "s", **options)
+    members = [recorded_index(Run.open(made.folder / "members" / str(number))) for number in (1, 2)]
+    for index in members:
+        counts = np.bincount(index.split("train").annotations.labels)
+        assert counts.min() == counts.max()
+        assert sorted(index.split_rows("val")) == sorted(recorded_index(made).split_rows("val"))
+    assert set(made.results) == {"val", "test"}
+
+
 def test_a_broken_fold_goes_on_exactly(charts, options, tmp_path, monkeypatch):
     plan = MemberPlan(kind="folds", count=2)
     whole = train_members(charts["classes"], plan, folder=tmp_path / "whole", **options)

@@ -1,13 +1,23 @@
 """snellen train."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from snellen.cli.choices import Optimizer, Padding, Precision, SamplerName, Schedule, assignments, colour
+from snellen.cli.choices import (
+    Optimizer,
+    Padding,
+    Precision,
+    SamplerName,
+    Schedule,
+    assignments,
+    colour,
+    weights_by_class,
+    whole_numbers,
+)
 from snellen.cli.reading import Columns, Separator, Task, read_options
 
 __all__ = ["train"]
@@ -66,11 +76,29 @@ def train(
     mosaic: Annotated[float, typer.Option(help="Share of images made a mosaic of four.", min=0, max=1)] = 0.0,
     mixup: Annotated[float, typer.Option(help="Share of images blended with another.", min=0, max=1)] = 0.0,
     copy_paste: Annotated[float, typer.Option(help="Share of images that get objects of another.", min=0, max=1)] = 0.0,
+    cutmix: Annotated[float, typer.Option(help="Share of images with a rectangle of another.", min=0, max=1)] = 0.0,
+    randaugment: Annotated[
+        str | None, typer.Option(help="N,M: operations and magnitude of RandAugment, such as 2,9.")
+    ] = None,
+    erase: Annotated[
+        float, typer.Option(help="Share of images of which a rectangle becomes noise.", min=0, max=1)
+    ] = 0.0,
     multi_scale: Annotated[
         bool | None, typer.Option("--multi-scale/--no-multi-scale", help="Another image size every ten batches.")
     ] = None,
     sampler: Annotated[
-        SamplerName | None, typer.Option(help="Which images an epoch shows; the last two favour rare classes.")
+        SamplerName | None, typer.Option(help="Which images an epoch shows; all but the first favour rare classes.")
+    ] = None,
+    subset: Annotated[
+        str | None, typer.Option(help="I/K: the I-th of K balanced parts of the training images, such as 2/10.")
+    ] = None,
+    loss: Annotated[str | None, typer.Option(help="What the model minimises, such as focal.")] = None,
+    class_weights: Annotated[
+        str | None,
+        typer.Option(help="inverse, inverse_sqrt, effective_number, numbers in label order, or NAME=NUMBER,…."),
+    ] = None,
+    headline: Annotated[
+        str | None, typer.Option(help="accuracy, balanced_accuracy or macro_F1: decides which weights are best.")
     ] = None,
     proposals: Annotated[
         str | None, typer.Option(help="single, fast, quality (selective search) or a file; R-CNN, SPPNet, Fast R-CNN.")
@@ -100,7 +128,10 @@ def train(
     folds: Annotated[
         int | None, typer.Option(help="Train one for each of so many folds, judged on the fold, as one ensemble.")
     ] = None,
-    keep: Annotated[int | None, typer.Option(help="Of --seeds or --folds: the best so many.")] = None,
+    subsets: Annotated[
+        int | None, typer.Option(help="Train one on each of so many balanced subsets, as one ensemble.")
+    ] = None,
+    keep: Annotated[int | None, typer.Option(help="Of --seeds, --folds or --subsets: the best so many.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with the run in this folder.")] = None,
     check: Annotated[bool, typer.Option(help="Look for faults in data and settings first.")] = True,
     force: Annotated[bool, typer.Option("--force", help="Train although faults were found.")] = False,
@@ -124,6 +155,10 @@ def train(
 
     snellen train photos/ --weights resnet18.pth --model resnet18 --finetune gradual
 
+    snellen train skin/ --class-weights inverse --randaugment 2,9 --cutmix 0.5
+
+    snellen train skin/ --sampler class_balanced --set logit_adjustment=post_hoc
+
     snellen train photos/ --folds 5 --keep 3
 
     snellen train --resume runs/faster_rcnn_r18_fpn
@@ -136,7 +171,7 @@ def train(
         is_group = (resume / "members.json").exists()
         run = (recipes.resume_members if is_group else recipes.resume)(resume, console=console())
     else:
-        run = _trainer(seeds, folds, keep)(
+        run = _trainer({"seeds": seeds, "folds": folds, "subsets": subsets}, keep)(
             data,
             console=console(),
             check=check,
@@ -177,8 +212,15 @@ def train(
             mosaic=mosaic,
             mixup=mixup,
             copy_paste=copy_paste,
+            cutmix=cutmix,
+            randaugment=whole_numbers(randaugment, "--randaugment"),
+            erase=erase,
             multi_scale=multi_scale,
             sampler=None if sampler is None else sampler.value,
+            subset=subset,
+            loss=loss,
+            class_weights=weights_by_class(class_weights),
+            headline=headline,
             proposals=proposals,
             model_options=assignments(set_option),
             seed=seed,
@@ -202,18 +244,19 @@ def train(
         raise typer.Exit(130)
 
 
-def _trainer(seeds: int | None, folds: int | None, keep: int | None) -> Callable[..., Any]:
+def _trainer(counts: Mapping[str, int | None], keep: int | None) -> Callable[..., Any]:
     """Return what trains: one model, or several that become one."""
     from snellen import recipes
     from snellen.errors import ConfigError
 
-    if seeds is not None and folds is not None:
-        raise ConfigError("--seeds and --folds do not go together. Leave one of them out.")
-    if seeds is None and folds is None:
-        if keep is not None:
-            raise ConfigError("--keep is for --seeds and --folds, of which it keeps the best. Leave it out.")
+    given = [(kind, count) for kind, count in counts.items() if count is not None]
+    if not given and keep is None:
         return recipes.train
-    plan = recipes.MemberPlan(kind="seeds" if folds is None else "folds", count=seeds or folds or 0, keep=keep)
+    if len(given) != 1:
+        names = ", ".join(f"--{kind}" for kind in counts)
+        raise ConfigError(f"give one of {names}, alone or with --keep; got {len(given)} of them.")
+    kind, count = given[0]
+    plan = recipes.MemberPlan(kind=kind, count=count, keep=keep)  # type: ignore[arg-type]  # one of the three words
     return partial(recipes.train_members, plan=plan)
 
 

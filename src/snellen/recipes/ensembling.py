@@ -19,6 +19,7 @@ from snellen.evaluation import blend_weights, log_loss, predicted_batches
 from snellen.models.ensemble import Ensemble, MergeSettings
 from snellen.recipes.evaluating import evaluate_run, evaluation_loader, measured_score, recorded_index
 from snellen.recipes.loaders import training_loader
+from snellen.recipes.parts import recorded_part
 from snellen.recipes.planning import chosen_device
 from snellen.recipes.progress import say
 from snellen.recipes.reporting import write_run_report
@@ -166,8 +167,10 @@ def _shared_index(members: Sequence[Member]) -> DatasetIndex:
 
 
 def _clean_splits(members: Sequence[Member]) -> tuple[str, ...]:
-    """Return the splits that no member has learned from: not the validation images of those that learned from parts."""
-    return ("val", "test") if len({str(member.run.record.get("part")) for member in members}) == 1 else ("test",)
+    """Return the splits that no member has learned from: not the validation images where some held out other folds."""
+    parts = [recorded_part(member.run.record) for member in members]
+    folds = {part for part in parts if part is not None and part.kind == "fold"}
+    return ("test",) if folds and len(set(parts)) > 1 else ("val", "test")
 
 
 def _mixed(

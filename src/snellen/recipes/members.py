@@ -1,4 +1,4 @@
-"""Several trainings of one kind, put together: other seeds, or one for each fold of cross-validation."""
+"""Several trainings of one kind, put together: other seeds, folds of cross-validation, or balanced subsets."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from snellen.errors import CheckpointError, ConfigError
 from snellen.recipes.datasets import data_place
 from snellen.recipes.ensembling import ensemble
 from snellen.recipes.options import TrainOptions, options_from
-from snellen.recipes.parts import DataPart
+from snellen.recipes.parts import DataPart, PartKind
 from snellen.recipes.progress import say
 from snellen.recipes.runs import RECORD, Run, new_folder, write_json
 from snellen.recipes.training import resume, train
@@ -31,6 +31,8 @@ class MemberPlan:
 
     Attributes:
         kind: ``seeds``: the same but for the seed. ``folds``: each judged on a fold that it has not learned from.
+            ``subsets``: each learns from all training images of the smallest class and as many of every other, of which
+            each has others.
         count: How many.
         keep: The best so many of them, by their validation images; all if None.
 
@@ -38,7 +40,7 @@ class MemberPlan:
         ConfigError: If a number is out of range.
     """
 
-    kind: Literal["seeds", "folds"]
+    kind: Literal["seeds", "folds", "subsets"]
     count: int
     keep: int | None = None
 
@@ -162,7 +164,8 @@ def _own(options: TrainOptions, plan: MemberPlan, number: int, folder: Path) -> 
     """Return the options of one member, from 1."""
     if plan.kind == "seeds":
         return replace(options, seed=options.seed + number - 1, folder=folder)
-    part = DataPart(kind="fold", number=number, of=plan.count, seed=options.split_seed or 0)
+    kind: PartKind = "fold" if plan.kind == "folds" else "balanced"
+    part = DataPart(kind=kind, number=number, of=plan.count, seed=options.split_seed or 0)
     return replace(options, part=part, folder=folder)
 
 

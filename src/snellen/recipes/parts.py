@@ -8,7 +8,7 @@ import numpy as np
 
 from snellen.data import DatasetIndex, balanced_subsets, k_fold, with_splits
 
-__all__ = ["DataPart", "part_of", "recorded_part"]
+__all__ = ["DataPart", "PartKind", "part_of", "recorded_part"]
 
 PartKind = Literal["fold", "balanced"]
 
