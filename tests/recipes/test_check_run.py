@@ -75,3 +75,17 @@ def test_a_resumed_run_replaces_what_it_does_again(charts, tiny, tmp_path, monke
     trace = read_trace(tmp_path / "run")
     assert trace.steps.tolist() == [1, 2, 3, 4]
     assert [row.step for row in trace.validations] == [2, 4]
+
+
+def test_what_the_doctor_saw_is_in_the_report(run_at, charts):
+    from snellen.doctor.watching import Happening, HappeningKind
+    from snellen.doctor.watching.trace_file import TraceWriter
+    from snellen.recipes.evaluating import recorded_data
+    from snellen.recipes.reporting import write_run_report
+
+    run = run_at("classes")
+    trace = read_trace(run.folder)
+    writer = TraceWriter(layers=trace.layers, parameters=trace.parameters, planned_steps=4, folder=run.folder)
+    writer.write(Happening(step=3, kind=HappeningKind.LOSS, origin="head (Linear)", note="12"))
+    write_run_report(run, recorded_data(run))
+    assert "Step 3: head (Linear) made values that are not finite" in run.report.read_text(encoding="utf-8")

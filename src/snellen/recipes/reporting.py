@@ -3,16 +3,20 @@
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from snellen.data import DataDescription, DatasetIndex, ImageDataset
-from snellen.doctor import Diagnosis
+from snellen.doctor import CHECKS, Diagnosis, Stage
 from snellen.evaluation import read_predictions
+from snellen.recipes.augmenting import SHARES
 from snellen.recipes.check_report import untold_problems
+from snellen.recipes.check_run import diagnosis_of_training
 from snellen.recipes.evaluating import PREDICTION_OF
 from snellen.recipes.finetuning import finetuning_rows
+from snellen.recipes.operating import operating_lines, read_operating
+from snellen.recipes.parts import recorded_part
 from snellen.recipes.runs import DIAGNOSIS, ENSEMBLE_FILE, Run, read_skipped, recorded_entry
 from snellen.recipes.stages import fact_text, read_stages
 from snellen.recipes.target_statistics import DERIVED_OPTIONS
@@ -73,9 +77,13 @@ def write_run_report(run: Run, index: DatasetIndex) -> Path:
 
 
 def _diagnosis(run: Run) -> Diagnosis | None:
-    """Return what was found before training, or None if nobody looked."""
+    """Return what was found before training and while it ran, or None if nobody looked."""
     file = run.folder / DIAGNOSIS
-    return diagnosis_from_json(file.read_bytes()) if file.is_file() else None
+    before = diagnosis_from_json(file.read_bytes()) if file.is_file() else None
+    during = diagnosis_of_training(run.folder, [check for check in CHECKS if check.stage == Stage.TRAINING])
+    if before is None or during is None:
+        return before or during
+    return replace(before, results=(*before.results, *during.results))
 
 
 def _summary(results: Mapping[str, Results], split: str | None) -> tuple[Figure, ...]:
@@ -164,6 +172,18 @@ def _stage_tables(run: Run) -> tuple[Table, ...]:
         for stage in stages
     )
     return (Table(title="Stages", columns=("stage", "kind", "seconds", "validation", "what it reports"), rows=rows),)
+
+
+def _operating_tables(run: Run) -> tuple[Table, ...]:
+    """Return the thresholds that were chosen, and what they do on the images they were chosen on."""
+    chosen = read_operating(run)
+    if chosen is None:
+        return ()
+    rows = tuple((name, p.threshold, p.precision, p.recall, p.f1) for name, p in chosen.points.items())
+    note = " ".join(f"{line}." for line in operating_lines(chosen) if "temperature" in line)
+    columns = ("class", "from a probability of", "precision", "recall", "F1")
+    where = f"Chosen on {chosen.num_images} validation images, whose figures these are."
+    return (Table(title="Thresholds", columns=columns, rows=rows, note=f"{where} {note}".strip()),)
 
 
 def _settings(record: Mapping[str, Any]) -> list[Setting]:
@@ -268,9 +288,16 @@ def _commands(run: Run) -> tuple[str, ...]:
         "--flip" if record["flip"] else "--no-flip", "--accumulate", settings["accumulate"],
         "--validate-every", settings["validate_every"], "--seed", settings["seed"],
     ]  # fmt: skip
-    for name in ("mosaic", "mixup", "copy_paste"):
-        if record[name]:
+    for name in SHARES:
+        if record.get(name):
             words += [f"--{name.replace('_', '-')}", record[name]]
+    if record.get("randaugment"):
+        words += ["--randaugment", ",".join(map(str, record["randaugment"]))]
+    part = recorded_part(record)
+    if part is not None and part.kind == "balanced":
+        words += ["--subset", f"{part.number}/{part.of}"]
+    if record["reasons"].get("headline") == "given":
+        words += ["--headline", record["headline"]]
     if record.get("sampler", "shuffled") != "shuffled":
         words += ["--sampler", record["sampler"]]
     words += [*_loop_words(settings), *_tuning_words(record)]

@@ -85,7 +85,7 @@ class Report:
         distributions: Bar charts about the data.
         cards: Images by the name of the group (best, worst, most uncertain).
         commands: Command lines that repeat the run, in order.
-        diagnosis: What was found in the data and the set-up before training.
+        diagnosis: What was found in data and set-up before training, and while it ran.
         notes: Paragraphs of plain text that the reader must see.
     """
 
