@@ -76,6 +76,7 @@ def test_many_examples_train_everything(model):
     assert starts(plan(model, measured(500, *SIMILAR))) in ({}, {**dict.fromkeys(STAGES, 0), "head": 0})
     found = plan(model, measured(500, *DIFFERENT))
     assert (found.name, found.layer_decay, found.freeze, found.depth) == ("all", 1.0, None, ())
+    assert found.gain == 1
 
 
 def test_few_and_different_keeps_the_early_stages(model):

@@ -147,6 +147,14 @@ def test_the_check_tells_the_plan_of_few_examples(colours, usual, last, message)
             assert page.fix_of(finding)
 
 
+def test_what_is_uncertain_is_not_called_different():
+    """With ten images a skill of 0.2 may as well be 0.8."""
+    stages = (StageFit(name="c1", skill=0.1, shift=None), StageFit(name="c2", skill=0.2, shift=None))
+    for error, expected in ((0.3, "few_similar"), (0.1, "few_different")):
+        found = Transfer(usual=5, total=10, num_images=10, error=error, stages=stages, origin="two")
+        assert found.quadrant == expected
+
+
 def test_the_check_says_nothing_of_features_that_nobody_measured(colours):
     result = diagnose(Evidence([colours, Setup(pretrained=True)]), [find_check("D29")]).results[0]
     assert result.status == Status.PASSED

@@ -100,6 +100,11 @@ class Transfer:
         return best if best.skill - self.skill > max(EARLIER_IS_BETTER, 2 * self.error) else self.stages[-1]
 
     @property
+    def peaks_early(self) -> bool:
+        """Whether features of an earlier stage are clearly better than those of the last."""
+        return self.best is not self.stages[-1]
+
+    @property
     def shift(self) -> float | None:
         """Middle shift over the stages; None where no stage has stored statistics."""
         known = [stage.shift for stage in self.stages if stage.shift is not None]
@@ -107,8 +112,15 @@ class Transfer:
 
     @property
     def quadrant(self) -> Quadrant:
-        """Size times likeness; see `quadrant`."""
-        return quadrant(self.usual, self.skill, peaks_early=self.best is not self.stages[-1])
+        """Size times likeness; see `quadrant`.
+
+        From few images a skill is uncertain, and features count as different only where two errors do not reach 0.5:
+        the plan for features that fit changes the fewest weights, and does the least harm where it is wrong.
+        """
+        surely_below = self.skill + 2 * self.error < SIMILAR
+        return quadrant(
+            self.usual, self.skill if surely_below else max(self.skill, SIMILAR), peaks_early=self.peaks_early
+        )
 
 
 def quadrant(usual: int, skill: float, *, peaks_early: bool = False) -> Quadrant:
