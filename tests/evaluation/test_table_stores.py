@@ -47,7 +47,7 @@ def test_there_and_back(tmp_path, kind):
 def test_names_are_those_above_the_threshold(tmp_path):
     plain, chosen = tmp_path / "plain", tmp_path / "chosen"
     assert [row["labels"] for row in written(plain, LabelSetScores)] == ["green", "red;dark blue"]
-    naming = Naming(classes=CLASSES, thresholds=(0.05, 0.55, 0.95))
+    naming = Naming(classes=CLASSES, decision=Decision(thresholds=(0.05, 0.55, 0.95)))
     rows = written(chosen, LabelSetScores, naming)
     assert [row["labels"] for row in rows] == ["red", "red"]
     assert float(rows[0]["p(dark blue)"]) == pytest.approx(1 / 3)

@@ -132,6 +132,41 @@ def number_list(text: str | None, option: str) -> tuple[float, ...] | None:
         raise ConfigError(f"{option} must be numbers with commas between, such as 0.7,0.3; got {text!r}.") from None
 
 
+def whole_numbers(text: str | None, option: str) -> tuple[int, ...] | None:
+    """Return the whole numbers between the commas, or None.
+
+    Raises:
+        ConfigError: If something else stands there.
+    """
+    if text is None:
+        return None
+    try:
+        return tuple(int(word) for word in text.split(","))
+    except ValueError as error:
+        raise ConfigError(f"{option} must be whole numbers with commas between, such as 2,9; got {text!r}.") from error
+
+
+def weights_by_class(text: str | None) -> str | list[float] | dict[str, float] | None:
+    """Return a word, numbers in label order, or numbers by name, as they were typed; None for nothing.
+
+    Raises:
+        ConfigError: If names and numbers are mixed up.
+    """
+    if text is None or not any(sign in text for sign in ",=0123456789"):
+        return text
+    words = [word.strip() for word in text.split(",")]
+    pairs = [word.rpartition("=") for word in words]
+    try:
+        if all(sign for _, sign, _ in pairs):
+            return {name.strip(): float(number) for name, _, number in pairs}
+        return [float(word) for word in words]
+    except ValueError as error:
+        raise ConfigError(
+            "--class-weights must be inverse, inverse_sqrt, effective_number, numbers in label order such as 1,20, or "
+            f"numbers by name such as rust=20,scratch=5; got {text!r}."
+        ) from error
+
+
 def assignments(texts: Sequence[str] | None) -> dict[str, Any]:
     """Return names and values from ``NAME=VALUE``; values are read as JSON, and as text where they are none.
 

@@ -19,13 +19,16 @@ from snellen.data.proposal_files import FileProposals, read_proposals
 from snellen.data.proposals import ProposalStore
 from snellen.data.rescaling import MultiScale
 from snellen.data.samplers import (
+    OversamplingSampler,
     RepeatFactorSampler,
     Sampler,
     SequentialSampler,
     ShardedSampler,
     ShuffledSampler,
+    UndersamplingSampler,
     WeightedSampler,
     class_balanced_weights,
+    rarest_classes,
     repeat_factors,
 )
 from snellen.data.splits import (
@@ -37,6 +40,7 @@ from snellen.data.splits import (
     train_dev_splits,
     with_splits,
 )
+from snellen.data.subsets import balanced_rows, balanced_subsets
 from snellen.data.tables import (
     AnnotationTable,
     BoxTable,
@@ -100,6 +104,7 @@ __all__ = [
     "Mixing",
     "Mosaic",
     "MultiScale",
+    "OversamplingSampler",
     "Problem",
     "ProblemLog",
     "ProposalStore",
@@ -111,8 +116,11 @@ __all__ = [
     "ShardedSampler",
     "ShuffledSampler",
     "Transform",
+    "UndersamplingSampler",
     "ValueTable",
     "WeightedSampler",
+    "balanced_rows",
+    "balanced_subsets",
     "bootstrap",
     "class_balanced_weights",
     "decoded_image",
@@ -126,6 +134,7 @@ __all__ = [
     "k_fold",
     "leave_one_out",
     "load",
+    "rarest_classes",
     "read_image",
     "read_mask",
     "read_proposals",

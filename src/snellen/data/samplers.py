@@ -9,15 +9,20 @@ from jaxtyping import Float, Int64
 from snellen.errors import InputError
 
 __all__ = [
+    "OversamplingSampler",
     "RepeatFactorSampler",
     "Sampler",
     "SequentialSampler",
     "ShardedSampler",
     "ShuffledSampler",
+    "UndersamplingSampler",
     "WeightedSampler",
     "class_balanced_weights",
+    "rarest_classes",
     "repeat_factors",
 ]
+
+NO_CLASS = -1  # stratum of images on which there is nothing
 
 
 @runtime_checkable
@@ -138,6 +143,70 @@ class RepeatFactorSampler:
         return rng.permutation(np.repeat(np.arange(len(whole)), whole))
 
 
+class OversamplingSampler:
+    """Every row of the largest class once, and those of the others as often as fills their classes up to it.
+
+    Every row of a class is shown either ``n`` or ``n + 1`` times; which ones once more is drawn anew for each epoch.
+
+    Args:
+        strata: Class of each row; those of ``NO_CLASS`` are shown once.
+
+    Source:
+        He and Garcia 2009, "Learning from imbalanced data", section 3.1.1. Differs: copies are shared out evenly
+        instead of being drawn with replacement.
+    """
+
+    def __init__(self, strata: Int64[np.ndarray, " rows"]) -> None:
+        self.members, self.others = _members(strata, "OversamplingSampler")
+        self.wanted = max(map(len, self.members))
+
+    def __len__(self) -> int:
+        return self.wanted * len(self.members) + len(self.others)
+
+    def rows(self, epoch: int, seed: int) -> Int64[np.ndarray, " rows"]:
+        """Return the rows of one epoch."""
+        rng = _stream(seed, epoch)
+        parts = [self.others]
+        for rows in self.members:
+            whole, extra = divmod(self.wanted, len(rows))
+            parts += [np.tile(rows, whole), rng.choice(rows, extra, replace=False)]
+        return rng.permutation(np.concatenate(parts))
+
+
+class UndersamplingSampler:
+    """As many rows of each class as the smallest one has, others in each epoch.
+
+    Args:
+        strata: Class of each row; of those of ``NO_CLASS`` as many are shown as of a class, if there are so many.
+
+    Source:
+        He and Garcia 2009, section 3.1.1. Differs: the rows are drawn anew for each epoch, so that none is lost for
+        good.
+    """
+
+    def __init__(self, strata: Int64[np.ndarray, " rows"]) -> None:
+        self.members, self.others = _members(strata, "UndersamplingSampler")
+        self.wanted = min(map(len, self.members))
+
+    def __len__(self) -> int:
+        return self.wanted * len(self.members) + min(self.wanted, len(self.others))
+
+    def rows(self, epoch: int, seed: int) -> Int64[np.ndarray, " rows"]:
+        """Return the rows of one epoch."""
+        rng = _stream(seed, epoch)
+        chosen = [rng.choice(rows, min(self.wanted, len(rows)), replace=False) for rows in (*self.members, self.others)]
+        return rng.permutation(np.concatenate(chosen))
+
+
+def _members(strata: Int64[np.ndarray, " rows"], name: str) -> tuple[list[np.ndarray], np.ndarray]:
+    """Return the rows of each class that has any, and those of no class."""
+    labels = np.asarray(strata)
+    members = [np.flatnonzero(labels == label) for label in np.unique(labels) if label != NO_CLASS]
+    if not members:
+        raise InputError(f"{name} needs rows with classes; none of {len(labels)} has one. Take another sampler.")
+    return members, np.flatnonzero(labels == NO_CLASS)
+
+
 class ShardedSampler:
     """One process's part of another sampler's rows.
 
@@ -171,18 +240,38 @@ class ShardedSampler:
         return rows[self.rank :: self.world]
 
 
-def class_balanced_weights(labels_per_image: Sequence[Sequence[int]]) -> Float[np.ndarray, " rows"]:
-    """Return weights under which every class is met equally often, for ``WeightedSampler``.
+def class_balanced_weights(
+    labels_per_image: Sequence[Sequence[int]], *, power: float = 0.0
+) -> Float[np.ndarray, " rows"]:
+    """Return weights under which classes are met in proportion to a power of their size, for ``WeightedSampler``.
 
     An image with several classes weighs as its rarest; an image without any weighs as one of the commonest.
 
     Args:
         labels_per_image: The classes of each image.
+        power: 0 lets every class be met equally often, 0.5 in proportion to the square root of its images, 1 as often
+            as it occurs.
+
+    Source:
+        Kang et al. 2020, "Decoupling representation and classifier", eq. 1, https://arxiv.org/abs/1910.09217.
     """
     counts = _images_per_class(labels_per_image)
     most = max(counts.values(), default=1)
     rarest = [min((counts[label] for label in set(labels)), default=most) for labels in labels_per_image]
-    return 1 / np.array(rarest, dtype=np.float64)
+    return np.array(rarest, dtype=np.float64) ** (power - 1)
+
+
+def rarest_classes(labels_per_image: Sequence[Sequence[int]]) -> Int64[np.ndarray, " rows"]:
+    """Return the class of each image that the fewest images have, ``NO_CLASS`` where there is none.
+
+    Args:
+        labels_per_image: The classes of each image.
+    """
+    counts = _images_per_class(labels_per_image)
+    return np.array(
+        [min(labels, key=lambda label: (counts[label], label), default=NO_CLASS) for labels in labels_per_image],
+        dtype=np.int64,
+    )
 
 
 def repeat_factors(labels_per_image: Sequence[Sequence[int]], *, threshold: float) -> Float[np.ndarray, " rows"]:

@@ -1,6 +1,7 @@
 """A model over a data set: metrics, predictions on disk, large images in tiles."""
 
 from snellen.evaluation.blending import blend_weights, log_loss
+from snellen.evaluation.calibrated import Calibrated, tempered
 from snellen.evaluation.catalog import METRICS, Attributes, MetricBuilder
 from snellen.evaluation.judging import Judging
 from snellen.evaluation.loop import PrecisionContext, evaluate, inspecting, predicted_batches
@@ -15,6 +16,7 @@ __all__ = [
     "METRICS",
     "STORES",
     "Attributes",
+    "Calibrated",
     "ImagePrediction",
     "Judging",
     "MetricBuilder",
@@ -32,6 +34,7 @@ __all__ = [
     "predicted_batches",
     "read_coco_results",
     "read_predictions",
+    "tempered",
     "tiles_of",
     "to_json",
 ]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from snellen.errors import InputError
+from snellen.metrics import Decision
 from snellen.structures import Prediction
 
 __all__ = ["ExtraFile", "ImagePrediction", "Naming", "Store", "prediction_of"]
@@ -38,13 +39,14 @@ class Naming:
         classes: Names in label order.
         category_ids: Ids of the classes in COCO files, in label order; None numbers them from 1.
         image_ids: Id of each row of the data set in COCO files; None takes the row.
-        thresholds: Probability from which a class of a label set is named, in label order; None takes 0.5 for all.
+        decision: From probabilities to the class or the classes that are named; None takes the most probable, and of
+            label sets those from 0.5 on.
     """
 
     classes: tuple[str, ...]
     category_ids: tuple[int, ...] | None = None
     image_ids: Sequence[int] | None = None
-    thresholds: tuple[float, ...] | None = None
+    decision: Decision | None = None
 
     def category_id(self, label: int) -> int:
         """Id of a label in COCO files."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from snellen.evaluation.storing import ImagePrediction, Naming, Store, prediction_of
-from snellen.metrics import DEFAULT_THRESHOLD
+from snellen.metrics import DEFAULT_THRESHOLD, decided_labels
 from snellen.structures import ClassScores, LabelSetScores, ValueEstimates
 
 __all__ = ["CLASS_SCORES", "LABEL_SETS", "VALUES"]
@@ -20,12 +20,16 @@ SEPARATOR = ";"  # between the names of a label set, as the reader of tables kno
 def _score_line(image: ImagePrediction, naming: Naming, folder: Path) -> dict[str, Any]:
     del folder
     probs = prediction_of(image, ClassScores).probs.float()
-    return {"probs": probs.tolist(), "name": naming.classes[int(probs.argmax())]}
+    return {"probs": probs.tolist(), "name": naming.classes[_named(probs, naming)]}
 
 
 def _read_scores(line: dict[str, Any], folder: Path) -> ClassScores:
     del folder
     return ClassScores(probs=torch.tensor(line["probs"], dtype=torch.float32))
+
+
+def _named(probs: Tensor, naming: Naming) -> int:
+    return int(decided_labels(probs[None].double().numpy(), naming.decision, classes=naming.classes)[0])
 
 
 class _ScoreTable:
@@ -39,7 +43,7 @@ class _ScoreTable:
 
     def write(self, image: ImagePrediction) -> None:
         probs = prediction_of(image, ClassScores).probs.float()
-        best = int(probs.argmax())
+        best = _named(probs, self._naming)
         values = _written(probs)
         self._rows.writerow([image.source, self._naming.classes[best], values[best], *values])
 
@@ -48,7 +52,7 @@ class _ScoreTable:
 
 
 def _chosen_names(probs: Tensor, naming: Naming) -> list[str]:
-    least = naming.thresholds or (DEFAULT_THRESHOLD,) * len(naming.classes)
+    least = (DEFAULT_THRESHOLD,) * len(naming.classes) if naming.decision is None else naming.decision.thresholds
     return [name for name, prob, limit in zip(naming.classes, probs.tolist(), least, strict=True) if prob >= limit]
 
 

@@ -9,11 +9,19 @@ from snellen.metrics.average_precision import (
     ranked_curve,
     receiver_curve,
 )
-from snellen.metrics.calibration import expected_calibration_error, negative_log_likelihood, reliability
+from snellen.metrics.calibration import (
+    MOST_TEMPERATURE,
+    expected_calibration_error,
+    fitted_temperature,
+    negative_log_likelihood,
+    reliability,
+)
 from snellen.metrics.classification import ClassFigures, ClassificationMetric, class_figures, confusion_counts
 from snellen.metrics.coco import COCO_NAMES, CocoSummary, coco_summary
+from snellen.metrics.decisions import LEAST_THRESHOLD, Decision, decided_labels
 from snellen.metrics.detection import DetectionMetric, voc_average_precision
 from snellen.metrics.detection_errors import BACKGROUND
+from snellen.metrics.headline import CLASS_HEADLINES, IMBALANCED_FROM, ClassHeadline, class_headline
 from snellen.metrics.label_quality import (
     ObjectQuality,
     class_thresholds,
@@ -36,17 +44,24 @@ from snellen.metrics.label_sets import (
 )
 from snellen.metrics.objects import ImageObjects
 from snellen.metrics.segmentation import OverlapFigures, SegmentationMetric, overlap_figures, region_recalls
+from snellen.metrics.thresholds import ThresholdPoint, point_at_precision, point_at_recall, point_of_best_f1
 from snellen.metrics.values import ValueFigures, ValueMetric, spearman_correlation, unit_of, value_figures
 
 __all__ = [
     "ACUITY_RECALL",
     "BACKGROUND",
+    "CLASS_HEADLINES",
     "COCO_NAMES",
     "DEFAULT_THRESHOLD",
+    "IMBALANCED_FROM",
+    "LEAST_THRESHOLD",
+    "MOST_TEMPERATURE",
     "Acuity",
     "ClassFigures",
+    "ClassHeadline",
     "ClassificationMetric",
     "CocoSummary",
+    "Decision",
     "DetectionMetric",
     "ImageObjects",
     "LabelSetFigures",
@@ -55,6 +70,7 @@ __all__ = [
     "OverlapFigures",
     "RankedCurve",
     "SegmentationMetric",
+    "ThresholdPoint",
     "ValueFigures",
     "ValueMetric",
     "acuity",
@@ -62,19 +78,25 @@ __all__ = [
     "average_precision_area",
     "average_precision_step",
     "class_figures",
+    "class_headline",
     "class_thresholds",
     "coco_summary",
     "confident_disagreement",
     "confident_joint",
     "confusion_counts",
     "coverage_errors",
+    "decided_labels",
     "expected_calibration_error",
+    "fitted_temperature",
     "label_set_figures",
     "mask_quality",
     "negative_log_likelihood",
     "normalized_margin",
     "object_quality",
     "overlap_figures",
+    "point_at_precision",
+    "point_at_recall",
+    "point_of_best_f1",
     "pooled_quality",
     "ranked_curve",
     "ranking_losses",

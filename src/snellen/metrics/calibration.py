@@ -5,8 +5,17 @@ from jaxtyping import Float64, Int64
 
 from snellen.structures import Curve, Series
 
-__all__ = ["NUM_CONFIDENCE_BINS", "expected_calibration_error", "negative_log_likelihood", "reliability"]
+__all__ = [
+    "MOST_TEMPERATURE",
+    "NUM_CONFIDENCE_BINS",
+    "expected_calibration_error",
+    "fitted_temperature",
+    "negative_log_likelihood",
+    "reliability",
+]
 
+MOST_TEMPERATURE = 100.0  # and its inverse the least; images that are all told right would ask for 0, without end
+_TEMPERATURE_STEP = 1e-9  # of the logarithm of the temperature
 NUM_CONFIDENCE_BINS = 15  # equal widths; Guo et al. 2017, section 5
 
 
@@ -74,3 +83,37 @@ def reliability(probs: Float64[np.ndarray, "n num_classes"], true_labels: Int64[
         series=tuple(series),
         note="Below the diagonal the model is too sure of itself.",
     )
+
+
+def fitted_temperature(
+    logits: Float64[np.ndarray, "n num_classes"], wanted: Float64[np.ndarray, "n num_classes"]
+) -> float:
+    """Return the number by which logits are divided so that their softmax is the likeliest.
+
+    Above 1 the model was too sure of itself; the class that is named stays the same.
+
+    Args:
+        logits: Raw scores, or logarithms of probabilities; of images that the model has not learned from.
+        wanted: Share of each class, sums to 1.
+
+    Returns:
+        Within 0.01..100; 1 without images.
+
+    Source:
+        Guo et al. 2017, section 4.2, eq. 9, https://arxiv.org/abs/1706.04599. The likelihood is concave in 1/T: its
+        slope is halved down to a relative 1e-9.
+    """
+    if not len(logits):
+        return 1.0
+    centred = logits - logits.max(axis=1, keepdims=True)
+
+    def slope(inverse: float) -> float:
+        weights = np.exp(inverse * centred)
+        probs = weights / weights.sum(axis=1, keepdims=True)
+        return float(((wanted.sum(axis=1, keepdims=True) * probs - wanted) * centred).sum())
+
+    low, high = np.log(1 / MOST_TEMPERATURE), np.log(MOST_TEMPERATURE)
+    while high - low > _TEMPERATURE_STEP:
+        middle = (low + high) / 2
+        low, high = (low, middle) if slope(float(np.exp(middle))) > 0 else (middle, high)
+    return float(np.exp(-(low + high) / 2))

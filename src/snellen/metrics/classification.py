@@ -10,11 +10,13 @@ from torch import Tensor
 
 from snellen.errors import InputError
 from snellen.metrics.acuity import acuity
-from snellen.metrics.average_precision import average_precision_step, ranked_curve, receiver_curve
+from snellen.metrics.average_precision import average_precision_step, receiver_curve
 from snellen.metrics.calibration import expected_calibration_error, negative_log_likelihood, reliability
-from snellen.metrics.curves import thinned_series
+from snellen.metrics.class_curves import class_curves
+from snellen.metrics.decisions import Decision, decided_labels
 from snellen.metrics.gathering import add_entries, check_classes, check_lengths
-from snellen.structures import ClassScores, ClassTarget, Curve, ImageScore, Matrix, Results, Table
+from snellen.metrics.headline import ClassHeadline, class_headline
+from snellen.structures import ClassScores, ClassTarget, ImageScore, Matrix, Results, Table
 
 __all__ = ["ClassFigures", "ClassificationMetric", "class_figures", "confusion_counts"]
 
@@ -61,22 +63,35 @@ def class_figures(confusion: Int64[np.ndarray, "num_classes num_classes"]) -> Cl
 class ClassificationMetric:
     """Accuracy, figures per class, calibration, curves and confusion.
 
-    The truth of an image with soft labels is its most probable class. Means over classes leave out classes
-    that the truth does not contain. Without images every figure is nan.
+    The truth of an image with soft labels is its most probable class; an image of which no class is known is left out
+    and counted. Means over classes leave out classes that the truth does not contain. Without images every figure is
+    nan.
 
     Args:
         classes: Names in label order.
+        headline: The figure that stands first; None chooses by the images of each class, see ``class_headline``.
+        decision: From probabilities to a class; None names the most probable.
         letter_height_px: Height of the thing to be named in each image, by row of the data set; where given,
             acuity is measured. An entry that is not a positive number is left out.
 
     Source:
-        Accuracy and macro means as in scikit-learn; calibration: Guo et al. 2017.
+        Accuracy, macro means and average precision as in scikit-learn; calibration: Guo et al. 2017.
     """
 
-    def __init__(self, classes: Sequence[str], *, letter_height_px: ArrayLike | None = None) -> None:
+    def __init__(
+        self,
+        classes: Sequence[str],
+        *,
+        headline: ClassHeadline | None = None,
+        decision: Decision | None = None,
+        letter_height_px: ArrayLike | None = None,
+    ) -> None:
         self._classes = check_classes(classes)
+        self._headline = headline
+        self._decision = decision
         self._heights = None if letter_height_px is None else np.asarray(letter_height_px, np.float64)
         self._images: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._unknown: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def update(
         self, predictions: Sequence[ClassScores], targets: Sequence[ClassTarget], indices: Sequence[int]
@@ -89,7 +104,8 @@ class ClassificationMetric:
         """
         check_lengths(predictions, targets, indices)
         for found, wanted, index in zip(predictions, targets, indices, strict=True):
-            add_entries(self._images, {int(index): (self._probs(found.probs), self._probs(wanted.probs))})
+            entry = (self._probs(found.probs), self._probs(wanted.probs))
+            add_entries(self._images if entry[1].any() else self._unknown, {int(index): entry})
 
     def merge(self, other: "ClassificationMetric") -> None:
         """Add the images of another shard.
@@ -98,6 +114,7 @@ class ClassificationMetric:
             InputError: If both have seen the same image.
         """
         add_entries(self._images, other._images)  # noqa: SLF001  # its own class
+        add_entries(self._unknown, other._unknown)  # noqa: SLF001
 
     def result(self) -> Results:
         """Measure all images seen so far."""
@@ -106,21 +123,22 @@ class ClassificationMetric:
         probs = np.array([self._images[index][0] for index in indices]).reshape(shape)
         wanted = np.array([self._images[index][1] for index in indices]).reshape(shape)
         truth = wanted.argmax(axis=1)
-        guess = probs.argmax(axis=1)
+        guess = decided_labels(probs, self._decision, classes=self._classes)
         confusion = confusion_counts(truth, guess, num_classes=len(self._classes))
         figures = class_figures(confusion)
-        scalars = self._scalars(probs, wanted, figures)
-        tables = [self._class_table(confusion, figures, probs, truth)]
+        areas = [self._areas(probs[:, label], truth == label) for label in range(len(self._classes))]
+        scalars = self._scalars(probs, wanted, guess, figures, areas)
+        tables = [self._class_table(confusion, figures, areas)]
         if self._heights is not None:
             sharp = acuity(self._heights_of(indices), truth == guess)
             scalars["acuity_px"] = sharp.height_px
             tables.append(sharp.table)
         chances = probs[np.arange(len(truth)), truth]
         return Results(
-            headline="accuracy",
+            headline=self._headline or class_headline(confusion.sum(axis=1)),
             scalars=scalars,
             tables=tuple(tables),
-            curves=(*self._curves(probs, truth), reliability(probs, truth)),
+            curves=(*class_curves(probs, truth, self._classes, self._decision), reliability(probs, truth)),
             matrices=(self._matrix(confusion),),
             per_image=tuple(
                 ImageScore(index=index, quality=float(chance), uncertainty=float(1 - row.max()))
@@ -149,31 +167,45 @@ class ClassificationMetric:
             )
         return np.asarray(self._heights[np.array(indices, np.int64)])
 
-    def _scalars(self, probs: np.ndarray, wanted: np.ndarray, figures: ClassFigures) -> dict[str, float]:
+    def _areas(self, scores: np.ndarray, hits: np.ndarray) -> tuple[float, float]:
+        """Return average precision and the area under the ROC of a class against all others."""
+        return average_precision_step(scores, hits, num_wanted=int(hits.sum())), receiver_curve(scores, hits)[2]
+
+    def _scalars(
+        self,
+        probs: np.ndarray,
+        wanted: np.ndarray,
+        guess: np.ndarray,
+        figures: ClassFigures,
+        areas: Sequence[tuple[float, float]],
+    ) -> dict[str, float]:
         truth = wanted.argmax(axis=1)
-        scalars = {"accuracy": _mean(probs.argmax(axis=1) == truth)}
+        scalars = {"accuracy": _mean(guess == truth)}
         if len(self._classes) > TOP:
             better = (probs > probs[np.arange(len(truth)), truth][:, None]).sum(axis=1)
             scalars["top5_accuracy"] = _mean(better < TOP)
-        scalars["balanced_accuracy"] = _mean(figures.recall[~np.isnan(figures.recall)])
-        scalars["macro_precision"] = _mean(figures.precision[~np.isnan(figures.precision)])
-        scalars["macro_F1"] = _mean(figures.f1[~np.isnan(figures.f1)])
+        scalars["balanced_accuracy"] = _known_mean(figures.recall)
+        scalars["macro_precision"] = _known_mean(figures.precision)
+        scalars["macro_F1"] = _known_mean(figures.f1)
+        scalars["mAP"] = _known_mean(np.array([area for area, _ in areas]))
         scalars["NLL"] = negative_log_likelihood(probs, wanted)
         scalars["ECE"] = expected_calibration_error(probs, truth)
         return scalars
 
-    def _class_table(self, confusion: np.ndarray, figures: ClassFigures, probs: np.ndarray, truth: np.ndarray) -> Table:
+    def _class_table(self, confusion: np.ndarray, figures: ClassFigures, areas: Sequence[tuple[float, float]]) -> Table:
         rows = []
         for label, name in enumerate(self._classes):
-            count = int(confusion[label].sum())
-            hits = truth == label
-            values = [figures.precision[label], figures.recall[label], figures.f1[label]]
-            values.append(average_precision_step(probs[:, label], hits, num_wanted=count))
-            values.append(receiver_curve(probs[:, label], hits)[2])
-            rows.append((name, count, *(None if np.isnan(value) else float(value) for value in values)))
-        note = "AP and the area under the ROC take each class against all others."
+            values = (figures.precision[label], figures.recall[label], figures.f1[label], *areas[label])
+            rows.append((name, int(confusion[label].sum()), *(None if np.isnan(v) else float(v) for v in values)))
+        note = (
+            "AP (the area under precision over recall) and the area under the ROC take each class against all others."
+        )
         if (confusion.sum(axis=1) == 0).any():
             note += " A class without images has no figures and is left out of every mean."
+        if self._unknown:
+            note += f" Images of which no class is known were left out: {len(self._unknown)}."
+        if self._decision is not None:
+            note += f" {_decision_words(self._decision, self._classes)}"
         columns = ("Class", "Images", "Precision", "Recall", "F1", "AP", "ROC area")
         return Table(title="Classes", columns=columns, rows=tuple(rows), note=note)
 
@@ -186,32 +218,17 @@ class ClassificationMetric:
             note="Truth in rows, prediction in columns.",
         )
 
-    def _curves(self, probs: np.ndarray, truth: np.ndarray) -> tuple[Curve, Curve]:
-        precision, receiver = [], []
-        for label, name in enumerate(self._classes):
-            hits = truth == label
-            if not hits.any() or hits.all():
-                continue
-            ranked = ranked_curve(probs[:, label], hits, num_wanted=int(hits.sum()))
-            precision.append(thinned_series(name, ranked.recall, ranked.precision))
-            receiver.append(thinned_series(name, *receiver_curve(probs[:, label], hits)[:2]))
-        note = "Each class against all others; classes that no image or every image has are left out."
-        return (
-            Curve(
-                title="Precision over recall",
-                x_label="Recall",
-                y_label="Precision",
-                series=tuple(precision),
-                note=note,
-            ),
-            Curve(
-                title="ROC",
-                x_label="False-positive rate",
-                y_label="True-positive rate",
-                series=tuple(receiver),
-                note=note,
-            ),
-        )
+
+def _decision_words(decision: Decision, classes: Sequence[str]) -> str:
+    if decision.found is not None:
+        least = decision.thresholds[decision.found]
+        return f"An image is called {classes[decision.found]} from a probability of {least:.3g} on."
+    limits = ", ".join(f"{name} {value:.3g}" for name, value in zip(classes, decision.thresholds, strict=True))
+    return f"An image is given the class whose probability is the greatest multiple of its threshold ({limits})."
+
+
+def _known_mean(values: np.ndarray) -> float:
+    return _mean(values[~np.isnan(values)])
 
 
 def _mean(values: np.ndarray) -> float:

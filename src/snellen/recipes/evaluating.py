@@ -7,11 +7,15 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from snellen.data import BatchLoader, DatasetIndex, ImageDataset, ReadOptions, evaluation_transform, task_of, verify
+from snellen.data import DatasetIndex, ImageDataset, ReadOptions, task_of, verify
 from snellen.errors import ConfigError, did_you_mean
 from snellen.evaluation import METRICS, ImagePrediction, Naming, PredictionWriter, to_json
 from snellen.evaluation import evaluate as measured
 from snellen.recipes.datasets import load, prepared
+from snellen.recipes.judging import recorded_judging
+from snellen.recipes.loaders import evaluation_loader
+from snellen.recipes.operating import Operating, applied, choose_operating, read_operating
+from snellen.recipes.operating_choices import goal_from
 from snellen.recipes.parts import part_of, recorded_part
 from snellen.recipes.planning import chosen_device
 from snellen.recipes.progress import counted, say
@@ -56,15 +60,6 @@ PREDICTION_OF: Mapping[type[Target], type[Prediction]] = {
 }
 
 
-def evaluation_loader(index: DatasetIndex, record: Mapping[str, Any], stride: int) -> BatchLoader:
-    """Return batches of an index as they are measured: resized, nothing random."""
-    change = evaluation_transform(index.target_type, record["image_size"], resize=record["resize"])
-    dataset = ImageDataset(index, change, masks=record["masks"], regions=region_source(record, index.root))
-    return BatchLoader(
-        dataset=dataset, batch_size=record["batch_size"], stride=stride, seed=0, workers=record["workers"]
-    )
-
-
 def evaluate_run(
     run: Run,
     *,
@@ -73,6 +68,7 @@ def evaluate_run(
     which: str = "best",
     name: str | None = None,
     device: str | None = None,
+    operating: Operating | None = None,
     console: Console | None = None,
 ) -> Results:
     """Measure a run and write ``evaluation/NAME/`` in its folder.
@@ -84,6 +80,7 @@ def evaluate_run(
         which: ``best`` or ``last`` weights.
         name: Of the folder; the split if None.
         device: Where to compute; that of the run if None.
+        operating: Thresholds and temperature to measure with; None for the most probable class.
         console: Where to say what happens.
 
     Raises:
@@ -99,7 +96,8 @@ def evaluate_run(
     loader = evaluation_loader(part, run.record, model.stride)
     dataset = ImageDataset(part, masks=run.record["masks"])
     folder = run.folder / "evaluation" / (name or split or "all")
-    naming = Naming(classes=run.classes)
+    decision = None if operating is None else operating.decision
+    naming = Naming(classes=run.classes, decision=decision)
     with PredictionWriter(folder, PREDICTION_OF[part.target_type], naming) as writer:
 
         def keep(batch: Batch, predictions: list[Prediction]) -> None:
@@ -111,10 +109,10 @@ def evaluate_run(
                 )
 
         results = measured(
-            model,
+            applied(model, operating),
             counted(loader.epoch(0), total=len(loader), what=f"measuring {split or 'all images'}", console=console),
             dataset.truth,
-            METRICS[part.target_type](part.classes, part.attributes),
+            METRICS[part.target_type](part.classes, part.attributes, recorded_judging(run.record, decision)),
             device=place,
             precision_context=lambda: autocast(place, run.record["settings"]["precision"]),
             on_batch=keep,
@@ -150,29 +148,55 @@ def evaluate(
     *,
     split: str | None = "test",
     which: str = "best",
+    at_recall: float | None = None,
+    at_precision: float | None = None,
+    best_f1: bool = False,
+    find: str | None = None,
+    calibrate: bool = False,
+    plain: bool = False,
     device: str | None = None,
     format: str | None = None,
     console: Console | None = None,
 ) -> Results:
     """Measure a trained model, on the data of its run or on others.
 
+    Thresholds and a temperature are chosen on the validation images of the run, never on those that are measured, and
+    are kept: later calls, and ``predict``, use them until others are chosen.
+
     Args:
         run: Trained, or its folder.
         data: A data set or its path; that of the run if None.
         split: Which part of it; None for all images. Where other data have no test split, all images are measured.
         which: ``best`` or ``last`` weights.
+        at_recall: Choose the threshold with the highest precision at which so much is found, 0..1.
+        at_precision: Choose the threshold with the highest recall at which so much of what is named is right, 0..1.
+        best_f1: Choose the threshold, or one for each class, of the highest F1.
+        find: Class that the threshold is for; of two classes the rarer one if None, of label sets all.
+        calibrate: Fit a temperature, so that probabilities mean what they say.
+        plain: Use no thresholds and no temperature, whatever was chosen.
         device: Where to compute; that of the run if None.
         format: Of ``data``.
         console: Where to say what happens.
 
     Raises:
-        ConfigError: If the data set is of another kind or has other classes than the run.
+        ConfigError: If the data set is of another kind or has other classes than the run, or what is wanted of a
+            threshold cannot be reached.
         InputError: If there is no such split.
     """
     used = run if isinstance(run, Run) else Run.open(run)
+    goal = goal_from(at_recall=at_recall, at_precision=at_precision, best_f1=best_f1, find=find)
+    chooses = goal is not None or calibrate
+    if chooses and plain:
+        raise ConfigError("plain uses no thresholds and no temperature; got a choice of them too. Leave one out.")
+    if chooses:
+        operating: Operating | None = choose_operating(
+            used, recorded_index(used), goal=goal, calibrate=calibrate, which=which, device=device, console=console
+        )
+    else:
+        operating = None if plain else read_operating(used, which)
+    common = {"which": which, "device": device, "operating": operating, "console": console}
     if data is None:
-        index = recorded_index(used)
-        return evaluate_run(used, index=index, split=split, which=which, device=device, console=console)
+        return _of_own_data(used, split, rewrite=chooses, **common)
     source = load(data, format=format, options=_read_like(used)) if isinstance(data, (str, Path)) else data
     index = verify(source)
     # A data set without splits is meant as a whole; a split that was mistyped is an error.
@@ -180,7 +204,21 @@ def evaluate(
     name = f"{index.root.name}-{part or 'all'}"
     measured_part = index if part is None else index.split(part)
     tell_faults(region_source(used.record, index.root), measured_part, console)  # of its own data it was told before
-    return evaluate_run(used, index=index, split=part, which=which, name=name, device=device, console=console)
+    return evaluate_run(used, index=index, split=part, name=name, **common)
+
+
+def _of_own_data(run: Run, split: str | None, *, rewrite: bool, **options: Any) -> Results:
+    """Measure a run on its own data; where the way of deciding has changed, on all that the report shows."""
+    index = recorded_index(run)
+    results = evaluate_run(run, index=index, split=split, **options)
+    if rewrite and run.report.exists():
+        from snellen.recipes.reporting import write_run_report  # noqa: PLC0415 - it imports this module
+
+        for other in run.results:
+            if other != split and other in index.split_names:
+                evaluate_run(run, index=index, split=other, **{**options, "console": None})
+        write_run_report(run, index)
+    return results
 
 
 def _read_like(run: Run) -> ReadOptions:
@@ -227,7 +265,7 @@ def measured_score(model: torch.nn.Module, run: Run, index: DatasetIndex, split:
         judged,
         loader.epoch(0),
         ImageDataset(part, masks=run.record["masks"]).truth,
-        METRICS[part.target_type](part.classes, part.attributes),
+        METRICS[part.target_type](part.classes, part.attributes, recorded_judging(run.record)),
         device=device,
         precision_context=lambda: autocast(device, run.record["settings"]["precision"]),
     )

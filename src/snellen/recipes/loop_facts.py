@@ -32,7 +32,7 @@ def batches_of(ready: Preparation) -> UserLoader:
 
 def transform_of(ready: Preparation) -> LabelTransform:
     """Return augmentation and resizing of single images; what mixes several images is left out."""
-    alone = {**ready.record, "mosaic": 0.0, "mixup": 0.0, "copy_paste": 0.0}
+    alone = {**ready.record, "mosaic": 0.0, "mixup": 0.0, "copy_paste": 0.0, "cutmix": 0.0}
     dataset = training_loader(ready.index, alone, ready.model.stride).dataset
     if not isinstance(dataset, ImageDataset) or dataset.transform is None:
         raise ConfigError(f"expected training images with a transform; got {type(dataset).__name__}.")

@@ -17,8 +17,10 @@ from torchvision.transforms import v2
 from snellen.data import ProposalStore, RegionSource, evaluation_transform, is_image_name, read_image
 from snellen.errors import ConfigError, DatasetError, InputError, MissingExtraError
 from snellen.evaluation import ImagePrediction, Naming, PredictionWriter, predict_tiled, predicted_batches
+from snellen.metrics import Decision
 from snellen.ops import scale_boxes
 from snellen.recipes.evaluating import PREDICTION_OF
+from snellen.recipes.operating import applied, read_operating
 from snellen.recipes.planning import chosen_device
 from snellen.recipes.progress import counted
 from snellen.recipes.proposing import region_source
@@ -105,6 +107,8 @@ def predict(
 ) -> PredictSummary:
     """Predict images, draw the predictions, and write them as JSON lines (detections as COCO results too).
 
+    Thresholds and a temperature that were chosen for the run (see ``evaluate``) decide what is named.
+
     Args:
         run: Trained, or its folder.
         sources: Images, folders, patterns, video files.
@@ -131,15 +135,22 @@ def predict(
     module.to(memory_format=torch.channels_last)
     if tile is not None:
         _check_tile(used, tile, model.stride)
+    operating = read_operating(used, which)
+    decision = None if operating is None else operating.decision
     judge = _Judge(
-        run=used, model=model, device=place, tile=tile, regions=region_source(used.record, Path(used.record["data"]))
+        run=used,
+        model=applied(model, operating),
+        device=place,
+        tile=tile,
+        regions=region_source(used.record, Path(used.record["data"])),
     )
     out = Path(folder) if folder is not None else used.folder / "predictions"
     out.mkdir(parents=True, exist_ok=True)
     skipped: dict[str, str] = {}
     kept: list[ImagePrediction] = []
-    with PredictionWriter(out, PREDICTION_OF[used.target_type], Naming(classes=used.classes)) as writer:
-        artist = _Artist(out, used.classes, min_score=min_score) if drawn else None
+    naming = Naming(classes=used.classes, decision=decision)
+    with PredictionWriter(out, PREDICTION_OF[used.target_type], naming) as writer:
+        artist = _Artist(out, used.classes, min_score=min_score, decision=decision) if drawn else None
         for file in counted(files, total=len(files), what="predicting", console=console):
             try:
                 for name, image in _frames(file):
@@ -315,18 +326,21 @@ _RESCALED: Mapping[type[Prediction], Callable[[Any, tuple[int, int], tuple[int, 
 class _Artist:
     """Writes drawn images, and drawn frames as a video."""
 
-    def __init__(self, folder: Path, classes: tuple[str, ...], *, min_score: float) -> None:
+    def __init__(
+        self, folder: Path, classes: tuple[str, ...], *, min_score: float, decision: Decision | None = None
+    ) -> None:
         self.folder = folder / "drawn"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.classes = classes
         self.min_score = min_score
+        self.decision = decision
         self.used: set[str] = set()
         self.video: Any = None
         self.video_file: Path | None = None
 
     def draw(self, file: Path, image: UInt8[Tensor, "3 height width"], prediction: Prediction) -> None:
         """Draw one prediction into the file that belongs to ``file``."""
-        picture = draw(image, prediction, self.classes, min_score=self.min_score)
+        picture = draw(image, prediction, self.classes, min_score=self.min_score, decision=self.decision)
         if file.suffix.lower() in VIDEO_SUFFIXES:
             self._add_frame(file, np.asarray(picture))
             return

@@ -186,7 +186,8 @@ def _model_options(plan: Plan, options: TrainOptions, index: DatasetIndex) -> tu
         chosen["anchors"], reasons["anchors"] = anchors_for(index, plan)
     paths = {name: value for name, value in options.model_options.items() if "." in name}
     chosen |= {name: value for name, value in options.model_options.items() if name not in paths}
-    derived, why = _taken(plan.model, *target_options(index.split("train"), options.model_options))
+    found = target_options(index.split("train"), options.model_options, sampler=plan.sampler, seed=plan.settings.seed)
+    derived, why = _taken(plan.model, *found)
     chosen |= derived
     reasons |= why
     if paths:

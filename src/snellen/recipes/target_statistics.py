@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from snellen.data import DatasetIndex, LabelSetTable, ValueTable
 from snellen.errors import ConfigError, did_you_mean
 from snellen.models.classification.objective import CLASS_WEIGHTINGS, class_weights_of
+from snellen.recipes.sampling import SamplerName, shown_counts
 from snellen.structures import ClassTarget, LabelSetTarget, Target, ValueTarget
 
 __all__ = ["DERIVED_OPTIONS", "target_options"]
@@ -26,24 +27,28 @@ _MOST_NAMED = 6  # classes in a reason; all of them are in the record
 _MOST_WEIGHT = 100.0  # of a positive answer; beyond, single images of a rare class would decide every step
 Options = dict[str, Any]
 Reasons = dict[str, str]
+Counts = NDArray[np.int64]  # images of each class that an epoch shows
 
 
-def target_options(train: DatasetIndex, given: Mapping[str, Any]) -> tuple[Options, Reasons]:
+def target_options(
+    train: DatasetIndex, given: Mapping[str, Any], *, sampler: SamplerName = "shuffled", seed: int = 0
+) -> tuple[Options, Reasons]:
     """Return keywords of the builder that the training targets decide, and why they have their values.
 
     Args:
         train: The training images.
         given: What the user set; it wins.
+        sampler: Which of them an epoch shows: what a loss evens out is what it meets.
+        seed: Of the run.
 
     Raises:
         ConfigError: If weights are given for classes that are not there.
     """
     derive = _DERIVED.get(train.target_type)
-    return ({}, {}) if derive is None else derive(train, given)
+    return ({}, {}) if derive is None else derive(train, given, shown_counts(train, sampler, seed=seed))
 
 
-def _of_classes(train: DatasetIndex, given: Mapping[str, Any]) -> tuple[Options, Reasons]:
-    counts = train.annotations.class_counts(len(train.classes)).sum(axis=0)
+def _of_classes(train: DatasetIndex, given: Mapping[str, Any], counts: Counts) -> tuple[Options, Reasons]:
     options: Options = {}
     reasons: Reasons = {}
     weights = given.get("class_weights")
@@ -53,7 +58,7 @@ def _of_classes(train: DatasetIndex, given: Mapping[str, Any]) -> tuple[Options,
     is_word = isinstance(weights, str) and weights in CLASS_WEIGHTINGS
     if "class_counts" not in given and (is_word or given.get("logit_adjustment", "none") != "none"):
         options["class_counts"] = counts.tolist()
-        reasons["class_counts"] = f"training images: {_named(train.classes, counts)}"
+        reasons["class_counts"] = f"training images in an epoch: {_named(train.classes, counts)}"
     if isinstance(weights, str) and is_word:
         beta = {"beta": given["beta"]} if isinstance(given.get("beta"), int | float) else {}
         known = torch.tensor(given.get("class_counts", counts.tolist()))
@@ -83,7 +88,8 @@ def _named(classes: Sequence[str], numbers: NDArray[Any]) -> str:
     return ", ".join(words if len(told) == len(order) else [*words[:half], "…", *words[half:]])
 
 
-def _of_label_sets(train: DatasetIndex, given: Mapping[str, Any]) -> tuple[Options, Reasons]:
+def _of_label_sets(train: DatasetIndex, given: Mapping[str, Any], counts: Counts) -> tuple[Options, Reasons]:
+    del counts  # of what is not known of an image they say nothing
     table = train.annotations
     if not isinstance(table, LabelSetTable):
         return {}, {}
@@ -101,7 +107,8 @@ def _of_label_sets(train: DatasetIndex, given: Mapping[str, Any]) -> tuple[Optio
     return options, reasons
 
 
-def _of_values(train: DatasetIndex, given: Mapping[str, Any]) -> tuple[Options, Reasons]:
+def _of_values(train: DatasetIndex, given: Mapping[str, Any], counts: Counts) -> tuple[Options, Reasons]:
+    del counts
     table = train.annotations
     if not isinstance(table, ValueTable):
         return {}, {}
@@ -113,6 +120,6 @@ def _of_values(train: DatasetIndex, given: Mapping[str, Any]) -> tuple[Options, 
     return options, dict.fromkeys(options, "of the training images: the network works in standard units")
 
 
-_DERIVED: Mapping[type[Target], Callable[[DatasetIndex, Mapping[str, Any]], tuple[Options, Reasons]]] = (
+_DERIVED: Mapping[type[Target], Callable[[DatasetIndex, Mapping[str, Any], Counts], tuple[Options, Reasons]]] = (
     MappingProxyType({ClassTarget: _of_classes, LabelSetTarget: _of_label_sets, ValueTarget: _of_values})
 )

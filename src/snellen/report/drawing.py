@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from snellen.errors import InputError, ShapeError
+from snellen.metrics import Decision
 from snellen.report.image_legends import (
     class_name,
     class_score_rows,
@@ -61,6 +62,7 @@ class _Style:
     classes: Sequence[str]
     min_score: float
     scale: float
+    decision: Decision | None
 
 
 def draw(
@@ -71,6 +73,7 @@ def draw(
     min_score: float = 0.3,
     smallest_px: int = 320,
     largest_px: int | None = None,
+    decision: Decision | None = None,
 ) -> Image.Image:
     """Return ``image`` with a truth or a prediction drawn on it.
 
@@ -84,6 +87,7 @@ def draw(
         min_score: Detections below are counted in the corner, not drawn.
         smallest_px: An image whose long side is shorter is enlarged until labels are legible.
         largest_px: An image whose long side is longer is reduced before labels are drawn; None keeps it.
+        decision: How a model's probabilities name classes; None for the most probable one.
 
     Raises:
         ShapeError: If the image is not [3, height, width], or masks have another size than the image.
@@ -104,7 +108,7 @@ def draw(
     if scale != 1:
         size = (max(1, round(canvas.width * scale)), max(1, round(canvas.height * scale)))
         canvas = canvas.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS)
-    return drawer(canvas, what, _Style(classes=classes, min_score=min_score, scale=scale))
+    return drawer(canvas, what, _Style(classes=classes, min_score=min_score, scale=scale, decision=decision))
 
 
 def _scale(long_side: int, smallest_px: int, largest_px: int | None) -> float:
@@ -156,6 +160,15 @@ def _listed(rows: Callable[[Any, Sequence[str]], list[Entry]]) -> Callable[..., 
 
     def drawn(canvas: Image.Image, what: Target | Prediction, style: _Style) -> Image.Image:
         return with_legend(canvas, rows(what, style.classes), is_list=True)
+
+    return drawn
+
+
+def _decided(rows: Callable[[Any, Sequence[str], Decision | None], list[Entry]]) -> Callable[..., Image.Image]:
+    """Return what writes predicted classes of a whole image below it, by the decision that was chosen."""
+
+    def drawn(canvas: Image.Image, what: Target | Prediction, style: _Style) -> Image.Image:
+        return with_legend(canvas, rows(what, style.classes, style.decision), is_list=True)
 
     return drawn
 
@@ -217,9 +230,9 @@ _DRAWERS: Mapping[type, Callable[..., Image.Image]] = {
     BoxTarget: _draw_box_target,
     Detections: _draw_detections,
     ClassTarget: _listed(class_target_rows),
-    ClassScores: _listed(class_score_rows),
+    ClassScores: _decided(class_score_rows),
     LabelSetTarget: _listed(label_set_rows),
-    LabelSetScores: _listed(label_score_rows),
+    LabelSetScores: _decided(label_score_rows),
     MaskTarget: _draw_label_map,
     SegmentationMap: _draw_label_map,
     ValueTarget: _listed(value_rows),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from snellen.metrics import Decision, decided_labels
 from snellen.report.fonts import drawable_text
 from snellen.report.formatting import number_text, plain_text
 from snellen.report.legends import Entry
@@ -39,10 +40,12 @@ def class_target_rows(what: ClassTarget, classes: Sequence[str]) -> list[Entry]:
     return [_entry(label, classes, None if is_sure else shares[label]) for label in best]
 
 
-def class_score_rows(what: ClassScores, classes: Sequence[str]) -> list[Entry]:
-    """Return the most probable classes."""
+def class_score_rows(what: ClassScores, classes: Sequence[str], decision: Decision | None = None) -> list[Entry]:
+    """Return the class that is named, and then the most probable others."""
     probs = what.probs.cpu().tolist()
-    return [_entry(label, classes, probs[label]) for label in _ranked(probs)[:_TOP_CLASSES]]
+    named = int(decided_labels(what.probs.cpu()[None].double().numpy(), decision)[0])
+    order = [named, *(label for label in _ranked(probs) if label != named)]
+    return [_entry(label, classes, probs[label]) for label in order[:_TOP_CLASSES]]
 
 
 def label_set_rows(what: LabelSetTarget, classes: Sequence[str]) -> list[Entry]:
@@ -56,10 +59,11 @@ def label_set_rows(what: LabelSetTarget, classes: Sequence[str]) -> list[Entry]:
     return _limited(entries) or [Entry(text=_NONE, color=IGNORED_COLOR, share=None)]
 
 
-def label_score_rows(what: LabelSetScores, classes: Sequence[str]) -> list[Entry]:
-    """Return the classes that an image probably shows, each with its own probability."""
+def label_score_rows(what: LabelSetScores, classes: Sequence[str], decision: Decision | None = None) -> list[Entry]:
+    """Return the classes that an image probably shows, each with its own probability; with thresholds, those above."""
     probs = what.probs.cpu().tolist()
-    shown = [label for label in _ranked(probs) if probs[label] >= _LEAST_SHOWN]
+    least = [_LEAST_SHOWN] * len(probs) if decision is None else decision.thresholds
+    shown = [label for label in _ranked(probs) if probs[label] >= least[label]]
     entries = [_entry(label, classes, probs[label]) for label in shown]
     return _limited(entries) or [Entry(text=_NONE, color=IGNORED_COLOR, share=None)]
 

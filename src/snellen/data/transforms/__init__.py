@@ -1,6 +1,8 @@
 """Transforms of samples: torchvision's for one image, our own for several, and presets."""
 
+from snellen.data.transforms.appearance import MAX_MAGNITUDE, RandomErasing, rand_augment
 from snellen.data.transforms.colour import colour_jitter, gaussian_blur, photometric_distort
+from snellen.data.transforms.cutmix import CutMix, MixingAfter
 from snellen.data.transforms.geometry import (
     ResizeExact,
     ResizeShortSide,
@@ -34,13 +36,17 @@ from snellen.data.transforms.transform import (
 
 __all__ = [
     "DEFAULT_STRENGTH",
+    "MAX_MAGNITUDE",
     "MIN_VISIBLE",
     "Compose",
     "CopyPaste",
+    "CutMix",
     "Mix",
     "MixUp",
     "Mixing",
+    "MixingAfter",
     "Mosaic",
+    "RandomErasing",
     "Resize",
     "ResizeExact",
     "ResizeShortSide",
@@ -56,6 +62,7 @@ __all__ = [
     "iou_crop",
     "max_side_of",
     "photometric_distort",
+    "rand_augment",
     "random_crop",
     "random_resized_crop",
     "scale_jitter",

@@ -3,6 +3,7 @@
 torchvision's ``v2.MixUp`` and ``v2.CutMix`` mix a whole batch of classified images by one draw, after
 collation; they know neither boxes nor masks, and what a row looks like then depends on the batch it fell
 into. Here a row is mixed by its own random stream, so that resuming and the number of workers change nothing.
+CutMix stands in ``cutmix``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +25,7 @@ from snellen.data.transforms.transform import MIN_VISIBLE, TorchvisionTransform,
 from snellen.errors import InputError
 from snellen.structures import BoxTarget, ClassTarget, LabelSetTarget, MaskTarget, Sample, Target, ValueTarget
 
-__all__ = ["CopyPaste", "Mix", "MixUp", "Mixing", "Mosaic"]
+__all__ = ["CopyPaste", "Fetch", "Mix", "MixUp", "Mixing", "Mosaic", "checked_share", "looked_up", "uniform"]
 
 Fetch = Callable[[int], Sample]
 
@@ -78,14 +79,14 @@ class Mosaic:
 
     def __init__(self, size: int, *, probability: float = 0.5) -> None:
         self.size = size
-        self.probability = _checked_share(probability, "Mosaic.probability")
+        self.probability = checked_share(probability, "Mosaic.probability")
 
     def __call__(self, sample: Sample, fetch: Fetch, num_rows: int, generator: torch.Generator) -> Sample:
         """Return a mosaic with ``sample`` at the top left, or the sample."""
-        if _uniform(generator) >= self.probability:
+        if uniform(generator) >= self.probability:
             return sample
-        join = _looked_up(_JOIN, sample.target, "Mosaic")
-        column, row = (int(self.size * (0.5 + _uniform(generator))) for _ in range(2))
+        join = looked_up(_JOIN, sample.target, "Mosaic")
+        column, row = (int(self.size * (0.5 + uniform(generator))) for _ in range(2))
         others = torch.randint(num_rows, (3,), generator=generator).tolist()
         tiles = [self._fitted(tile, generator) for tile in (sample, *(fetch(other) for other in others))]
         side = 2 * self.size
@@ -144,13 +145,13 @@ class MixUp:
         if alpha <= 0:
             raise InputError(f"MixUp.alpha must be greater than 0; got {alpha}.")
         self.alpha = alpha
-        self.probability = _checked_share(probability, "MixUp.probability")
+        self.probability = checked_share(probability, "MixUp.probability")
 
     def __call__(self, sample: Sample, fetch: Fetch, num_rows: int, generator: torch.Generator) -> Sample:
         """Return the blend, or the sample."""
-        if _uniform(generator) >= self.probability:
+        if uniform(generator) >= self.probability:
             return sample
-        blend: Callable[..., Sample] = _looked_up(_BLEND, sample.target, "MixUp")
+        blend: Callable[..., Sample] = looked_up(_BLEND, sample.target, "MixUp")
         rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
         share = float(rng.beta(self.alpha, self.alpha))  # torch's beta takes no generator
         partner = fetch(int(torch.randint(num_rows, (), generator=generator)))
@@ -219,14 +220,14 @@ class CopyPaste:
     """
 
     def __init__(self, *, share: float = 0.5, probability: float = 0.5) -> None:
-        self.share = _checked_share(share, "CopyPaste.share")
-        self.probability = _checked_share(probability, "CopyPaste.probability")
+        self.share = checked_share(share, "CopyPaste.share")
+        self.probability = checked_share(probability, "CopyPaste.probability")
 
     def __call__(self, sample: Sample, fetch: Fetch, num_rows: int, generator: torch.Generator) -> Sample:
         """Return the sample with pasted objects, or the sample."""
-        if _uniform(generator) >= self.probability:
+        if uniform(generator) >= self.probability:
             return sample
-        _looked_up(_PASTE, sample.target, "CopyPaste")
+        looked_up(_PASTE, sample.target, "CopyPaste")
         size = (sample.image.shape[-2], sample.image.shape[-1])
         partner = ResizeExact(size)(fetch(int(torch.randint(num_rows, (), generator=generator))), generator)
         objects = _boxes_of(partner)
@@ -300,17 +301,19 @@ def _join_labels(
     return MaskTarget(labels=labels)
 
 
-def _uniform(generator: torch.Generator) -> float:
+def uniform(generator: torch.Generator) -> float:
+    """Return a number drawn evenly from 0..1."""
     return float(torch.rand((), generator=generator))
 
 
-def _checked_share(value: float, name: str) -> float:
+def checked_share(value: float, name: str) -> float:
+    """Return a share, or raise InputError if it is none."""
     if not 0 <= value <= 1:
         raise InputError(f"{name} must lie in 0..1; got {value}.")
     return value
 
 
-def _looked_up(table: Mapping[type[Target], Callable[..., Any]], target: Target, name: str) -> Callable[..., Any]:
+def looked_up(table: Mapping[type[Target], Callable[..., Any]], target: Target, name: str) -> Callable[..., Any]:
     """Return the entry for a type of target, or say which types there are."""
     if type(target) not in table:
         known = " and ".join(kind.__name__ for kind in table)

@@ -39,6 +39,7 @@ def training_transform(
     strength: float = DEFAULT_STRENGTH,
     flip: bool = True,
     resize: Resize = "short",
+    look: Transform | None = None,
 ) -> Transform:
     """Return augmentation and resizing for training.
 
@@ -50,6 +51,7 @@ def training_transform(
         resize: For boxes: ``short`` fits the short side to ``size``, ``letterbox`` the long side, ``square`` squeezes
             the image into a square (SSD, YOLOv1). For classes: ``squeeze`` squeezes the whole image into a square in
             evaluation, where the others cut a square out of its middle.
+        look: What stands in place of the usual change of colours.
 
     Raises:
         InputError: If the size or the strength is out of range.
@@ -60,7 +62,9 @@ def training_transform(
     steps = [*_TRAINING[target_type](size, strength, resize)]
     if flip:
         steps.append(horizontal_flip())
-    if strength:
+    if look is not None:
+        steps.append(look)
+    elif strength:
         steps.append(photometric_distort(strength))
     return Compose(*steps)
 

@@ -18,7 +18,7 @@ from torchvision import tv_tensors
 
 from snellen.structures import BoxTarget, ClassTarget, LabelSetTarget, MaskTarget, Sample, Target, ValueTarget
 
-__all__ = ["MIN_VISIBLE", "Compose", "TorchvisionTransform", "Transform"]
+__all__ = ["MIN_VISIBLE", "Compose", "Entries", "TorchvisionTransform", "Transform"]
 
 MIN_VISIBLE = 0.2  # share of an object's box that must stay in the image; YOLOv5 takes 0.1, SSD keeps by centre (~0.25)
 MIN_SIDE = 1.0  # pixels; a box less wide or high shows nothing
