@@ -89,7 +89,32 @@ from snellen.doctor.checks.setup import (
     wrong_loss_for_task,
     wrong_mode,
 )
-from snellen.doctor.checks.training import not_finite
+from snellen.doctor.checks.training import (
+    class_collapse,
+    dead_units,
+    diverging,
+    exploding_gradients,
+    gradient_noise,
+    loss_and_metric_disagree,
+    loss_not_falling,
+    loss_terms_out_of_balance,
+    memory_grows,
+    not_finite,
+    oscillating,
+    overfitting,
+    patience_too_short,
+    saturated_units,
+    schedule_not_as_planned,
+    steps_get_slower,
+    steps_skipped,
+    stopped_too_early,
+    too_much_dropout,
+    update_ratio,
+    vanishing_gradients,
+    waiting_for_data,
+    weights_never_change,
+    weights_shrink_away,
+)
 from snellen.errors import ConfigError, did_you_mean
 
 __all__ = ["CHECKS", "find_check", "selected"]
@@ -180,6 +205,29 @@ CHECKS: tuple[Check, ...] = (
     batch_too_small_or_large.CHECK,
     too_few_steps.CHECK,
     not_finite.CHECK,
+    schedule_not_as_planned.CHECK,
+    weights_never_change.CHECK,
+    steps_skipped.CHECK,
+    update_ratio.CHECK,
+    exploding_gradients.CHECK,
+    dead_units.CHECK,
+    saturated_units.CHECK,
+    vanishing_gradients.CHECK,
+    weights_shrink_away.CHECK,
+    too_much_dropout.CHECK,
+    diverging.CHECK,
+    oscillating.CHECK,
+    class_collapse.CHECK,
+    loss_not_falling.CHECK,
+    stopped_too_early.CHECK,
+    overfitting.CHECK,
+    patience_too_short.CHECK,
+    loss_and_metric_disagree.CHECK,
+    loss_terms_out_of_balance.CHECK,
+    gradient_noise.CHECK,
+    waiting_for_data.CHECK,
+    memory_grows.CHECK,
+    steps_get_slower.CHECK,
 )
 
 

@@ -5,7 +5,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Course", "Trend", "course", "finite", "noise_of", "rank_correlation", "running_median", "trend"]
+__all__ = [
+    "Course",
+    "Trend",
+    "course",
+    "finite",
+    "line_through",
+    "noise_of",
+    "rank_correlation",
+    "running_median",
+    "trend",
+]
 
 Floats = NDArray[np.float64]
 
@@ -98,12 +108,23 @@ def trend(steps: ArrayLike, values: ArrayLike, parts: int = 8) -> Trend | None:
     found = course(steps, values, parts)
     if found is None or len(found.level) < 3:
         return None
-    at, level = found.at - found.at.mean(), found.level - found.level.mean()
+    measured = float((found.error**2).mean())  # levels may lie on the line by chance
+    return line_through(found.at, found.level, least_variance=measured)
+
+
+def line_through(steps: Floats, values: Floats, *, least_variance: float = 0.0) -> Trend:
+    """Return the line of least squares through three values or more.
+
+    Args:
+        steps: ``[n]``.
+        values: ``[n]``.
+        least_variance: Of single values; more if they lie farther from the line.
+    """
+    at, level = steps - steps.mean(), values - values.mean()
     across = float((at**2).sum())
     slope = float((at * level).sum()) / across
     scatter = float(((level - slope * at) ** 2).sum()) / (len(at) - 2)
-    measured = float((found.error**2).mean())  # levels may lie on the line by chance
-    return Trend(slope=slope, error=float(np.sqrt(max(scatter, measured) / across)))
+    return Trend(slope=slope, error=float(np.sqrt(max(scatter, least_variance) / across)))
 
 
 def running_median(values: Floats, width: int) -> Floats:

@@ -100,7 +100,7 @@ class Learning:
         if self.num_classes < 2:
             return False
         low, high = CROSS_ENTROPY_START
-        return low <= self.values[0] / log(self.num_classes) <= high
+        return low <= float(self.values[0]) / log(self.num_classes) <= high
 
 
 def learning_of(trace: Trace) -> Learning:

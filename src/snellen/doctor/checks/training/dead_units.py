@@ -1,0 +1,102 @@
+"""dead-units (T8)."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from snellen.doctor.check import Check, NotCheckable, Page, Stage
+from snellen.doctor.finding import Finding, Limit, Place
+from snellen.doctor.watching.outcome import Outcome, layer_samples, learning_of
+from snellen.doctor.watching.trace import Trace
+from snellen.doctor.watching.updates import LEAST_SAMPLES, need_samples, with_rate
+from snellen.doctor.words import Text
+
+__all__ = ["CHECK"]
+
+MANY = 0.5  # of the units that a layer reads; SageMaker Debugger, AutoTrainer
+NEARLY_ALL = 0.9
+LEAST_IMAGES = 48  # over three samples; fewer do not show that a unit never fires
+LOWER = 0.1  # times the rate; too large a rate is what kills units
+MOST_PLACES = 50
+_SOURCE = "SageMaker Debugger, dead ReLU; over three samples"
+
+
+def judge(trace: Trace) -> Iterator[Finding]:
+    """Yield a finding if half of the units of a layer never fire."""
+    learning = learning_of(trace)
+    rows = layer_samples(trace)
+    need_samples(len(rows))
+    images = int(trace.images[np.isin(trace.steps, trace.sampled[rows[-LEAST_SAMPLES:]])].sum())
+    if images < LEAST_IMAGES:
+        raise NotCheckable(
+            Text(en=f"{images} images in three samples are too few", zh=f"三个样本中只有 {images} 张图像，太少")
+        )
+    readers = [place for place, column in enumerate(trace.layers) if column.role == "weights"][1:]
+    if not readers:
+        raise NotCheckable(Text(en="no layer reads from another", zh="没有读取其他层的层"))
+    shares = trace.dead[rows[-LEAST_SAMPLES:]][:, readers].astype(np.float64)
+    lasting = np.nan_to_num(shares, nan=0.0).min(0)
+    worst = float(lasting.max())
+    if worst < MANY or (learning.outcome == Outcome.GOOD and worst < NEARLY_ALL):
+        return
+    order = [place for place in np.argsort(-lasting) if lasting[place] >= MANY]
+    name = trace.layers[readers[order[0]]].name
+    yield Finding(
+        level=learning.level,
+        message="all" if worst == 1 else "default",
+        numbers={"layer": name, "percent": f"{100 * worst:.0f}", "layers": len(order)},
+        measured=worst,
+        limit=Limit(value=MANY, unit="share", source=_SOURCE),
+        places=tuple(
+            Place(kind="layer", name=trace.layers[readers[place]].name, note=f"{lasting[place]:.0%}",
+                  score=float(lasting[place]))
+            for place in order[:MOST_PLACES]
+        ),
+        num_places=len(order),
+        treatment=with_rate(trace, LOWER),
+    )  # fmt: skip
+
+
+CHECK = Check(
+    code="T8",
+    name="dead-units",
+    stage=Stage.TRAINING,
+    judge=judge,
+    covers=("DX-063",),
+    caused_by=("T1", "T14", "T20", "T10", "T6"),
+    source="Lu et al. 2019, https://arxiv.org/abs/1903.06733; SageMaker Debugger; AutoTrainer",
+    pages={
+        "en": Page(
+            title="units that never fire",
+            finds="Layers of which half of the inputs are zero for every image and at every place.",
+            matters="A unit that is zero for all images has no gradient and never comes back: the network is narrower "
+            "than it looks, and where a whole layer is dead, nothing passes and nothing below it learns.",
+            measured="Channels that each convolution and linear layer reads, but for the first: a unit is dead that "
+            "was zero everywhere in three samples in a row, 48 images at least. Half of a layer's units in each of the "
+            "last three samples: a warning where the loss has not fallen, else told; where the loss is down by half, "
+            "only nine tenths are told.",
+            false_alarms="Wide networks on easy data may leave many units unused, and be fine.",
+            fix="A lower rate (a step too large pushes biases far below zero), norms before the activation, an "
+            "initialisation that fits it, or a leaky ReLU, ELU or GELU.",
+            messages={
+                "default": "{percent} % of the units that {layer} reads never fire ({layers} such layers).",
+                "all": "{layer} reads nothing but zeros: the layers before it are dead ({layers} such layers).",
+            },
+        ),
+        "zh": Page(
+            title="从不激活的单元",
+            finds="一半输入对所有图像、所有位置都为零的层。",
+            matters="对所有图像都为零的单元没有梯度，再也不会恢复：网络比看起来窄；若整层死亡，信息无法通过，"
+            "其下各层也学不到东西。",
+            measured="看除第一层外每个卷积层和线性层读入的通道：连续三个样本（至少 48 张图像）中处处为零的单元为死亡。"
+            "最后三个样本中都有一半单元死亡：损失没有下降时警告，否则提示；损失已下降一半时，十分之九以上才提示。",
+            false_alarms="在简单数据上，较宽的网络可能有许多闲置单元而一切正常。",
+            fix="降低学习率（步子过大会把偏置推到零以下很远），在激活之前加归一化，使用合适的初始化，"
+            "或改用 leaky ReLU、ELU、GELU。",
+            messages={
+                "default": "{layer} 读入的单元中有 {percent}% 从不激活（这样的层有 {layers} 个）。",
+                "all": "{layer} 读入的全是零：它前面的层已死亡（这样的层有 {layers} 个）。",
+            },
+        ),
+    },
+)

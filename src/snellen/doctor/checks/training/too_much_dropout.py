@@ -1,0 +1,99 @@
+"""too-much-dropout (T25)."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from snellen.doctor.check import Check, NotCheckable, Page, Stage
+from snellen.doctor.finding import Finding, Level, Limit, Place
+from snellen.doctor.watching.outcome import Outcome, held_out_losses, layer_samples, learning_of
+from snellen.doctor.watching.trace import Trace
+from snellen.doctor.watching.updates import LEAST_SAMPLES, need_samples
+from snellen.doctor.words import Text
+
+__all__ = ["CHECK"]
+
+ZEROS = 0.85  # of what a layer reads; half of it behind a ReLU, three quarters behind a dropout of a half after that
+DEAD = 0.5  # of the units: then T8 says why
+APART = 1.3  # training loss over held-out loss
+_SOURCE = "healthy trainings of small nets; DeepCrime's operator change_dropout_rate (RCD)"
+
+
+def judge(trace: Trace) -> Iterator[Finding]:
+    """Yield a finding if a layer reads nearly only zeros, anew in each step, and the training loss suffers from it."""
+    learning = learning_of(trace)
+    rows = layer_samples(trace)
+    need_samples(len(rows))
+    readers = [place for place, column in enumerate(trace.layers) if column.role == "weights"][1:]
+    if not readers:
+        raise NotCheckable(Text(en="no layer reads from another", zh="没有读取其他层的层"))
+    last = rows[-LEAST_SAMPLES:]
+    zeros = np.nan_to_num(trace.zeros[last][:, readers], nan=0.0).min(0).astype(np.float64)
+    dead = np.nan_to_num(trace.dead[last][:, readers], nan=0.0).max(0)
+    zeros[dead > DEAD] = 0.0
+    worst = int(zeros.argmax())
+    if zeros[worst] < ZEROS or learning.outcome in (Outcome.EARLY, Outcome.GOOD):
+        return
+    losses = held_out_losses(trace)
+    held_out = float(losses[0].values[-1]) if losses else float("nan")
+    is_apart = learning.end > APART * held_out > 0
+    if not (is_apart or learning.outcome == Outcome.BAD):
+        return
+    name = trace.layers[readers[worst]].name
+    yield Finding(
+        level=Level.WARNING if learning.outcome == Outcome.BAD else Level.INFO,
+        message="apart" if is_apart else "default",
+        numbers={
+            "percent": f"{100 * zeros[worst]:.0f}",
+            "layer": name,
+            "train": f"{learning.end:.3g}",
+            "held_out": f"{held_out:.3g}",
+        },
+        measured=float(zeros[worst]),
+        limit=Limit(value=ZEROS, unit="share", source=_SOURCE),
+        places=(Place(kind="layer", name=name, note=f"{zeros[worst]:.0%}", score=float(zeros[worst])),),
+        num_places=int((zeros >= ZEROS).sum()),
+    )
+
+
+CHECK = Check(
+    code="T25",
+    name="too-much-dropout",
+    stage=Stage.TRAINING,
+    judge=judge,
+    covers=("DX-076",),
+    caused_by=("T1", "T14", "T20", "T10", "T8"),
+    source="Srivastava et al. 2014; DeepCrime's operator change_dropout_rate (RCD)",
+    pages={
+        "en": Page(
+            title="dropout that only hurts",
+            finds="Layers that read nearly only zeros, other ones in each step, in a training that does not get on.",
+            matters="Dropout guards against learning by heart; a network that has not learned its training images "
+            "needs no such guard, and cannot learn through it.",
+            measured="Share of zeros in what a layer (but the first) reads, in the last three samples: 85 % or more, "
+            "of units that are not dead. A warning where the loss has not fallen; told where it has fallen by less "
+            "than half and is 1.3 times the held-out loss, which is measured without dropout.",
+            false_alarms="Networks that are sparse by design.",
+            fix="Lower the dropout to 0.1 or 0.2, or leave it out until the training loss is well below the held-out "
+            "one.",
+            messages={
+                "default": "{layer} reads {percent} % zeros, other ones in each step, and the loss stays at {train}.",
+                "apart": "{layer} reads {percent} % zeros, other ones in each step: the loss is {train} in training "
+                "and {held_out} on held-out data.",
+            },
+        ),
+        "zh": Page(
+            title="只有害处的 dropout",
+            finds="在没有进展的训练中，读入几乎全是零、且每步零的位置不同的层。",
+            matters="dropout 用来防止死记；还没学会训练图像的网络不需要它，也无法透过它学习。",
+            measured="最后三个样本中，某层（第一层除外）读入的零的份额：85% 以上，且单元没有死亡。损失没有下降时警告；"
+            "下降不到一半且为留出损失（测量时没有 dropout）的 1.3 倍时提示。",
+            false_alarms="按设计就稀疏的网络。",
+            fix="把 dropout 降到 0.1 或 0.2，或在训练损失明显低于留出损失之前不使用。",
+            messages={
+                "default": "{layer} 读入 {percent}% 的零，每步位置不同，损失停在 {train}。",
+                "apart": "{layer} 读入 {percent}% 的零，每步位置不同：训练损失为 {train}，留出数据上为 {held_out}。",
+            },
+        ),
+    },
+)

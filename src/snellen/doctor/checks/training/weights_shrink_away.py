@@ -1,0 +1,86 @@
+"""weights-shrink-away (T24)."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from snellen.doctor.check import Check, Page, Stage
+from snellen.doctor.finding import Finding, Level, Limit, Place, Treatment
+from snellen.doctor.watching.outcome import Outcome, learning_of, weight_columns
+from snellen.doctor.watching.trace import Trace
+from snellen.doctor.watching.updates import late, need_samples
+
+__all__ = ["CHECK"]
+
+SHRUNK = 0.2  # of the size that they began with
+USUAL_DECAY = 1e-4  # as a treatment
+MOST_PLACES = 50
+_SOURCE = "healthy trainings of small nets"
+
+
+def judge(trace: Trace) -> Iterator[Finding]:
+    """Yield a finding if most weights have shrunk to a fraction, and the loss is not down by half."""
+    learning = learning_of(trace)
+    columns = [place for place in weight_columns(trace) if trace.weight[:1, place].sum() > 0]
+    weight = trace.weight[:, columns].astype(np.float64)
+    need_samples(len(weight))
+    if not columns or learning.outcome in (Outcome.GOOD, Outcome.EARLY):
+        return
+    left = np.nanmedian(late(weight), axis=0) / weight[0]
+    share = float(np.median(left))
+    if share >= SHRUNK:
+        return
+    order = np.argsort(left)[:MOST_PLACES]
+    yield Finding(
+        level=Level.WARNING if learning.outcome == Outcome.BAD else Level.INFO,
+        numbers={"percent": f"{100 * share:.2g}", "end": f"{learning.end:.3g}"},
+        measured=share,
+        limit=Limit(value=SHRUNK, unit="share", source=_SOURCE),
+        places=tuple(
+            Place(kind="parameter", name=trace.parameters[columns[place]].name, note=f"{left[place]:.1%}",
+                  score=1 - float(left[place]))
+            for place in order
+        ),
+        num_places=int((left < SHRUNK).sum()),
+        treatment=Treatment(settings={"weight_decay": USUAL_DECAY}),
+    )  # fmt: skip
+
+
+CHECK = Check(
+    code="T24",
+    name="weights-shrink-away",
+    stage=Stage.TRAINING,
+    judge=judge,
+    covers=("DX-056", "DX-076"),
+    caused_by=("T1", "T14", "T10"),
+    source="DeepCrime's operators add_weights_regularisation (RAW) and change_weights_regularisation (RCW); Loshchilov "
+    "& Hutter 2019, https://arxiv.org/abs/1711.05101",
+    pages={
+        "en": Page(
+            title="weight decay takes the weights away",
+            finds="Weights that shrink to a fraction of their size while the loss does not get on.",
+            matters="Decay that is stronger than the gradient pulls a network to zero: it cannot hold what it should "
+            "learn, on training images either.",
+            measured="Size of each matrix and kernel in the last third of the samples beside the first one. The median "
+            "below a fifth: a warning where the loss has not fallen, told where it has fallen by less than half.",
+            false_alarms="Weights in front of a norm may shrink without harm; the loss then falls.",
+            fix="Weight decay of 1e-4 with SGD, 0.01 to 0.05 with AdamW (--weight-decay); decay acts as rate times "
+            "decay in each step.",
+            messages={
+                "default": "Weights have shrunk to {percent} % of their size, and the loss is still {end}.",
+            },
+        ),
+        "zh": Page(
+            title="权重衰减使权重消失",
+            finds="缩小到原来几分之一而损失没有进展的权重。",
+            matters="强于梯度的衰减把网络拉向零：即使对训练图像，它也保留不住应学的内容。",
+            measured="后三分之一样本中每个矩阵和卷积核的大小与第一个样本之比。中位数低于五分之一：损失没有下降时警告，"
+            "下降不到一半时提示。",
+            false_alarms="归一化之前的权重可以无害地缩小；此时损失会下降。",
+            fix="SGD 用 1e-4 的权重衰减，AdamW 用 0.01 到 0.05（--weight-decay）；每步的作用是学习率乘以衰减。",
+            messages={
+                "default": "权重缩小到原来的 {percent}%，而损失仍为 {end}。",
+            },
+        ),
+    },
+)
