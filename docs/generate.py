@@ -15,6 +15,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from snellen.data import task_of
 from snellen.doctor import CHECKS, Check, Language, Level
 from snellen.models import page_names
 from snellen.recipes import describe, models, system_page
@@ -146,7 +147,7 @@ def main() -> None:
     rows = []
     for entry in models():
         told = describe(entry.name)
-        kind = entry.target_type.__name__.removesuffix("Target").lower()
+        kind = ", ".join(task_of(kind) for kind in entry.target_types)
         paper = f"[{entry.paper.removeprefix('https://arxiv.org/abs/')}]({entry.paper})"
         rows.append(
             f"| `{entry.name}` | {kind} | {told.num_parameters / 1e6:.1f} M | {told.multiply_adds / 1e9:.1f} G "
