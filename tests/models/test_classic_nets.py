@@ -16,6 +16,7 @@ from snellen.models.backbones import (
     nin_cifar,
 )
 from snellen.nn import IMAGENET_MEAN, FrozenBatchNorm, ResponseNorm
+from snellen.structures import ClassTarget, ImageBatch
 
 
 def noise(*shape: int) -> Tensor:
@@ -113,6 +114,26 @@ def test_network_in_network_has_the_authors_layers():
     assert widths(nin()) == [96] * 3 + [256] * 3 + [384] * 3 + [1024] * 2
     with_norms = nin_cifar(norm=nn.BatchNorm2d)
     assert sum(isinstance(layer, nn.BatchNorm2d) for layer in with_norms.modules()) == 8
+
+
+def test_network_in_network_learns_four_images():
+    """SYS-071: without norms, with its ReLU on the scores, and with a class that has two of the images."""
+    torch.manual_seed(0)
+    side = 16
+    colours = torch.rand(4, 3, 2, 2, generator=torch.Generator().manual_seed(1)) * 255
+    pixels = functional.interpolate(colours, size=(side, side)).byte()
+    sizes = torch.tensor([[side, side]] * 4)
+    images = ImageBatch(pixels=pixels, sizes=sizes, original_sizes=sizes)
+    target = ClassTarget(probs=torch.eye(3)[[0, 1, 2, 0]])
+    entry = find_model("nin_cifar")
+    model = entry.build(3, dropout=0.0)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=entry.scratch_lr)
+    for _ in range(30):
+        loss = model.loss(model(images), target)["cross_entropy"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.3
 
 
 def widths(net: nn.Module) -> list[int]:

@@ -185,3 +185,26 @@ def test_planning_leaves_the_cores_alone():
 def test_few_epochs_get_little_augmentation(epochs, strength):
     assert plan(epochs=epochs).augment == pytest.approx(strength)
     assert plan(ClassTarget, epochs=epochs).augment == 0.5
+
+
+@pytest.mark.parametrize(
+    ("model", "short", "size", "reason"),
+    [
+        ("inception_v3", 32.0, 75, "least that the network takes"),
+        ("alexnet", 32.0, 64, "own short side is 32 px"),
+        ("lenet5", 480.0, 32, "size that the network is made for"),
+    ],
+)
+def test_a_network_gets_images_that_are_large_enough(model, short, size, reason):
+    """SYS-067, SYS-068, SYS-076: networks that pad less have no cell left on small images."""
+    side = (short,) * 3
+    made = plan(ClassTarget, told=description(image_heights=side, image_widths=side), model=model)
+    assert made.image_size == size
+    assert reason in made.reasons["image_size"]
+
+
+@pytest.mark.parametrize(("model", "lr"), [("vgg16", 3e-4), ("vgg16_bn", 1e-3), ("nin", 1e-4), ("resnet18", 1e-3)])
+def test_networks_without_norms_start_at_lower_rates(model, lr):
+    made = plan(ClassTarget, model=model, batch_size=16)
+    assert made.settings.lr == pytest.approx(lr)
+    assert f"{lr:g} for 16 images" in made.reasons["lr"]

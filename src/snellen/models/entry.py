@@ -37,6 +37,7 @@ class ModelEntry:
         multi_scale: Smallest and greatest size in multi-scale training, as shares of the usual one; None for none.
         tuned: Optimizer and learning rate (for four images) that suit it when it starts from weights; None for what is
             usual for its kind of target.
+        scratch_lr: AdamW's rate that suits it when it starts from random weights; None for what is usual.
         answers: What the same network can learn, by type: ``answer(num_outputs, **options)`` makes what the built
             model is told to ``learn``. That of ``target_type``, whose options the builder takes itself, is among them.
             Empty for models that learn ``target_type`` alone.
@@ -61,6 +62,7 @@ class ModelEntry:
     augmentation: Literal["usual", "ssd"] = "usual"
     multi_scale: tuple[float, float] | None = None
     tuned: tuple[Literal["sgd", "adamw"], float] | None = None
+    scratch_lr: float | None = None
     answers: Mapping[type[Target], Callable[..., Any]] = field(default_factory=dict)
     origin: "ModelEntry | None" = None
 

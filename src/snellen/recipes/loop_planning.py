@@ -244,6 +244,8 @@ def _lr(usual: Usual, entry: ModelEntry, batch: int, optimizer: str, *, tuned: b
     if optimizer == "sgd":
         base = usual.lr_tuned if own is None else own
         return base * ratio, f"{base:g} for {usual.batch_size_cpu} images, in proportion to the batch"
+    if not tuned and entry.scratch_lr is not None:
+        own = entry.scratch_lr
     base = own if own is not None else usual.lr_scratch * (0.2 if tuned else 1.0)
     return base * ratio**0.5, f"{base:g} for {usual.batch_size_cpu} images, with the square root of the batch"
 
