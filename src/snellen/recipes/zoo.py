@@ -226,8 +226,8 @@ def _model(name: str) -> ModelEntry:
     try:
         return find_model(name)
     except ConfigError as error:
-        near = did_you_mean(name, BACKBONES)
-        if "Did you mean" not in str(error) and "Did you mean" in near:
+        near = did_you_mean(name, {*BACKBONES, *(entry.name for entry in MODELS)})
+        if str(error).startswith("there is no model") and "Did you mean" in near:
             raise ConfigError(f"there is no model or backbone {name!r}.{near}") from error
         raise
 
