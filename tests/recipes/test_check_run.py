@@ -87,5 +87,6 @@ def test_what_the_doctor_saw_is_in_the_report(run_at, charts):
     trace = read_trace(run.folder)
     writer = TraceWriter(layers=trace.layers, parameters=trace.parameters, planned_steps=4, folder=run.folder)
     writer.write(Happening(step=3, kind=HappeningKind.LOSS, origin="head (Linear)", note="12"))
+    writer.close()
     write_run_report(run, recorded_data(run))
     assert "Step 3: head (Linear) made values that are not finite" in run.report.read_text(encoding="utf-8")

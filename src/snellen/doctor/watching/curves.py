@@ -129,7 +129,9 @@ def line_through(steps: Floats, values: Floats, *, least_variance: float = 0.0) 
 
 def running_median(values: Floats, width: int) -> Floats:
     """Return the median of each value and the ``width - 1`` before it; of fewer at the start."""
-    return np.array([np.median(values[max(0, end - width) : end]) for end in range(1, len(values) + 1)])
+    padded = np.concatenate([np.full(min(width, len(values)) - 1, np.nan), values])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, min(width, len(values)))
+    return np.asarray(np.nanmedian(windows, axis=1), np.float64)
 
 
 def rank_correlation(first: Floats, second: Floats) -> float:

@@ -66,10 +66,16 @@ class Drafts:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._sent: deque[tuple[Draft, Tensor, torch.cuda.Event | None]] = deque()
+        self._sent: deque[tuple[Draft, Tensor | list[float], torch.cuda.Event | None]] = deque()
 
     def send(self, draft: Draft) -> None:
         """Send the figures of a step on their way."""
+        if self._device.type == "cpu":
+            here = [float(value) for value in draft.losses.values()]
+            for values in draft.sample.values():
+                here += values.flatten().tolist()
+            self._sent.append((draft, here, None))
+            return
         parts = [torch.as_tensor(value, device=self._device).float().reshape(1) for value in draft.losses.values()]
         parts += [values.float().reshape(-1).to(self._device) for values in draft.sample.values()]
         figures = torch.cat(parts) if parts else torch.zeros(0)
@@ -90,4 +96,4 @@ class Drafts:
                 elif not event.query():  # type: ignore[no-untyped-call]
                     return
             self._sent.popleft()
-            yield draft.row(figures.tolist())
+            yield draft.row(figures if isinstance(figures, list) else figures.tolist())

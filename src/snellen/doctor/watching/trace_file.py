@@ -1,6 +1,7 @@
 """Traces on disk: records behind one another, each readable as soon as it is written."""
 
 from collections.abc import Iterable
+from io import FileIO
 from pathlib import Path
 
 import msgspec
@@ -55,6 +56,7 @@ class TraceWriter:
         self._rows = TraceRows(head=head)
         self._encoder = msgspec.msgpack.Encoder()
         self._file = None if folder is None else folder / TRACE_FILE
+        self._stream: FileIO | None = None
         if self._file is not None:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             former = _former(self._file, head)
@@ -77,20 +79,29 @@ class TraceWriter:
             record = _Record(validation=row)
         else:
             record = _Record(happening=row)
-        if self._file is not None:
-            with self._file.open("ab") as file:
-                file.write(self._packed(record))
+        self._append(record)
 
     def end(self) -> None:
         """Note that the training came to its end."""
         self._rows.is_over = True
-        if self._file is not None:
-            with self._file.open("ab") as file:
-                file.write(self._packed(_Record(is_over=True)))
+        self._append(_Record(is_over=True))
+
+    def close(self) -> None:
+        """Let go of the file; it is opened again if more comes."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
 
     def trace(self) -> Trace:
         """Return what was written so far."""
         return self._rows.trace()
+
+    def _append(self, record: _Record) -> None:
+        if self._file is None:
+            return
+        if self._stream is None:
+            self._stream = FileIO(self._file, "ab")  # unbuffered: what is written is there for whoever reads
+        self._stream.write(self._packed(record))
 
     def _packed(self, record: _Record) -> bytes:
         content = self._encoder.encode(record)

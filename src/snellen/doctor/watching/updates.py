@@ -1,6 +1,7 @@
 """How far weights move, and how strong their gradients are, through depth and time."""
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,8 @@ __all__ = [
     "whole",
     "with_rate",
 ]
+
+Kind = TypeVar("Kind", bound=np.generic)
 
 LEAST_SAMPLES = 3  # in a row, before anything is a warning
 LEAST_RMS = 1e-4  # of a weight; layers that begin at zero have no ratio worth looking at
@@ -83,7 +86,7 @@ def whole(sizes: NDArray[np.float32]) -> Floats:
     return np.where(np.isfinite(squares).any(1), np.sqrt(np.nansum(squares, 1)), np.nan)
 
 
-def late(values: Floats) -> Floats:
+def late(values: NDArray[Kind]) -> NDArray[Kind]:
     """Return the last third of the samples, three at least, of ``[m, ...]``."""
     return values[-max(LEAST_SAMPLES, len(values) // 3) :]
 

@@ -35,6 +35,7 @@ _LOG = logging.getLogger("snellen.watch")
 
 FIRST_JUDGED = 20  # steps
 JUDGED_AGAIN = 1.2  # times as many steps
+JUDGING_SHARE = 0.003  # of the time that judging may take
 MOST_BLAMED = 3  # steps whose mishap is looked into; the rest have the same origin
 
 
@@ -136,6 +137,7 @@ class Watch:
         self._is_called = False
         self._blamed: set[int] = set()
         self._judged_at = FIRST_JUDGED
+        self._next_judgement_s = 0.0  # not before this time
         self._told: set[tuple[str, str]] = set()
         self._handles: list[RemovableHandle] = []
 
@@ -166,7 +168,8 @@ class Watch:
         self._call = self._former = self._weights = None
         if kind is None:
             self._writer.end()
-        self._tell()
+        self._tell(at_once=True)
+        self._writer.close()
 
     @property
     def trace(self) -> Trace:
@@ -309,10 +312,13 @@ class Watch:
         if happening is not None:
             self._blamed.add(happening.step)
             self._writer.write(happening)
-            self._judged_at = min(self._judged_at, happening.step)
+            self._tell(at_once=True)
 
-    def _tell(self) -> None:
-        """Judge what was seen, and tell what is new."""
+    def _tell(self, *, at_once: bool = False) -> None:
+        """Judge what was seen, if it is time again, and tell what is new."""
+        began = perf_counter()
+        if began < self._next_judgement_s and not at_once:
+            return
         self._judged_at = max(FIRST_JUDGED, round(self._steps * JUDGED_AGAIN))
         found = judged(self._writer.trace())
         for finding in found.findings:
@@ -320,6 +326,8 @@ class Watch:
             if finding.level >= Level.WARNING and key not in self._told:
                 self._told.add(key)
                 self._on_finding(finding, found.check_of(finding).pages["en"].message(finding))
+        now = perf_counter()
+        self._next_judgement_s = now + (now - began) / JUDGING_SHARE
 
 
 def judged(trace: Trace) -> Diagnosis:
