@@ -102,8 +102,8 @@ def main() -> None:
     lines = [
         "# Shallow models on real data",
         "",
-        f"`python benchmarks/shallow.py` on {os.cpu_count()} cores. Settings are chosen by cross-validation on the training",
-        "images. Times to fit hold that choice, and the features that were not known from before.",
+        f"`python benchmarks/shallow.py` on {os.cpu_count()} cores. Settings are chosen by cross-validation on the",
+        "training images. Times to fit hold that choice, and the features that were not known from before.",
         "",
     ]
     figures = {}

@@ -44,6 +44,9 @@ OPTIONS = {
         "--warmup-steps", "--accumulate", "--precision", "--augment", "--flip", "--no-flip", "--sampler",
         "--proposals", "--set", "--seed", "--device",
     },
+    "baseline": READING | {
+        "--models", "--limit", "--minutes", "--weights", "--backbone", "--seed", "--device", "--out", "-o",
+    },
     "explain": {"--lang"},
     "lr": READING | {
         "--model", "-m", "--weights", "--mean", "--std", "--padding", "--image-size", "--batch-size", "--optimizer",
@@ -142,7 +145,7 @@ def test_nothing_said_shows_the_help(call):
         (("train", "--epoch", "3"), "--epochs"),
         (("predict",), "run"),
         (("train", "--epochs", "many"), "--epochs"),
-        (("train", "--optimizer", "adam"), "adamw"),
+        (("train", "--optimizer", "adamm"), "adamw"),
         (("models", "resnet81"), "Did you mean 'resnet18'"),
     ],
 )

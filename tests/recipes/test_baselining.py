@@ -131,7 +131,6 @@ def test_fewer_images(flags, tmp_path):
 
 
 def test_images_that_cannot_be_read_are_named(flags, tmp_path):
-    import shutil
 
     root = shutil.copytree(flags, tmp_path / "data")
     broken = root / "val" / "red" / "3.png"
@@ -230,7 +229,6 @@ def test_interval_is_that_of_a_binomial():
 
 
 def test_imbalanced_classes_are_judged_by_their_mean(flags, tmp_path):
-    import shutil
 
     root = shutil.copytree(flags, tmp_path / "data")
     for split in ("train", "val"):

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from snellen.cli.choices import comma_list
+from snellen.cli.reading import Columns, Separator, Task, read_options
 
 __all__ = ["baseline"]
 
@@ -24,6 +25,12 @@ def baseline(
     ] = None,
     backbone: Annotated[str, typer.Option(help="The network that the weights belong to.")] = "mobilenet_v2",
     format_name: Annotated[str | None, typer.Option("--format", help="Where recognising it fails.")] = None,
+    classes: Annotated[str | None, typer.Option(help="Names in label order, with commas between.")] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of the images, if elsewhere.")] = None,
+    ignore_index: Annotated[int | None, typer.Option(help="Mask value that counts for nothing.")] = None,
+    task: Task = None,
+    columns: Columns = None,
+    separator: Separator = None,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     device: Annotated[str | None, typer.Option(help="Where the backbone computes: cpu, cuda, cuda:1 …")] = None,
     out: Annotated[
@@ -56,6 +63,14 @@ def baseline(
         backbone=backbone,
         folder=out,
         format=format_name,
+        read=read_options(
+            images=images,
+            classes=classes,
+            ignore_index=ignore_index,
+            task=task,
+            columns=columns,
+            separator=separator,
+        ),
         seed=seed,
         device=device,
         console=console(),

@@ -8,7 +8,7 @@ from time import perf_counter
 import torch
 from rich.console import Console
 
-from snellen.data import DatasetIndex
+from snellen.data import DatasetIndex, ReadOptions
 from snellen.errors import ConfigError
 from snellen.models import find_model
 from snellen.recipes.baseline_guesses import GUESSES, chosen_models
@@ -31,6 +31,7 @@ def baseline(
     backbone: str = "mobilenet_v2",
     folder: Path | str | None = None,
     format: str | None = None,
+    read: ReadOptions | None = None,
     seed: int = 0,
     device: str | None = None,
     console: Console | None = None,
@@ -49,6 +50,7 @@ def baseline(
         backbone: Name of the network that the weights belong to.
         folder: Where ``baseline.json``, ``.md`` and ``.html`` are written; a new one beneath ``runs`` if None.
         format: Of the data set, where recognising it fails.
+        read: What the files of the data set leave open.
         seed: Of everything random.
         device: Where a backbone computes.
         console: Where to say what happens.
@@ -62,7 +64,7 @@ def baseline(
     for name, value in (("limit", limit), ("minutes", minutes)):
         if value is not None and not (isfinite(value) and value > 0):
             raise ConfigError(f"{name} must be a number above 0; got {value!r}. Leave it out for no limit.")
-    source = load(data, format=format) if isinstance(data, (str, Path)) else data
+    source = load(data, format=format, options=read) if isinstance(data, (str, Path)) else data
     index = prepared(source, seed)
     if index.target_type not in GUESSES:
         raise ConfigError(
