@@ -227,7 +227,7 @@ def test_a_run_is_never_overwritten(charts, run_at, tiny):
         ({"model": "unet_resnet18"}, ConfigError),
         ({"model": "resnet18", "padding": "same"}, ConfigError),
         ({"schedule": "multistep"}, ConfigError),
-        ({"optimizer": "adam"}, ConfigError),
+        ({"optimizer": "lion"}, ConfigError),
     ],
 )
 def test_what_fails_early_leaves_no_folder(charts, tmp_path, tiny, options, error):
