@@ -10,7 +10,8 @@ from snellen.errors import CheckpointError, ConfigError, InputError
 from snellen.models import builder_options, find_model, load_weights
 from snellen.models.backbones import ALEXNET_POOLED, alexnet, find_backbone, googlenet, resnet18
 from snellen.models.classification import Auxiliary, ClassMapHead, FcHead, ImageClassifier, MeanHead
-from snellen.structures import ClassTarget
+from snellen.models.classification.lenet_head import LeNetHead
+from snellen.structures import ClassTarget, LabelSetTarget, ValueTarget
 
 NUM_CLASSES = 3
 TARGET = ClassTarget(probs=torch.eye(NUM_CLASSES)[[0, 2]])
@@ -189,3 +190,20 @@ def test_weights_that_were_cut_off(tmp_path):
     (tmp_path / "cut.pth").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(CheckpointError, match=r"cut\.pth.*fetch or save it again"):
         load_weights(find_model("lenet5").build(5), tmp_path / "cut.pth")
+
+
+@pytest.mark.parametrize("kind", [LabelSetTarget, ValueTarget])
+@pytest.mark.parametrize("name", ["lenet5", "nin_cifar", "googlenet", "alexnet"])
+def test_heads_learn_label_sets_and_values_too(name, kind, make_images):
+    """Distances from codes and averaged maps behind a ReLU are of one sign, and make room for numbers of either."""
+    torch.manual_seed(0)
+    entry = find_model(name).learning(kind)
+    model = entry.build(NUM_CLASSES, **({"fc_width": 16} if name == "alexnet" else {})).train()
+    output = model(make_images((64, 64), (64, 64)))
+    known = torch.ones(2, NUM_CLASSES, dtype=torch.bool)
+    target = kind(**{"shown" if kind is LabelSetTarget else "values": torch.eye(NUM_CLASSES)[:2], "known": known})
+    losses = model.loss(output, target)
+    assert len(losses) == 1 + len(model.auxiliary)
+    sum(losses.values()).backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    assert not isinstance(model.head, LeNetHead) or isinstance(model.head.output, nn.Linear)
