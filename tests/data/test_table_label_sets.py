@@ -270,3 +270,13 @@ def test_splits_are_as_even_as_the_paper_wants():
     for label in range(8):
         wanted = 0.2 * shown[:, label].sum()
         assert abs(shown[parts["val"], label].sum() - wanted) <= 1.5
+
+
+def test_real_objects_of_coco_as_label_sets(shared_data):
+    index = load(shared_data / "coco", task="label_set")
+    boxes = load(shared_data / "coco")
+    assert index.classes == boxes.classes
+    counts = boxes.annotations.class_counts(len(boxes.classes)) > 0
+    np.testing.assert_array_equal(index.annotations.shown, counts)
+    assert index.annotations.known.all()
+    assert index.split_names == ("train", "val")

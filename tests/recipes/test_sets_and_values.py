@@ -219,6 +219,9 @@ def test_settings_of_other_tasks_are_refused(tables):
     focal = {"model_options": {"loss": "focal"}, "model": "lenet5_modern", "read": OPTIONS["values"]["read"]}
     with pytest.raises(ConfigError, match="'smooth_l1', 'squared_error'"):
         prepare_training(tables["values"], options_from(focal))
+    balanced = {"sampler": "class_balanced", "model": "lenet5_modern", "read": OPTIONS["values"]["read"]}
+    with pytest.raises(ConfigError, match="are values"):
+        prepare_training(tables["values"], options_from(balanced))
     with pytest.raises(ConfigError, match="learns from MaskTarget; the data set has LabelSetTarget"):
         prepare_training(tables["sets"], options_from({"model": "unet_resnet18"}))
 

@@ -40,6 +40,7 @@ class Usual:
     frozen_norm: bool
     clip_norm: float
     least_size: int = 32  # of images, in pixels
+    has_classes: bool = True  # that can be shown equally often
     stands_changes: bool = True  # whether a target stays right, or moves along, when its image is cut or mirrored
 
 
@@ -126,6 +127,7 @@ USUAL: Mapping[type[Target], Usual] = {
         frozen_norm=False,
         clip_norm=10.0,
         least_size=64,
+        has_classes=False,
         stands_changes=False,
     ),
 }

@@ -117,6 +117,10 @@ def make_plan(description: DataDescription, target_type: type[Target], num_train
     settings = loop_settings(choices, usual, entry, batch_size, batches, num_train, device, tuned=tuned)
     augment = choices.pick("augment", lambda: _augment(usual, settings.epochs))
     _check_mixes(options, entry)
+    if not usual.has_classes and options.sampler not in (None, "shuffled"):
+        raise ConfigError(
+            f"the sampler {options.sampler!r} counts classes; {', '.join(description.classes)} are values. Leave it out."
+        )
     return Plan(
         model=entry,
         image_size=size,
