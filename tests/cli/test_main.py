@@ -33,6 +33,7 @@ OPTIONS = {
         "--ema", "--patience", "--precision", "--augment", "--flip", "--no-flip", "--seed", "--device", "--workers",
         "--validate-every",
         "--mosaic", "--sampler", "--multi-scale", "--no-multi-scale", "--proposals", "--set",
+        "--cutmix", "--randaugment", "--erase", "--subset", "--loss", "--class-weights", "--headline",
         "--mixup", "--copy-paste", "--out", "-o", "--resume", "--tensorboard", "--no-tensorboard",
         "--check", "--no-check", "--force",
     },
@@ -54,7 +55,10 @@ OPTIONS = {
         "--from", "--to", "--steps", "--out", "-o", "--json",
     },
     "ensemble": {"--how", "--weights", "--snapshots", "--last", "--boxes", "--iou", "--out", "-o"},
-    "eval": {"--split", "--which", "--format", "--device", "--json"},
+    "eval": {
+        "--split", "--which", "--format", "--device", "--json", "--at-recall", "--at-precision", "--best-f1", "--find",
+        "--calibrate", "--plain",
+    },
     "predict": {"--out", "-o", "--which", "--tile", "--min-score", "--draw", "--no-draw", "--device"},
     "models": {
         "--task", "--search", "--backbones", "--classes", "--num-classes", "--size", "--depth", "--set", "--picture",

@@ -16,6 +16,7 @@ from snellen.evaluation import (
     read_predictions,
     to_json,
 )
+from snellen.metrics import Decision
 from snellen.structures import LabelSetScores, LabelSetTarget, ValueEstimates, ValueTarget
 
 CLASSES = ("red", "dark blue", "green")

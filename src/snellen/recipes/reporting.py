@@ -62,7 +62,7 @@ def write_run_report(run: Run, index: DatasetIndex) -> Path:
         summary=_summary(results, split),
         results={name: results[name] for name in sorted(results, key=lambda name: name != split)},
         history=tuple(_history(run.folder / "log.jsonl")),
-        training=(*_tuning_tables(record), *_stage_tables(run)),
+        training=(*_tuning_tables(record), *_stage_tables(run), *_operating_tables(run)),
         settings=tuple(_settings(record)),
         environment=tuple((name, str(value)) for name, value in record["environment"].items()),
         problems=untold_problems(index.problems, diagnosis),

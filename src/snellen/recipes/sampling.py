@@ -48,8 +48,10 @@ def shown_counts(part: DatasetIndex, name: SamplerName, *, seed: int) -> Int64[n
         seed: Of the run.
     """
     counts = part.annotations.class_counts(len(part.classes)) > 0
+    if name == "shuffled":
+        return np.asarray(counts.sum(axis=0), np.int64)
     sampler = training_sampler(part, name)
-    epochs = [counts[sampler.rows(epoch, seed)].sum(axis=0) for epoch in range(1 if name == "shuffled" else _EPOCHS)]
+    epochs = [counts[sampler.rows(epoch, seed)].sum(axis=0) for epoch in range(_EPOCHS)]
     return np.asarray(np.mean(epochs, axis=0).round(), np.int64)
 
 
