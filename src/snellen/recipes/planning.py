@@ -119,7 +119,8 @@ def make_plan(description: DataDescription, target_type: type[Target], num_train
     _check_mixes(options, entry)
     if not usual.has_classes and options.sampler not in (None, "shuffled"):
         raise ConfigError(
-            f"the sampler {options.sampler!r} counts classes; {', '.join(description.classes)} are values. Leave it out."
+            f"the sampler {options.sampler!r} counts classes; {', '.join(description.classes)} are values. Leave it "
+            "out."
         )
     return Plan(
         model=entry,
