@@ -225,6 +225,7 @@ def test_no_image(fit_data, make_batch):
 
 def test_features_of_a_network(make_batch, fit_data):
     model = find_model("mobilenet_v2_features_softmax").build(3)
+    assert not model.backbone.training  # norms of a batch would be neither those of the weights nor the same again
     assert model.train().training
     assert not model.backbone.training
     assert not any(parameter.requires_grad for parameter in model.parameters())

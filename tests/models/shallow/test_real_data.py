@@ -59,6 +59,14 @@ def test_features_of_a_network_on_photographs(shared_data, tmp_path):
     if not weights.is_file() or not folder.is_dir():
         pytest.skip("no photographs or no weights here")
     run = snellen.train(
-        folder, model="mobilenet_v2_features_svm", weights=weights, folder=tmp_path / "run", check=False, workers=0
+        folder,
+        model="mobilenet_v2_features_svm",
+        weights=weights,
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+        padding="same",
+        folder=tmp_path / "run",
+        check=False,
+        workers=0,
     )
     assert run.results["val"].scalars["accuracy"] > 0.85

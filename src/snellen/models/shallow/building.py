@@ -86,6 +86,7 @@ def shallow_entry(name: str, target_type: type[Target] | None = None) -> ModelEn
             build=partial(_on_network, MODELS[wanted], parts.backbone, row.name, pca),
             summary=f"features of {parts.backbone}; {row.summary}",
             default_size=(_NETWORK_SIZE, _NETWORK_SIZE),
+            resize="squeeze",  # nothing is cut off, and features that are computed once may take a whole image's time
             presumes_weights=True,
         )
     kind = find_features(parts.features)

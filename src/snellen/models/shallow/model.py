@@ -62,7 +62,7 @@ class ShallowModel(nn.Module):
         self.learner = learner_row(learner).settings()
         self.fitting = FittingSettings()
         if backbone is not None:
-            self.backbone = backbone.requires_grad_(requires_grad=False)
+            self.backbone = backbone.requires_grad_(requires_grad=False).eval()
             self.normalize = extractor.normalize
         self.register_load_state_dict_post_hook(_check_loaded)  # type: ignore[no-untyped-call]  # torch's
 
