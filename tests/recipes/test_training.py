@@ -64,6 +64,7 @@ def test_whole_run(trained, kind):
         "problems.json",
         "diagnosis.json",
         "log.jsonl",
+        "trace.msgpack",
         "tensorboard",
         "checkpoints",
         "evaluation",
