@@ -71,7 +71,7 @@ def run_job(job: Job, out: Path, threads: int) -> dict[str, float]:
     if facts_file.is_file():
         return json.loads(facts_file.read_text())
     words = command_of(job, folder)
-    if (folder / "run.json").is_file():
+    if (folder / "run.json").is_file() or (folder / "members.json").is_file():
         words = ["snellen", "train", "--resume", str(folder)]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     log = out / f"{job.name}.log"
