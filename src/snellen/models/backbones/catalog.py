@@ -17,13 +17,7 @@ from snellen.models.backbones.mobilenet_v2 import mobilenet_v2
 from snellen.models.backbones.nin import nin, nin_cifar
 from snellen.models.backbones.resnet import plain18, plain34, resnet18, resnet34, resnet50, resnet101, resnet152
 from snellen.models.backbones.resnet_v2 import resnetv2_18, resnetv2_34, resnetv2_50, resnetv2_101, resnetv2_152
-from snellen.models.backbones.resnext import (
-    resnext50_32x4d,
-    resnext101_32x8d,
-    resnext101_64x4d,
-    wide_resnet50_2,
-    wide_resnet101_2,
-)
+from snellen.models.backbones.resnext import resnext50_32x4d, resnext101_32x8d, resnext101_64x4d
 from snellen.models.backbones.senet import (
     seresnet18,
     seresnet34,
@@ -50,6 +44,7 @@ from snellen.models.backbones.small_images import (
 from snellen.models.backbones.squeezenet import squeezenet1_0, squeezenet1_1
 from snellen.models.backbones.vgg import SsdVgg16, vgg11, vgg13, vgg16, vgg19
 from snellen.models.backbones.waist_net import cifar_bottleneck, cifar_inverted
+from snellen.models.backbones.wide_resnet import wide_resnet50_2, wide_resnet101_2
 from snellen.models.backbones.xception import xception
 from snellen.models.backbones.yolo_v1_net import fast_yolo_net, yolo_v1_net
 from snellen.models.backbones.zfnet import vgg_cnn_m, zfnet, zfnet_paper

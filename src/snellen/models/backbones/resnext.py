@@ -1,4 +1,4 @@
-"""ResNeXt and Wide ResNet of ImageNet: ResNets of other bottlenecks, with torchvision's keys less the classifier."""
+"""ResNeXt: ResNets of grouped bottlenecks, with torchvision's keys less the classifier."""
 
 from torch import nn
 
@@ -6,15 +6,7 @@ from snellen.models.backbones.resnet import RESNET_DEPTHS, ResNet
 from snellen.models.backbones.resnet_blocks import BlockDesign, Bottleneck
 from snellen.nn import Norm
 
-__all__ = [
-    "resnext50_32x4d",
-    "resnext101_32x8d",
-    "resnext101_64x4d",
-    "wide_resnet50_2",
-    "wide_resnet101_2",
-]
-
-_WIDE = BlockDesign(group_width=128)
+__all__ = ["resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d"]
 
 
 def resnext50_32x4d(
@@ -57,26 +49,4 @@ def resnext101_64x4d(
     design = BlockDesign(groups=64, group_width=4)
     return ResNet(
         Bottleneck, RESNET_DEPTHS[101], norm=norm, design=design, output_stride=output_stride, zero_init=zero_init
-    )
-
-
-def wide_resnet50_2(
-    *, norm: Norm = nn.BatchNorm2d, output_stride: int | None = None, zero_init: bool = False
-) -> ResNet:
-    """Return ResNet-50 whose 3×3 convolutions are twice as deep.
-
-    Source:
-        Zagoruyko & Komodakis 2016, section 3 ("ImageNet") and table 8, https://arxiv.org/abs/1605.07146.
-    """
-    return ResNet(
-        Bottleneck, RESNET_DEPTHS[50], norm=norm, design=_WIDE, output_stride=output_stride, zero_init=zero_init
-    )
-
-
-def wide_resnet101_2(
-    *, norm: Norm = nn.BatchNorm2d, output_stride: int | None = None, zero_init: bool = False
-) -> ResNet:
-    """Return ResNet-101 whose 3×3 convolutions are twice as deep; see ``wide_resnet50_2``."""
-    return ResNet(
-        Bottleneck, RESNET_DEPTHS[101], norm=norm, design=_WIDE, output_stride=output_stride, zero_init=zero_init
     )
