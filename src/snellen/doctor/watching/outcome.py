@@ -9,7 +9,7 @@ import numpy as np
 
 from snellen.doctor.check import NotCheckable
 from snellen.doctor.finding import Level
-from snellen.doctor.watching.curves import Course, Floats, course, finite
+from snellen.doctor.watching.curves import Course, Floats, course, finite, noise_of
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.words import Text
 
@@ -30,7 +30,12 @@ LEAST_STEPS = 30  # with fewer nothing is told of a course
 EARLY_STEPS = 100  # before, a training may be warming up or on its first plateau
 EARLY_SHARE = 0.1  # of the planned steps, likewise
 BAD_DROP = 0.05  # of the loss; AutoTrainer and SageMaker Debugger: not decreasing
+MOST_BAD_DROP = 0.15  # where the loss scatters so much that 5 % cannot be seen
+SURE = 2.0  # standard errors of the drop
 GOOD_DROP = 0.5  # of the loss
+PRECISE = 0.05  # of the first loss, to which it must be known
+THROWN = 5.0  # spreads of single losses, by which the first steps are above the first loss
+LOST = 0.5  # of the loss at the start, by which it has risen
 NEAR_CHANCE = 0.05  # of accuracy above 1 / K
 CROSS_ENTROPY_START = (0.5, 2.0)  # first loss over ln K: a loss per image of K classes, as the check M2 has it
 BETTER_BELOW = re.compile(r"loss|err|mae|mse|perplexity|nll|cost|wer$|cer$|brier|ece", re.IGNORECASE)
@@ -125,7 +130,9 @@ def learning_of(trace: Trace) -> Learning:
                 zh=f"只有 {len(values)} 步，看不出结果；至少需要 {LEAST_STEPS} 步",
             )
         )
-    start, end = _start_of(values), float(np.median(values[-max(3, len(values) // 10) :]))
+    noise, count = noise_of(values[len(values) // 2 :]), _head(values)
+    start, end = _start_of(values, count, noise), float(np.median(values[-max(3, len(values) // 10) :]))
+    error = noise * (1 / count + 10 / len(values)) ** 0.5 / max(abs(start), 1e-12)
     num_classes = int(trace.named.shape[1])
     drop = _drop(values, start, end, num_classes)
     return Learning(
@@ -136,19 +143,28 @@ def learning_of(trace: Trace) -> Learning:
         end=end,
         drop=drop,
         num_classes=num_classes,
-        outcome=_outcome(trace, drop, num_classes),
+        outcome=_outcome(trace, drop, num_classes, least=min(max(BAD_DROP, SURE * error), MOST_BAD_DROP)),
     )
 
 
-def _start_of(values: Floats) -> float:
-    """Return where the loss began: its first steps, but no higher than the first, which came before any change.
+def _head(values: Floats) -> int:
+    """Return how many of the first values tell where the loss began: a few, up to a tenth where they scatter."""
+    least, most = min(max(3, len(values) // 50), 20), len(values) // 10
+    level = abs(float(np.median(values[:least])))
+    noise = noise_of(values[len(values) // 2 :])
+    needed = (noise / (PRECISE * level)) ** 2 if level > 0 else 0.0
+    return int(min(max(least, needed), max(least, most)))
 
-    A rate far too high throws the loss up at once; that it comes down again is no progress.
+
+def _start_of(values: Floats, count: int, noise: float) -> float:
+    """Return where the loss began.
+
+    A rate far too high throws the loss up at once; that it comes down again is no progress, and then the first loss,
+    which came before any change, is where it began.
     """
-    head = values[: min(max(3, len(values) // 50), 20)]
-    middle = float(np.median(head))
-    is_thrown_up = middle > 1.5 * abs(values[0]) and values[0] < head[1:].min()
-    return float(values[0]) if is_thrown_up else middle
+    head = float(np.median(values[: min(max(3, len(values) // 50), 20)]))
+    is_thrown_up = head > 1.5 * abs(values[0]) and head - values[0] > THROWN * noise
+    return float(values[0]) if is_thrown_up else float(np.median(values[:count]))
 
 
 def _drop(values: Floats, start: float, end: float, num_classes: int) -> float:
@@ -160,14 +176,16 @@ def _drop(values: Floats, start: float, end: float, num_classes: int) -> float:
     return (start - end) / scale if scale > 0 else 0.0
 
 
-def _outcome(trace: Trace, drop: float, num_classes: int) -> Outcome:
+def _outcome(trace: Trace, drop: float, num_classes: int, *, least: float) -> Outcome:
+    if drop < -LOST:
+        return Outcome.BAD
     accuracies = [row for row in held_out_scores(trace) if ACCURACY.search(row.name) and 0 <= row.values.max() <= 1]
     if accuracies and num_classes > 1 and accuracies[0].values.max() > 1 / num_classes + 2 * NEAR_CHANCE:
         return Outcome.GOOD if drop >= GOOD_DROP else Outcome.FAIR
     last = int(trace.steps[-1])
     if last < max(EARLY_STEPS, EARLY_SHARE * (trace.planned_steps or 0)) and not trace.is_over:
         return Outcome.GOOD if drop >= GOOD_DROP else Outcome.EARLY
-    if drop < BAD_DROP:
+    if drop < least:
         return Outcome.BAD
     if accuracies and num_classes > 1 and len(accuracies[0].values) >= 3 and drop < GOOD_DROP:
         return Outcome.BAD if accuracies[0].values[-1] < 1 / num_classes + NEAR_CHANCE / 2 else Outcome.FAIR

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit, Number, Place
 from snellen.doctor.watching.curves import Floats
-from snellen.doctor.watching.outcome import Outcome, learning_of
+from snellen.doctor.watching.outcome import BAD_DROP, Outcome, learning_of
 from snellen.doctor.watching.trace import Rows, Trace
 from snellen.doctor.watching.updates import late, need_samples
 from snellen.doctor.words import Text
@@ -37,7 +38,7 @@ def judge(trace: Trace) -> Iterator[Finding]:
     if total < LEAST_CHOICES:
         raise NotCheckable(Text(en=f"{total} answers are too few", zh=f"只有 {total} 个答案，太少"))
     shares: Floats = chosen.max(1) / chosen.sum(1)
-    favourites = chosen.argmax(1).astype(np.int64)
+    favourites = chosen.argmax(1)
     favourite = int(chosen.sum(0).argmax())
     share = float(chosen.sum(0).max() / total)
     never = np.flatnonzero(chosen.sum(0) == 0)
@@ -60,7 +61,7 @@ def judge(trace: Trace) -> Iterator[Finding]:
             places=(Place(kind="class", name=str(favourite), note=f"{share:.0%}", score=share),),
             num_places=1,
         )
-    elif _is_in_turn(chosen, shares, favourites):
+    elif learning.drop > BAD_DROP and _is_in_turn(chosen, shares, favourites):
         yield Finding(
             level=Level.WARNING,
             message="in_turn",
@@ -79,7 +80,7 @@ def judge(trace: Trace) -> Iterator[Finding]:
         )
 
 
-def _is_in_turn(chosen: Rows, shares: Floats, favourites: Rows) -> bool:
+def _is_in_turn(chosen: Rows, shares: Floats, favourites: NDArray[np.intp]) -> bool:
     """Return whether each sample has one answer, and another than the sample before."""
     if np.median(chosen.sum(1)) < LEAST_BATCH or np.median(shares) < IN_TURN:
         return False
@@ -104,7 +105,8 @@ CHECK = Check(
             measured="First choices in the last third of the samples, 50 at least. One class with more than 95 % (99 % "
             "of two classes): a warning where the loss has not fallen, or where all choices are alike and 90 % of the "
             "loss is gone (then all labels are alike); else told. Samples of 16 images or more with one class for 80 % "
-            "of them, and three classes in turn: a warning. A class with no choice where 50 would be its share: told.",
+            "of them, and three classes in turn, while the loss falls: a warning. A class with no choice where 50 "
+            "would be its share: told.",
             false_alarms="A head with more outputs than there are classes in the data; data of which one class makes "
             "up nearly all.",
             fix="Look at how often each class occurs (snellen check has D13). Then balanced sampling, class weights or "
@@ -129,7 +131,7 @@ CHECK = Check(
             "准确率因此看起来比模型好。",
             measured="看后三分之一样本（至少 50 个）的首选类别。一个类别超过 95%（两类时 99%）：损失没有下降，"
             "或首选全部相同且损失已去掉 90%（说明标签全相同）时警告；否则提示。每个样本至少 16 张图像、"
-            "80% 为同一类别且先后有三个类别：警告。按份额应有 50 次而从未被选的类别：提示。",
+            "80% 为同一类别且先后有三个类别，而损失在下降：警告。按份额应有 50 次而从未被选的类别：提示。",
             false_alarms="输出多于数据中类别数的分类头；几乎全是一个类别的数据。",
             fix="查看各类别的数量（snellen check 的 D13）。然后用均衡采样、类别权重或 focal loss；如果什么都没学到，"
             "检查学习率和标签。",

@@ -7,7 +7,7 @@ import numpy as np
 
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit, Treatment
-from snellen.doctor.watching.curves import noise_of, running_median
+from snellen.doctor.watching.curves import noise_of
 from snellen.doctor.watching.outcome import HeldOut, Learning, held_out_losses, held_out_scores, learning_of
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.words import Text
@@ -109,9 +109,9 @@ def _gap(row: HeldOut, learning: Learning) -> Iterator[Finding]:
 
 def _is_learning_on(learning: Learning, step: float) -> bool:
     """Return whether the training loss has fallen further since a step."""
-    smooth = running_median(learning.values, max(3, len(learning.values) // 20))
-    before = smooth[learning.steps <= step]
-    return not len(before) or float(smooth[-1]) < float(before[-1])
+    before = learning.values[learning.steps <= step]
+    width = max(3, len(learning.values) // 20)
+    return not len(before) or float(np.median(learning.values[-width:])) < float(np.median(before[-width:]))
 
 
 def _numbers(row: HeldOut, best: int) -> dict[str, int | float | str]:

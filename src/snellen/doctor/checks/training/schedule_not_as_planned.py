@@ -51,7 +51,8 @@ def _rate_gone(highest: Floats) -> Iterator[Finding]:
         "percent": f"{100 * gone / count:.0f}",
         "last": count - gone,
     }
-    if zeros > STOPPED * count and (peak == 0 or gone == 0 or zeros > LONG_BEFORE * count):
+    at_the_end = count - int(np.flatnonzero(highest > 0).max(initial=-1)) - 1
+    if zeros - at_the_end > STOPPED * count or at_the_end > LONG_BEFORE * count:
         yield Finding(
             level=Level.WARNING,
             message="zero",

@@ -6,7 +6,7 @@ import numpy as np
 
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit, Place
-from snellen.doctor.watching.outcome import Outcome, held_out_losses, layer_samples, learning_of
+from snellen.doctor.watching.outcome import BAD_DROP, Outcome, held_out_losses, layer_samples, learning_of
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.watching.updates import LEAST_SAMPLES, need_samples
 from snellen.doctor.words import Text
@@ -37,11 +37,12 @@ def judge(trace: Trace) -> Iterator[Finding]:
     losses = held_out_losses(trace)
     held_out = float(losses[0].values[-1]) if losses else float("nan")
     is_apart = learning.end > APART * held_out > 0
-    if not (is_apart or learning.outcome == Outcome.BAD):
+    has_not_fallen = learning.drop < BAD_DROP
+    if not (is_apart or has_not_fallen):
         return
     name = trace.layers[readers[worst]].name
     yield Finding(
-        level=Level.WARNING if learning.outcome == Outcome.BAD else Level.INFO,
+        level=Level.WARNING if has_not_fallen else Level.INFO,
         message="apart" if is_apart else "default",
         numbers={
             "percent": f"{100 * zeros[worst]:.0f}",

@@ -15,6 +15,7 @@ from snellen.doctor.words import Text
 __all__ = ["CHECK"]
 
 HIGH = 0.3  # change of a weight in a step over its size; TheDeepChecker has 0.1, TensorFlow's notes 0.001 as usual
+AT_ONCE = 1.0  # one step that changes weights by more than they are needs no second
 HIGH_IF_BAD = 0.1  # where the loss has not fallen
 SHORT_WAY = 0.05  # changes of all steps together, over the size: nothing can have been learned from random weights
 LEAST_STEPS_FOR_WAY = 100
@@ -34,8 +35,8 @@ def judge(trace: Trace) -> Iterator[Finding]:
         raise NotCheckable(Text(en="no weight ever changes", zh="没有任何权重发生变化"))
     with np.errstate(all="ignore"):
         usual = np.array([np.median(row[np.isfinite(row)]) if np.isfinite(row).any() else 0.0 for row in ratios.values])
-    fastest = float(lasting(usual).max())
-    way = float(usual.mean()) * int(trace.steps[-1])
+    fastest = float(usual.max()) if usual.max() > AT_ONCE else float(lasting(usual).max())
+    way = float(np.nanmean(ratios.values, axis=0).max()) * int(trace.steps[-1])
     limit = HIGH_IF_BAD if learning.outcome == Outcome.BAD else HIGH
     if fastest > limit:
         yield Finding(
@@ -132,7 +133,8 @@ CHECK = Check(
             "or rates of their own.",
             messages={
                 "high": "A step changes the weights by {percent} % of their size: the rate is too high.",
-                "low": "In {steps} steps the weights moved by {percent} % of their size in all: the rate is too low.",
+                "low": "In {steps} steps the weights moved by at most {percent} % of their size in all: the rate is "
+                "too low.",
                 "uneven": "{fast} moves {times} times as fast, beside its size, as {slow}.",
             },
             fixes={
@@ -147,13 +149,13 @@ CHECK = Check(
             matters="步长与权重之比说明学习率是否适合网络，与优化器无关：通常约为千分之一；三分之一会毁掉已有的内容，"
             "百万分之一什么也学不到。",
             measured="每个矩阵和卷积核一步的改变与其大小之比，取各层中位数。连续三个样本高于 0.3（损失没有下降时高于"
-            " 0.1）为过高。所有步之和低于 0.05 且损失下降不到一半为过低。损失没有下降时警告，否则提示。"
+            " 0.1）为过高。每一层所有步之和都低于 0.05 且损失下降不到一半为过低。损失没有下降时警告，否则提示。"
             "除学习率之外速度相差千倍的层，在损失未下降一半时提示。",
             false_alarms="用很小的学习率微调时移动很少，但损失照样下降：此时最多提示。",
             fix="把学习率除以或乘以十。各层速度不同：加归一化、使用合适的初始化，或单独设学习率。",
             messages={
                 "high": "一步使权重改变其大小的 {percent}%：学习率过高。",
-                "low": "{steps} 步总共只使权重移动其大小的 {percent}%：学习率过低。",
+                "low": "{steps} 步总共最多使权重移动其大小的 {percent}%：学习率过低。",
                 "uneven": "相对于各自大小，{fast} 的移动速度是 {slow} 的 {times} 倍。",
             },
             fixes={

@@ -24,17 +24,17 @@ def judge(trace: Trace) -> Iterator[Finding]:
     is_told = np.isfinite(trace.update).any(1)
     need_samples(int(is_told.sum()))
     gradient, update, weight = (table[is_told][:, columns] for table in (trace.gradient, trace.update, trace.weight))
-    has_gradient = np.isfinite(gradient).any(0)
+    has_gradient = np.asarray(np.isfinite(gradient).any(0), np.bool_)
     largest = np.where(has_gradient, np.nanmax(np.nan_to_num(gradient, nan=0.0), axis=0), 0.0)
     rates = np.nanmax(trace.rates, axis=0) if trace.rates.size else np.ones(1)
     rate = np.array([rates[trace.parameters[int(column)].group] for column in columns])
     is_still = np.nanmax(update, axis=0, initial=0) == 0
     is_zero = (weight == 0).all(0)
-    is_cut_off = np.full(len(columns), bool((np.nan_to_num(trace.dead[-3:], nan=0.0) > DEAD).any()))
+    is_cut_off = np.full(len(columns), bool((np.nan_to_num(trace.dead[-3:], nan=0.0) > DEAD).any()), np.bool_)
     rows: tuple[tuple[str, NDArray[np.bool_], Level], ...] = (
         ("zeros", is_zero & has_gradient & (rate > 0), learning.level),
         ("lost", is_still & (largest > 0) & (rate > 0), Level.WARNING),
-        ("no_effect", has_gradient & (largest == 0) & ~is_zero & ~is_cut_off, learning.level),
+        ("no_effect", has_gradient & (largest == 0) & ~(is_zero | is_cut_off), learning.level),
         ("rate_zero", is_still & (largest > 0) & (rate == 0), Level.INFO),
         ("no_gradient", ~has_gradient, Level.INFO),
     )

@@ -1,0 +1,206 @@
+"""How many faults planted in trainings the doctor names, and how often it is wrong about healthy ones.
+
+    python benchmarks/doctor/trainings.py --data ../shared/data --scratch /tmp/doctor-trainings --seeds 5
+    python benchmarks/doctor/trainings.py --bases mlp cnn --severities 1 --seeds 2 --minutes 10
+    python benchmarks/doctor/trainings.py --judge-again
+
+Every case is a small training with one fault at one of three severities; its twins are the same trainings without it,
+from the same seeds. A fault counts only if it does harm: the accuracy on test images is below the twin's for every
+seed, and by two points in the mean (``is_harm_elsewhere`` marks faults that cost time instead). It counts as found if
+a check that may be called its cause says something that it does not say of the twin, as first (among the first three)
+if that stands there. Traces and accuracies are kept in ``--scratch``: a second call goes on, and ``--judge-again``
+judges the traces anew without training. Writes ``results/doctor_trainings.md``.
+"""
+
+import argparse
+import json
+import platform
+import random
+import sys
+import time
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from measure import told
+from scoring import half_of, news, rate
+from training_faults import BASES, FAULTS, HEALTHY, healthy_plan
+from training_runs import Plan, trained
+
+import snellen
+from snellen.doctor.watching import read_trace
+from snellen.doctor.watching.watch import judged
+
+HERE = Path(__file__).resolve().parent
+HARM = 0.02  # of accuracy, in the mean over seeds
+Row = Mapping[str, Any]
+
+
+def cases(bases: Sequence[str], severities: Sequence[int], seeds: int) -> Iterator[tuple[str, Plan, int]]:
+    """Yield the name, plan and seed of every case: healthy ones first, then faults."""
+    for name in bases:
+        for variant in HEALTHY:
+            for seed in range(seeds if variant == "twin" else 1):
+                yield f"healthy|{name}|{variant}|0|{seed}", healthy_plan(BASES[name], variant), seed
+    for fault in FAULTS:
+        for name in bases:
+            for severity in severities:
+                if name in fault.bases and severity < len(fault.change):
+                    for seed in range(seeds):
+                        case = f"fault|{name}|{fault.name}|{severity}|{seed}"
+                        yield case, fault.plan(BASES[name], severity), seed
+
+
+def run(every: Sequence[tuple[str, Plan, int]], arguments: argparse.Namespace) -> None:
+    """Train every case that has not been trained, until the time is over; one JSON line each."""
+    kept = arguments.scratch / "trainings.jsonl"
+    done = {row["case"] for row in rows_of(kept)}
+    ends = time.process_time() + 60 * arguments.minutes
+    with kept.open("a", encoding="utf-8") as file:
+        for case, plan, seed in every:
+            if case in done:
+                continue
+            if time.process_time() > ends:
+                break
+            began = time.process_time()
+            folder = trace_folder(arguments.scratch, case)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                doctor, accuracy = trained(plan, seed, arguments.data, arguments.scratch, folder)
+            row = {
+                "case": case,
+                "accuracy": round(accuracy, 4),
+                "seconds": round(time.process_time() - began, 2),
+                "found": told(doctor.diagnosis),
+            }
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+            said = [(entry["code"], entry.get("message"), entry["level"]) for entry in row["found"]]
+            print(case, row["accuracy"], said, f"{row['seconds']:.1f} s", file=sys.stderr, flush=True)
+
+
+def trace_folder(scratch: Path, case: str) -> Path:
+    return scratch / "traces" / case.replace("|", "_").replace(" ", "-").replace(":", "-")
+
+
+def rows_of(kept: Path) -> list[Row]:
+    return [json.loads(line) for line in kept.read_text().splitlines()] if kept.is_file() else []
+
+
+def judge_again(scratch: Path) -> None:
+    kept = scratch / "trainings.jsonl"
+    rows = [{**row, "found": told(judged(read_trace(trace_folder(scratch, row["case"]))))} for row in rows_of(kept)]
+    kept.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def harm_of(fault: str, by_seed: Mapping[int, Row], twins: Mapping[int, Row]) -> bool:
+    """Return whether a fault did harm: worse for every seed, and by two points in the mean."""
+    if next(one for one in FAULTS if one.name == fault).is_harm_elsewhere:
+        return True
+    losses = [twins[seed]["accuracy"] - row["accuracy"] for seed, row in by_seed.items() if seed in twins]
+    return bool(losses) and min(losses) > 0 and sum(losses) / len(losses) >= HARM
+
+
+def written(rows: Sequence[Row]) -> str:
+    """Return the tables of all that was run."""
+    twins: dict[str, dict[int, Row]] = defaultdict(dict)
+    faults: dict[tuple[str, str, str], dict[int, Row]] = defaultdict(dict)
+    for row in rows:
+        kind, base, name, severity, seed = row["case"].split("|")
+        if kind == "healthy" and name == "twin":
+            twins[base][int(seed)] = row
+        elif kind == "fault":
+            faults[base, name, severity][int(seed)] = row
+    outcomes: dict[str, tuple[bool, bool, bool]] = {}
+    harmless: list[Row] = []
+    for (base, name, severity), by_seed in faults.items():
+        if not harm_of(name, by_seed, twins[base]):
+            harmless += by_seed.values()
+            continue
+        codes = next(one for one in FAULTS if one.name == name).codes
+        for seed, row in by_seed.items():
+            new = [entry["code"] for entry in news(row["found"], twins[base].get(seed, {"found": []})["found"])]
+            outcomes[f"{base}|{name}|{severity}|{seed}"] = tuple(  # type: ignore[assignment]
+                any(code in codes for code in new[:first]) for first in (len(new), 1, 3)
+            )
+    healthy = [row for row in rows if row["case"].startswith("healthy")]
+    return text_of(outcomes, healthy, harmless, len(rows), sum(row["seconds"] for row in rows))
+
+
+def text_of(
+    outcomes: Mapping[str, tuple[bool, bool, bool]],
+    healthy: Sequence[Row],
+    harmless: Sequence[Row],
+    count: int,
+    seconds: float,
+) -> str:
+    versions = f"Snellen {snellen.__version__}, Python {platform.python_version()}, torch {torch.__version__}"
+    text = (HERE / "trainings_head.md").read_text(encoding="utf-8").format(
+        versions=versions, count=count, minutes=f"{seconds / 60:.1f}", harmful=len(outcomes), harmless=len(harmless)
+    )  # fmt: skip
+    text += "\n| | all | half that thresholds were set on | other half |\n|---|---|---|---|\n"
+    for place, name in enumerate(("faults found", "right cause first", "among the first three")):
+        cells = []
+        for half in (None, "set", "reported"):
+            chosen = [value[place] for case, value in outcomes.items() if half in (None, half_of(case))]
+            cells.append(rate(sum(chosen), len(chosen)))
+        text += f"| {name} | {' | '.join(cells)} |\n"
+    for level in ("ERROR", "WARNING", "CRASHED"):
+        cells = []
+        for half in (None, "set", "reported"):
+            rows = [row for row in healthy if half in (None, half_of(row["case"]))]
+            loud = [any(entry["level"] == level for entry in row["found"]) for row in rows]
+            cells.append(rate(sum(loud), len(loud)))
+        text += f"| healthy with a false {level.lower()} | {' | '.join(cells)} |\n"
+    text += "\n| fault | harmful | found | first | first three | missed |\n|---|---|---|---|---|---|\n"
+    by_fault: dict[str, list[tuple[str, tuple[bool, bool, bool]]]] = defaultdict(list)
+    for case, value in outcomes.items():
+        by_fault[case.split("|")[1]].append((case, value))
+    for name, values in by_fault.items():
+        missed = ", ".join(dict.fromkeys(f"{c.split('|')[0]} {c.split('|')[2]}" for c, v in values if not v[0]))
+        sums = " | ".join(str(sum(value[place] for _, value in values)) for place in range(3))
+        text += f"| {name} | {len(values)} | {sums} | {missed} |\n"
+    loud_rows = [
+        (row["case"], entry) for row in (*healthy, *harmless) for entry in row["found"] if entry["level"] != "INFO"
+    ]
+    if loud_rows:
+        text += "\n| healthy or harmless case | said | |\n|---|---|---|\n"
+        text += "".join(f"| {case.replace('|', ' ')} | {entry['code']} {entry['level']} | {entry['said']} |\n"
+                        for case, entry in loud_rows)  # fmt: skip
+    return text
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=HERE.parents[2] / "shared" / "data")
+    parser.add_argument("--scratch", type=Path, default=Path("doctor-trainings"))
+    parser.add_argument("--bases", nargs="+", default=list(BASES), choices=list(BASES))
+    parser.add_argument("--severities", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--only", nargs="+", default=[""], help="cases whose name contains one of these")
+    parser.add_argument("--minutes", type=float, default=1e9, help="of processor time, after which this call stops")
+    parser.add_argument(
+        "--scattered", action="store_true", help="in a random order, so that a part shows something of all"
+    )
+    parser.add_argument("--judge-again", action="store_true")
+    parser.add_argument("--report-only", action="store_true")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    arguments.scratch.mkdir(parents=True, exist_ok=True)
+    if arguments.judge_again:
+        judge_again(arguments.scratch)
+    elif not arguments.report_only:
+        every = [case for case in cases(arguments.bases, arguments.severities, arguments.seeds)
+                 if any(word in case[0] for word in arguments.only)]  # fmt: skip
+        if arguments.scattered:
+            random.Random(0).shuffle(every)
+        run(every, arguments)
+    text = written(rows_of(arguments.scratch / "trainings.jsonl"))
+    (HERE.parent / "results" / "doctor_trainings.md").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
