@@ -16,6 +16,7 @@ import argparse
 import json
 import platform
 import random
+import shutil
 import sys
 import time
 import warnings
@@ -67,6 +68,7 @@ def run(every: Sequence[tuple[str, Plan, int]], arguments: argparse.Namespace) -
                 break
             began = time.process_time()
             folder = trace_folder(arguments.scratch, case)
+            shutil.rmtree(folder, ignore_errors=True)  # of a call that was killed
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 doctor, accuracy = trained(plan, seed, arguments.data, arguments.scratch, folder)

@@ -1,4 +1,4 @@
-"""T10 (DX-039, DX-040, DX-053, DX-072)."""
+"""T10 (DX-039, DX-040, DX-072)."""
 
 import numpy as np
 import pytest
