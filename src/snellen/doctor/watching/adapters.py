@@ -61,7 +61,7 @@ def hugging_face_callback(*, folder: Path | str | None = None, **options: Any) -
     """
     base = _imported("transformers", "transformers").TrainerCallback
 
-    class HuggingFaceWatch(_Watched, base):  # type: ignore[misc, valid-type]  # known at run time only
+    class _HuggingFaceWatch(_Watched, base):  # type: ignore[misc, valid-type]  # known at run time only
         def on_train_begin(self, _args: Any, state: Any, _control: Any, **given: Any) -> None:
             self.begin(given["model"], given["optimizer"], planned_steps=state.max_steps, steps_done=state.global_step)
 
@@ -71,7 +71,7 @@ def hugging_face_callback(*, folder: Path | str | None = None, **options: Any) -
         def on_train_end(self, *_: Any, **__: Any) -> None:
             self.end()
 
-    return HuggingFaceWatch(folder, options)
+    return _HuggingFaceWatch(folder, options)
 
 
 def lightning_callback(*, folder: Path | str | None = None, **options: Any) -> Any:
@@ -89,7 +89,7 @@ def lightning_callback(*, folder: Path | str | None = None, **options: Any) -> A
     """
     base = _imported("lightning.pytorch", "lightning").Callback
 
-    class LightningWatch(_Watched, base):  # type: ignore[misc, valid-type]  # known at run time only
+    class _LightningWatch(_Watched, base):  # type: ignore[misc, valid-type]  # known at run time only
         def on_train_start(self, trainer: Any, pl_module: Any) -> None:
             planned = trainer.estimated_stepping_batches
             finite = planned if planned != float("inf") else None
@@ -110,7 +110,7 @@ def lightning_callback(*, folder: Path | str | None = None, **options: Any) -> A
         def on_exception(self, *_: Any) -> None:
             self.end()
 
-    return LightningWatch(folder, options)
+    return _LightningWatch(folder, options)
 
 
 def ultralytics_callbacks(*, folder: Path | str | None = None, **options: Any) -> dict[str, Any]:
