@@ -226,7 +226,9 @@ def test_thresholds_that_make_no_sense(runs, options, message):
 
 def test_a_precision_out_of_reach_is_told_with_the_most_there_is(own_run):
     run = own_run("nothing")
-    with pytest.raises(ConfigError, match=r"no threshold of 'rare' reaches a precision of 1.0 on 26 .* the most is 0\."):
+    with pytest.raises(
+        ConfigError, match=r"no threshold of 'rare' reaches a precision of 1.0 on 26 .* most is 0\."
+    ):
         snellen.evaluate(run, at_precision=1.0)
     assert not (run.folder / OPERATING).exists()
 
@@ -294,7 +296,12 @@ def test_mixing_and_operations_are_functions_of_the_seed(uneven):
 
 @pytest.mark.parametrize(
     ("kind", "options"),
-    [("boxes", {"cutmix": 0.5}), ("boxes", {"randaugment": (2, 9)}), ("masks", {"erase": 0.5}), ("masks", {"mixup": 0.5})],
+    [
+        ("boxes", {"cutmix": 0.5}),
+        ("boxes", {"randaugment": (2, 9)}),
+        ("masks", {"erase": 0.5}),
+        ("masks", {"mixup": 0.5}),
+    ],
 )
 def test_what_would_spoil_targets_is_refused_before_anything_begins(charts, kind, options):
     models = {"boxes": "faster_rcnn_r18_fpn", "masks": "unet_resnet18"}

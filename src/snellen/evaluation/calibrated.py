@@ -35,6 +35,12 @@ class Calibrated(nn.Module):
         stride: int = self.model.stride
         return stride
 
+    @property
+    def target_type(self) -> type[Target]:
+        """What the model learned from."""
+        learned: type[Target] = self.model.target_type
+        return learned
+
     def forward(self, images: ImageBatch, targets: Target | None = None) -> Any:
         """Return the output of the model."""
         return self.model(images, targets)

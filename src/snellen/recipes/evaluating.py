@@ -194,7 +194,7 @@ def evaluate(
         )
     else:
         operating = None if plain else read_operating(used, which)
-    common = {"which": which, "device": device, "operating": operating, "console": console}
+    common: dict[str, Any] = {"which": which, "device": device, "operating": operating, "console": console}
     if data is None:
         return _of_own_data(used, split, rewrite=chooses, **common)
     source = load(data, format=format, options=_read_like(used)) if isinstance(data, (str, Path)) else data

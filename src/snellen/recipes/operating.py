@@ -137,7 +137,8 @@ def choose_operating(
                 **{f"{name}_before": value for name, value in choices.trust(before).items()},
                 **{f"{name}_after": value for name, value in choices.trust(answers).items()},
             }
-    decision, points = None, {}
+    decision: Decision | None = None
+    points: Mapping[str, ThresholdPoint] = {}
     if wanted is not None:
         counts = index.split("train").annotations.class_counts(len(run.classes)).sum(axis=0)
         decision, points = choices.decide(answers, wanted, run.classes, counts)

@@ -74,11 +74,9 @@ def goal_from(*, at_recall: float | None, at_precision: float | None, best_f1: b
     Raises:
         ConfigError: If it is several things, or a class is named and nothing is wanted of it.
     """
-    goals = [
-        Goal(kind=kind, value=value, class_name=find)
-        for kind, value in (("recall", at_recall), ("precision", at_precision), ("f1", True if best_f1 else None))
-        if value is not None
-    ]
+    goals = [Goal(kind="recall", value=at_recall, class_name=find)] if at_recall is not None else []
+    goals += [Goal(kind="precision", value=at_precision, class_name=find)] if at_precision is not None else []
+    goals += [Goal(kind="f1", class_name=find)] if best_f1 else []
     if len(goals) > 1:
         kinds = " and ".join(goal.kind for goal in goals)
         raise ConfigError(f"a threshold aims at one thing; got {kinds}. Leave all but one out.")

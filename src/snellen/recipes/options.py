@@ -178,7 +178,8 @@ def _part(values: Mapping[str, Any]) -> dict[str, Any]:
     if values.get("part") is not None:
         raise ConfigError(f"subset is a part of the training images already; got part={values['part']!r} too.")
     number, of = map(int, values["subset"].split("/"))
-    seed = values.get("split_seed") if values.get("split_seed") is not None else values.get("seed") or 0
+    split_seed = values.get("split_seed")
+    seed: int = (values.get("seed") or 0) if split_seed is None else split_seed
     return {"part": DataPart(kind="balanced", number=number, of=of, seed=seed)}
 
 

@@ -92,6 +92,8 @@ def test_an_empty_class_has_no_weight_and_does_no_harm(logits, targets):
         ({"class_weights": "inverse"}, "got no class_counts"),
         ({"class_weights": [1.0, 2.0]}, "must be 3 finite numbers"),
         ({"class_weights": [1.0, -2.0, 1.0]}, "finite numbers of 0 or more"),
+        ({"class_weights": 2.0}, "must be 3 finite numbers"),
+        ({"class_weights": {"a": 2.0}}, "must be 3 finite numbers"),
         ({"class_weights": [0, 0, 0]}, "not all of them 0"),
         ({"class_weights": [1, "x", 1]}, "must be 3 finite numbers"),
         ({"class_weights": [1, float("nan"), 1]}, "must be 3 finite numbers"),

@@ -104,7 +104,7 @@ class ClassAnswer(Answer):
 
 
 def _counts(numbers: Sequence[int], count: int) -> Tensor:
-    values = list(numbers)
+    values: list[object] = list(numbers)
     if len(values) != count or not all(isinstance(value, int) and value >= 0 for value in values):
         raise ConfigError(
             f"class_counts must be {count} whole numbers of 0 or more, one for each class; got {values!r}."

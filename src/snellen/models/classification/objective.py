@@ -147,7 +147,7 @@ def class_weights_of(
 
 
 def _given_weights(numbers: Sequence[float], num_classes: int) -> Weights:
-    values = list(numbers)
+    values: list[object] = list(numbers) if isinstance(numbers, Sequence) else [numbers]
     are_numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
     weights = torch.tensor(values if are_numbers else [], dtype=torch.float32)
     if len(weights) != num_classes or not bool(weights.isfinite().all() and (weights >= 0).all() and weights.any()):
