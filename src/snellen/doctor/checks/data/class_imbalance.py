@@ -57,9 +57,10 @@ CHECK = Check(
             measured="Examples of the largest class over those of the smallest that occurs in the training images: "
             "objects for boxes, images for classes and masks. 10 is told, 50 is a warning.",
             false_alarms="Data in which the rare class is easy to tell apart, or where its errors cost little.",
-            fix="Draw images with rare classes more often (--sampler repeat_factor), weight the loss by class, "
-            "collect more of the rare class; judge by recall per class and not by accuracy. Do not copy images on "
-            "disk: copies before a split end up on both sides of it.",
+            fix="Draw images with rare classes more often (--sampler repeat_factor), weight the loss by class "
+            "(--class-weights inverse), choose the threshold afterwards (snellen eval RUN --best-f1), collect more of "
+            "the rare class; judge by recall per class and not by accuracy. Do not copy images on disk: copies before "
+            "a split end up on both sides of it.",
             messages={
                 "default": "{largest} has {most} examples and {smallest} {least}: {ratio} times as many.",
             },
@@ -71,8 +72,9 @@ CHECK = Check(
             measured="训练图像中最大类别与出现过的最小类别的样本数之比：检测任务数目标，分类和分割任务数图像。达到 10 "
             "会提示，达到 50 会警告。",
             false_alarms="稀有类别很容易区分，或其错误代价很小的数据。",
-            fix="更频繁地抽取含稀有类别的图像（--sampler repeat_factor），按类别给损失加权，收集更多稀有类别的样本；看"
-            "每类召回率而不是准确率。不要在磁盘上复制图像：划分之前的副本会同时落入两个子集。",
+            fix="更频繁地抽取含稀有类别的图像（--sampler repeat_factor），按类别给损失加权（--class-weights inverse），"
+            "训练后选择阈值（snellen eval RUN --best-f1），收集更多稀有类别的样本；看每类召回率而不是准确率。"
+            "不要在磁盘上复制图像：划分之前的副本会同时落入两个子集。",
             messages={
                 "default": "{largest} 有 {most} 个样本，{smallest} 只有 {least} 个：相差 {ratio} 倍。",
             },
