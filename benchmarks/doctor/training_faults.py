@@ -76,7 +76,7 @@ FAULTS: tuple[Fault, ...] = (
           bases=("mlp", "cnn", "resnet8")),
     Fault(name="dropout (RCD)", codes=("T25",), change=each("dropout", 0.8, 0.9, 0.97),
           bases=("mlp", "deep mlp", "cnn", "cnn with norms")),
-    Fault(name="not shuffled (DX-031)", codes=("T15",), change=({"is_shuffled": False},)),
+    Fault(name="not shuffled (DX-031)", codes=("T26",), change=({"is_shuffled": False},)),
     Fault(name="wrong labels (TCL)", codes=("T2", "T12"), change=each("wrong_labels", 0.5, 0.8, 1.0)),
     Fault(name="labels constant", codes=("T15",), change=each("labels", "constant")),
     Fault(name="unbalanced (TUD)", codes=("T15",), change=each("keep", 0.05, 0.02, 0.0)),

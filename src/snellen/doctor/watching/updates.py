@@ -28,6 +28,9 @@ __all__ = [
 Kind = TypeVar("Kind", bound=np.generic)
 
 LEAST_SAMPLES = 3  # in a row, before anything is a warning
+SAME = 1e-3  # relative difference of gradients that were all cut to one length
+CLIPPED_SHARE = 0.5  # of the samples
+ALIKE = 10.0  # times, by which layers may differ in their rate and still have the same
 LEAST_RMS = 1e-4  # of a weight; layers that begin at zero have no ratio worth looking at
 
 
@@ -96,6 +99,25 @@ def lasting(values: Floats) -> Floats:
     windows = [values[start : len(values) - LEAST_SAMPLES + 1 + start] for start in range(LEAST_SAMPLES)]
     lowest: Floats = np.min(np.stack(windows), axis=0)
     return lowest
+
+
+def clipped_share(trace: Trace) -> float:
+    """Return the share of samples whose whole gradient is exactly as long as the longest that is usual."""
+    sizes = whole(trace.gradient)
+    sizes = sizes[np.isfinite(sizes) & (sizes > 0)]
+    return float((np.abs(sizes / np.quantile(sizes, 0.75) - 1) < SAME).mean()) if len(sizes) else 0.0
+
+
+def usual_rate(trace: Trace) -> float:
+    """Return the change over the gradient where it is the same in all layers, as with SGD; 0 for other optimizers."""
+    columns = weight_columns(trace)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rates = trace.update[:, columns].astype(np.float64) / trace.gradient[:, columns]
+    rates[~np.isfinite(rates) | (rates == 0)] = np.nan
+    if not np.isfinite(rates).any():
+        return 0.0
+    by_layer = np.array([np.nanmedian(column) for column in rates.T if np.isfinite(column).any()])
+    return float(np.median(by_layer)) if by_layer.max() < ALIKE * by_layer.min() else 0.0
 
 
 def with_rate(trace: Trace, times: float) -> Treatment | None:

@@ -63,7 +63,7 @@ CHECK = Check(
     stage=Stage.TRAINING,
     judge=judge,
     covers=("DX-063",),
-    caused_by=("T1", "T14", "T20", "T10", "T6"),
+    caused_by=("T1", "T14", "T20", "T26", "T10", "T6", "T25"),
     source="Lu et al. 2019, https://arxiv.org/abs/1903.06733; SageMaker Debugger; AutoTrainer",
     pages={
         "en": Page(

@@ -9,15 +9,13 @@ from snellen.doctor.finding import Finding, Level, Limit, Place, Treatment
 from snellen.doctor.watching.curves import Floats, running_median
 from snellen.doctor.watching.outcome import Learning, Outcome, learning_of
 from snellen.doctor.watching.trace import Trace
-from snellen.doctor.watching.updates import lasting, need_samples, whole
+from snellen.doctor.watching.updates import CLIPPED_SHARE, clipped_share, lasting, need_samples, whole
 
 __all__ = ["CHECK"]
 
 TIMES = 10.0  # the median of the samples before; TheDeepChecker, AutoTrainer has 70
 BEFORE = 15  # samples of the running median
 RISEN = 1.2  # times the loss, beside which a larger gradient counts
-SAME = 1e-3  # relative scatter of the whole gradient of steps that were all clipped
-CLIPPED_SHARE = 0.5  # of the samples
 MOST_PLACES = 10
 CLIP = 1.0  # of the whole gradient, as a treatment
 _SOURCE = "TheDeepChecker; three samples in a row"
@@ -32,7 +30,7 @@ def judge(trace: Trace) -> Iterator[Finding]:
     need_samples(len(sizes))
     growth = _growth(sizes)
     place = int(growth.argmax())
-    clipped = _clipped_share(sizes)
+    clipped = clipped_share(trace)
     if growth[place] > TIMES and (rise := _rise(learning, float(steps[place]))) > RISEN:
         yield Finding(
             level=Level.WARNING if learning.outcome in (Outcome.BAD, Outcome.EARLY) else Level.INFO,
@@ -71,12 +69,6 @@ def _rise(learning: Learning, step: float) -> float:
     return float(np.median(after[:10]) / max(np.median(before[-10:]), 1e-12))
 
 
-def _clipped_share(sizes: Floats) -> float:
-    """Return the share of samples whose whole gradient is as long as the longest that is usual."""
-    limit = float(np.quantile(sizes, 0.75))
-    return float((np.abs(sizes / limit - 1) < SAME).mean())
-
-
 def _places(trace: Trace, row: int) -> tuple[Place, ...]:
     squares = np.nan_to_num(trace.gradient[row].astype(np.float64)) ** 2
     order = np.argsort(-squares)[:MOST_PLACES]
@@ -93,7 +85,7 @@ CHECK = Check(
     stage=Stage.TRAINING,
     judge=judge,
     covers=("DX-060", "DX-061"),
-    caused_by=("T1", "T14", "T10"),
+    caused_by=("T1", "T14", "T26", "T10"),
     source="Pascanu et al. 2013, https://arxiv.org/abs/1211.5063; TheDeepChecker; AutoTrainer",
     pages={
         "en": Page(

@@ -67,7 +67,7 @@ CHECK = Check(
                 "layer": "Step {step}: {origin} made values that are not finite of finite ones (up to {largest}).",
                 "loss": "Step {step}: {origin} is not finite though the network's outputs are (up to {largest}).",
                 "gradient": "Step {step}: the loss is finite and its gradient is not, from {origin} on.",
-                "weight": "Step {step}: the weights of {origin} were no longer finite; the step before has spoilt them.",
+                "weight": "Step {step}: the weights of {origin} were no longer finite; the step before spoilt them.",
             },
             fixes={
                 "input": "Look at the images of that batch, and at what scales them: a spread of zero, a logarithm.",

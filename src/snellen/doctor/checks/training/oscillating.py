@@ -88,7 +88,7 @@ CHECK = Check(
     stage=Stage.TRAINING,
     judge=judge,
     covers=("DX-039", "DX-042", "DX-052"),
-    caused_by=("T1", "T14", "T10", "T6", "T3"),
+    caused_by=("T1", "T14", "T26", "T10", "T6", "T3"),
     source="AutoTrainer; TheDeepChecker; McCandlish et al. 2018, https://arxiv.org/abs/1812.06162",
     pages={
         "en": Page(

@@ -8,7 +8,7 @@ import numpy as np
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit, Treatment
 from snellen.doctor.watching.curves import noise_of
-from snellen.doctor.watching.outcome import HeldOut, Learning, held_out_losses, held_out_scores, learning_of
+from snellen.doctor.watching.outcome import HeldOut, Learning, Outcome, held_out_losses, held_out_scores, learning_of
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.words import Text
 
@@ -38,6 +38,8 @@ def judge(trace: Trace) -> Iterator[Finding]:
             )
         )
     learning = learning_of(trace)
+    if learning.outcome == Outcome.BAD:
+        return
     is_held = any(row in rows and not _is_lost(row, learning) for row in scores[:1])  # the score stays at its best
     for row in rows:
         finding = _score_falls(row, learning) if row in scores else _loss_rises(row, learning, is_held=is_held)
@@ -131,7 +133,7 @@ CHECK = Check(
     stage=Stage.TRAINING,
     judge=judge,
     covers=("DX-075", "DX-078", "DX-080"),
-    caused_by=("T1", "T3"),
+    caused_by=("T1", "T26", "T3"),
     source="SageMaker Debugger, Overfit; AutoTrainer; Prechelt 1998",
     pages={
         "en": Page(

@@ -8,7 +8,7 @@ from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.evidence.setup import Setup
 from snellen.doctor.finding import Finding, Level, Limit
 from snellen.doctor.watching.outcome import LEAST_STEPS
-from snellen.doctor.watching.trace import Trace
+from snellen.doctor.watching.trace import Rows, Trace
 from snellen.doctor.watching.updates import whole
 from snellen.doctor.words import Text
 
@@ -16,6 +16,7 @@ __all__ = ["CHECK"]
 
 SHARE = 0.05  # of the steps; a gradient scaler skips one in 2,000 once it has found its scale
 FIRST_SHARE = 0.1  # of the run, in which a scaler looks for its scale
+OFTEN = 0.2  # of the steps, that a usual number of images has; last batches of epochs are rarer
 TWICE = 1.9  # times the usual images
 OTHER_BATCH = 1.9  # times the planned images a step, or one over it
 _SOURCE = "PyTorch, GradScaler; three halvings an epoch are many"
@@ -27,7 +28,7 @@ def judge(trace: Trace, setup: Setup | None) -> Iterator[Finding]:
         raise NotCheckable(Text(en="30 steps are the least", zh="至少需要 30 步"))
     first = int(FIRST_SHARE * len(trace.steps))
     images = trace.images[first:]
-    usual = float(np.median(images[images > 0])) if (images > 0).any() else 0.0
+    usual = _usual(images)
     doubled = int((images > TWICE * usual).sum()) if usual else 0
     nothing, looked_at = _without_effect(trace)
     if doubled > SHARE * len(images):
@@ -48,6 +49,13 @@ def judge(trace: Trace, setup: Setup | None) -> Iterator[Finding]:
         )
     elif setup is not None and setup.batch_size is not None and usual:
         yield from _against_the_plan(setup, usual)
+
+
+def _usual(images: Rows) -> float:
+    """Return the smallest number of images that many steps have; 0 where it is not known."""
+    values, counts = np.unique(images[images > 0], return_counts=True)
+    many = values[counts >= OFTEN * counts.sum()]
+    return float(many[0]) if len(many) else float(np.median(images))
 
 
 def _without_effect(trace: Trace) -> tuple[int, int]:

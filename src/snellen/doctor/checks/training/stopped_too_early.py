@@ -7,7 +7,7 @@ import numpy as np
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.evidence.setup import Setup
 from snellen.doctor.finding import Finding, Level, Limit, Treatment
-from snellen.doctor.watching.curves import Trend, trend
+from snellen.doctor.watching.curves import Trend, line_through, noise_of
 from snellen.doctor.watching.outcome import Learning, Outcome, learning_of
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.words import Text
@@ -17,7 +17,8 @@ __all__ = ["CHECK"]
 STILL_FALLING = 0.6  # fall of the last third over that of the third before; 0.58 where a loss falls as the log of steps
 LAST_SHARE = 0.1  # of the whole fall that the last third must make
 FEW_STEPS = 200  # notes of practice: after 100 to 200 steps nothing is known
-FEW_SHARE = 0.2  # of the whole fall, in so short a run
+FEW_SHARE = 0.03  # of the whole fall, in so short a run
+MUCH_SHARE = 0.2
 LONGER = 3.0  # times the epochs, as a treatment
 _SOURCE = "healthy trainings of small nets; notes of practice: thousands of steps"
 
@@ -31,16 +32,16 @@ def judge(trace: Trace, setup: Setup | None) -> Iterator[Finding]:
         return
     (_, middle), (line, last) = _fall(learning, 1), _fall(learning, 2)
     whole = learning.start - learning.end
-    if whole <= 0 or line is None or not line.is_falling:
+    if whole <= 0 or not line.is_falling:
         return
     share, pace = last / whole, last / max(middle, 1e-9)
     steps = int(trace.steps[-1])
     is_short = steps <= FEW_STEPS and share > FEW_SHARE
-    if pace < STILL_FALLING or share < LAST_SHARE:
+    if not is_short and (pace < STILL_FALLING or share < LAST_SHARE):
         return
     epochs = None if setup is None or setup.epochs is None else round(LONGER * setup.epochs)
     yield Finding(
-        level=Level.WARNING if is_short else Level.INFO,
+        level=Level.WARNING if is_short and pace > STILL_FALLING and share > MUCH_SHARE else Level.INFO,
         message="short" if is_short else "default",
         numbers={"steps": steps, "percent": f"{100 * share:.0f}", "end": f"{learning.end:.3g}", "pace": f"{pace:.1f}"},
         measured=pace,
@@ -55,12 +56,11 @@ def _is_at_its_end(trace: Trace) -> bool:
     return trace.is_over or (trace.planned_steps is not None and trace.steps[-1] >= trace.planned_steps)
 
 
-def _fall(learning: Learning, third: int) -> tuple[Trend | None, float]:
-    """Return the line through a third of the run (0 to 2), if there is one, and by how much it falls there."""
+def _fall(learning: Learning, third: int) -> tuple[Trend, float]:
+    """Return the line through a third of the run (0 to 2), and by how much it falls there."""
     places = np.array_split(np.arange(len(learning.values)), 3)[third]
-    line = trend(learning.steps[places], learning.values[places], parts=5)
-    if line is None:
-        return None, 0.0
+    noise = noise_of(learning.values[places])
+    line = line_through(learning.steps[places], learning.values[places], least_variance=noise**2)
     return line, -line.slope * float(np.ptp(learning.steps[places]))
 
 
@@ -80,8 +80,8 @@ CHECK = Check(
             "for 'it does not work'.",
             measured="Lines through the second and the last third of the finished run. Told if the last third falls, "
             "beyond its error, by 60 % or more of what the third before fell, and by a tenth or more of the whole fall "
-            "(a loss that falls as the logarithm of the steps stays below both). A warning for runs of up to 200 steps "
-            "of which the last third brought more than a fifth.",
+            "(a loss that falls as the logarithm of the steps stays below both). Runs of up to 200 steps are told if "
+            "the last third brought 3 %, and are a warning if it brought a fifth at such a pace.",
             false_alarms="A short run on purpose. A rate that decays at the end makes any loss fall there.",
             fix="Train longer, three times as long for a start. If the loss falls evenly from the first step on, the "
             "rate may be too low as well.",
@@ -98,7 +98,7 @@ CHECK = Check(
             matters="这样的结果只说明训练太短，说明不了数据或模型的好坏，却很容易被当成“行不通”。",
             measured="对已结束训练的第二个和最后一个三分之一拟合直线。最后三分之一的下降超出误差、"
             "不少于前一个三分之一的 60%，且不少于总下降的十分之一时提示（按步数的对数下降的损失两者都达不到）。"
-            "不超过 200 步的训练，若最后三分之一带来五分之一以上的下降，则警告。",
+            "不超过 200 步的训练，若最后三分之一带来 3% 的下降则提示，若以这样的速度带来五分之一以上的下降，则警告。",
             false_alarms="有意的短训练。结束时衰减的学习率会使任何损失在末尾下降。",
             fix="延长训练，先试三倍长。如果损失从第一步起均匀下降，学习率也可能太低。",
             messages={

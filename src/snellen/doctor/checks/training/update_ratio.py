@@ -9,7 +9,17 @@ from snellen.doctor.finding import Finding, Level, Limit, Place
 from snellen.doctor.watching.curves import Floats
 from snellen.doctor.watching.outcome import Learning, Outcome, learning_of
 from snellen.doctor.watching.trace import Trace
-from snellen.doctor.watching.updates import Ratios, lasting, late, need_samples, update_ratios, with_rate
+from snellen.doctor.watching.updates import (
+    CLIPPED_SHARE,
+    Ratios,
+    clipped_share,
+    lasting,
+    late,
+    need_samples,
+    update_ratios,
+    usual_rate,
+    with_rate,
+)
 from snellen.doctor.words import Text
 
 __all__ = ["CHECK"]
@@ -17,8 +27,9 @@ __all__ = ["CHECK"]
 HIGH = 0.3  # change of a weight in a step over its size; TheDeepChecker has 0.1, TensorFlow's notes 0.001 as usual
 AT_ONCE = 1.0  # one step that changes weights by more than they are needs no second
 HIGH_IF_BAD = 0.1  # where the loss has not fallen
-SHORT_WAY = 0.05  # changes of all steps together, over the size: nothing can have been learned from random weights
+SHORT_WAY = 0.2  # changes of all steps together, over the size: nothing can have been learned from random weights
 LEAST_STEPS_FOR_WAY = 100
+USUAL_RATE = 0.03  # change over gradient, momentum included, from which on the rate is not to blame
 UNEVEN = 1000.0  # between layers
 LEAST_LAYERS = 4
 LOWER, HIGHER = 0.1, 10.0  # times the rate, as treatments; DX-039
@@ -50,15 +61,18 @@ def judge(trace: Trace) -> Iterator[Finding]:
             treatment=with_rate(trace, LOWER),
         )
     elif way < SHORT_WAY and trace.steps[-1] >= LEAST_STEPS_FOR_WAY and _is_slow(learning):
+        is_weak = usual_rate(trace) > USUAL_RATE
+        if is_weak and clipped_share(trace) > CLIPPED_SHARE:
+            return
         yield Finding(
             level=learning.level,
-            message="low",
+            message="weak" if is_weak else "low",
             numbers={"percent": f"{100 * way:.2g}", "steps": int(trace.steps[-1])},
             measured=way,
             limit=Limit(value=SHORT_WAY, unit="share", source=_SOURCE),
             places=_places(trace, ratios, -np.nanmax(ratios.values, axis=0)),
             num_places=len(ratios.columns),
-            treatment=with_rate(trace, HIGHER),
+            treatment=None if is_weak else with_rate(trace, HIGHER),
         )
     else:
         yield from _uneven(trace, ratios, learning)
@@ -113,7 +127,7 @@ CHECK = Check(
     stage=Stage.TRAINING,
     judge=judge,
     covers=("DX-039", "DX-040", "DX-056", "DX-072"),
-    caused_by=("T1", "T14", "T20"),
+    caused_by=("T1", "T14", "T26", "T20"),
     source="TheDeepChecker, https://arxiv.org/abs/2204.00694; You et al. 2017, https://arxiv.org/abs/1708.03888",
     pages={
         "en": Page(
@@ -123,10 +137,10 @@ CHECK = Check(
             matters="The size of a step beside the weights says whether the rate fits the network, in any optimizer: "
             "about a thousandth is usual, a third throws away what is there, and a millionth teaches nothing.",
             measured="Change of each matrix and kernel in a step over its size; the median over them. Three samples in "
-            "a row above 0.3 (above 0.1 where the loss has not fallen) are too high. All steps together below 0.05 "
-            "while the loss has fallen by less than half are too low. A warning where the loss has not fallen, else "
-            "told. Layers whose speeds differ a thousandfold beyond their rates are told where the loss is not down by "
-            "half.",
+            "a row above 0.3 (above 0.1 where the loss has not fallen), or one above 1, are too high. All steps "
+            "together below 0.2 in every layer while the loss has fallen by less than half are too low. A warning "
+            "where the loss has not fallen, else told. Layers whose speeds differ a thousandfold beyond their rates "
+            "are told where the loss is not down by half.",
             false_alarms="Fine-tuning with a tiny rate moves little, and the loss falls all the same: then it is told "
             "at most.",
             fix="Divide or multiply the rate by ten. Layers of different speeds: norms, an initialisation that fits, "
@@ -135,11 +149,15 @@ CHECK = Check(
                 "high": "A step changes the weights by {percent} % of their size: the rate is too high.",
                 "low": "In {steps} steps the weights moved by at most {percent} % of their size in all: the rate is "
                 "too low.",
+                "weak": "In {steps} steps the weights moved by at most {percent} % of their size in all, though the "
+                "rate is usual: the gradient is next to nothing.",
                 "uneven": "{fast} moves {times} times as fast, beside its size, as {slow}.",
             },
             fixes={
                 "high": "Divide the rate by ten, or add a warm-up.",
                 "low": "Multiply the rate by ten; a rate can also be low because gradients are cut or tiny.",
+                "weak": "Look at the initialisation (weights all alike, or far too small), at the scale of the loss "
+                "and of the images, and at units that are dead or at their bounds.",
                 "uneven": "Norms after each layer, an initialisation that fits the activation, or rates by depth.",
             },
         ),
@@ -149,18 +167,20 @@ CHECK = Check(
             matters="步长与权重之比说明学习率是否适合网络，与优化器无关：通常约为千分之一；三分之一会毁掉已有的内容，"
             "百万分之一什么也学不到。",
             measured="每个矩阵和卷积核一步的改变与其大小之比，取各层中位数。连续三个样本高于 0.3（损失没有下降时高于"
-            " 0.1）为过高。每一层所有步之和都低于 0.05 且损失下降不到一半为过低。损失没有下降时警告，否则提示。"
-            "除学习率之外速度相差千倍的层，在损失未下降一半时提示。",
+            " 0.1），或一个样本高于 1，为过高。每一层所有步之和都低于 0.2 且损失下降不到一半为过低。"
+            "损失没有下降时警告，否则提示。除学习率之外速度相差千倍的层，在损失未下降一半时提示。",
             false_alarms="用很小的学习率微调时移动很少，但损失照样下降：此时最多提示。",
             fix="把学习率除以或乘以十。各层速度不同：加归一化、使用合适的初始化，或单独设学习率。",
             messages={
                 "high": "一步使权重改变其大小的 {percent}%：学习率过高。",
                 "low": "{steps} 步总共最多使权重移动其大小的 {percent}%：学习率过低。",
+                "weak": "{steps} 步总共最多使权重移动其大小的 {percent}%，而学习率正常：梯度几乎为零。",
                 "uneven": "相对于各自大小，{fast} 的移动速度是 {slow} 的 {times} 倍。",
             },
             fixes={
                 "high": "把学习率除以十，或加预热。",
                 "low": "把学习率乘以十；梯度被裁剪或很小也会使步长过小。",
+                "weak": "检查初始化（权重全部相同或太小）、损失和图像的尺度，以及死亡或处于边界的单元。",
                 "uneven": "每层之后加归一化，使用适合激活函数的初始化，或按深度设置学习率。",
             },
         ),

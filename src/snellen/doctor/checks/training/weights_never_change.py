@@ -13,6 +13,7 @@ from snellen.doctor.watching.updates import need_samples
 
 __all__ = ["CHECK"]
 
+LEAST_MOVE = 1e-5  # of the size, in a step, that cannot leave the size the same for long
 DEAD = 0.9  # of the units that a layer reads: then T8 says why nothing arrives
 MOST_PLACES = 50
 
@@ -30,10 +31,14 @@ def judge(trace: Trace) -> Iterator[Finding]:
     rate = np.array([rates[trace.parameters[int(column)].group] for column in columns])
     is_still = np.nanmax(update, axis=0, initial=0) == 0
     is_zero = (weight == 0).all(0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        moves = np.nanmedian(update, axis=0) > LEAST_MOVE * weight[0]
+    is_undone = moves & (np.ptp(weight, axis=0) == 0)
     is_cut_off = np.full(len(columns), bool((np.nan_to_num(trace.dead[-3:], nan=0.0) > DEAD).any()), np.bool_)
     rows: tuple[tuple[str, NDArray[np.bool_], Level], ...] = (
         ("zeros", is_zero & has_gradient & (rate > 0), learning.level),
         ("lost", is_still & (largest > 0) & (rate > 0), Level.WARNING),
+        ("undone", is_undone, Level.WARNING),
         ("no_effect", has_gradient & (largest == 0) & ~(is_zero | is_cut_off), learning.level),
         ("rate_zero", is_still & (largest > 0) & (rate == 0), Level.INFO),
         ("no_gradient", ~has_gradient, Level.INFO),
@@ -73,15 +78,17 @@ CHECK = Check(
             "other than zero.",
             matters="That part of the network stays as it was drawn, or at zero, though it is meant to learn.",
             measured="Exactly, in all sampled steps (three at least): weights that are all zero and stay so; weights "
-            "with a gradient and a rate whose change is zero, which is a warning; gradients that are zero throughout. "
-            "Zero weights and gradients are a warning where the loss has not fallen, else told. Weights without a "
-            "gradient, or with a rate of zero, may be frozen on purpose and are told.",
+            "with a gradient and a rate whose change is zero, or whose size is the same before each step, which is a "
+            "warning; gradients that are zero throughout. Zero weights and gradients are a warning where the loss has "
+            "not fallen, else told. Weights without a gradient, or with a rate of zero, may be frozen on purpose and "
+            "are told.",
             false_alarms="Frozen parts that were left in the optimizer.",
             fix="Leave frozen parts out of the optimizer. Where they should learn: look for detach(), torch.no_grad(), "
             "requires_grad, and for branches that do not reach the loss.",
             messages={
                 "zeros": "{count} of {all} weights are zero and stay zero ({first} and others).",
                 "lost": "{count} of {all} weights have a gradient and a rate and do not change ({first} and others).",
+                "undone": "The steps of {count} of {all} weights are undone each time ({first} and others).",
                 "no_effect": "The gradient of {count} of {all} weights is zero in every step ({first} and others).",
                 "rate_zero": "{count} of {all} weights have a rate of zero ({first} and others).",
                 "no_gradient": "{count} of {all} weights in the optimizer never get a gradient ({first} and others).",
@@ -89,6 +96,8 @@ CHECK = Check(
             fixes={
                 "zeros": "Draw the weights at random (Kaiming for ReLU, Xavier for tanh): from zeros all units of a "
                 "layer get the same gradient, or none.",
+                "undone": "Look for what writes the old weights back: loading a state dict, an average of weights, "
+                "tied copies.",
                 "lost": "In half precision small changes are lost in rounding: keep the weights in float32 and compute "
                 "in half precision (autocast). Otherwise see whether something writes the old weights back.",
             },
@@ -97,8 +106,8 @@ CHECK = Check(
             title="优化器中从不改变的权重",
             finds="优化器所持有却不改变，或梯度始终为零的矩阵和卷积核。",
             matters="网络的这一部分停留在随机初值或零，尽管它本应学习。",
-            measured="在所有抽样步（至少三步）中精确判断：全为零且保持为零的权重；有梯度、"
-            "有学习率而改变为零的权重（警告）；始终为零的梯度。零权重和零梯度在损失没有下降时警告，否则提示。"
+            measured="在所有抽样步（至少三步）中精确判断：全为零且保持为零的权重；有梯度、有学习率而改变为零，"
+            "或每步之前大小完全相同的权重（警告）；始终为零的梯度。零权重和零梯度在损失没有下降时警告，否则提示。"
             "没有梯度或学习率为零的权重可能是有意冻结，因此提示。",
             false_alarms="留在优化器中的冻结部分。",
             fix="把冻结部分移出优化器。如果应当学习：查找 detach()、torch.no_grad()、requires_grad，"
@@ -106,6 +115,7 @@ CHECK = Check(
             messages={
                 "zeros": "{all} 个权重中有 {count} 个为零且保持为零（{first} 等）。",
                 "lost": "{all} 个权重中有 {count} 个有梯度、有学习率却不改变（{first} 等）。",
+                "undone": "{all} 个权重中有 {count} 个的更新每次都被撤销（{first} 等）。",
                 "no_effect": "{all} 个权重中有 {count} 个的梯度在每一步都为零（{first} 等）。",
                 "rate_zero": "{all} 个权重中有 {count} 个的学习率为零（{first} 等）。",
                 "no_gradient": "优化器的 {all} 个权重中有 {count} 个从未得到梯度（{first} 等）。",
@@ -113,6 +123,7 @@ CHECK = Check(
             fixes={
                 "zeros": "随机初始化权重（ReLU 用 Kaiming，tanh 用 Xavier）：从零开始时同一层的单元梯度相同，"
                 "或没有梯度。",
+                "undone": "查找把旧权重写回的代码：加载状态、权重平均、共享的副本。",
                 "lost": "半精度下小的改变会在舍入中丢失：权重保持 float32，用半精度计算（autocast）。"
                 "否则查看是否有代码把旧权重写回。",
             },
