@@ -17,7 +17,7 @@ __all__ = ["MAX_MAGNITUDE", "RandomErasing", "rand_augment"]
 
 MAX_MAGNITUDE = 30  # the strongest of the 31 levels; Cubuk et al. 2020, section 4
 _GREY = 128.0  # of what comes in from outside; the authors' code
-_TRIES = 20  # for a rectangle that fits; a very flat one in a very high image hardly ever does
+_TRIES = 100  # for a rectangle that fits, which one in a few does; into a very flat image none may
 
 
 def rand_augment(num_operations: int = 2, magnitude: int = 9) -> Transform:
