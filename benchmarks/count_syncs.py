@@ -8,7 +8,7 @@ by where they stand. Suppression takes the branch that an accelerator takes. The
 A constant that stays on the host is counted too, so that the figure for torchvision is an upper bound.
 """
 
-# ruff: noqa: SLF001  # it looks into the dispatcher and swaps branches that are private on purpose
+# it looks into the dispatcher and swaps branches that are private on purpose
 
 import contextlib
 import sys

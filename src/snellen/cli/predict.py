@@ -24,8 +24,8 @@ def predict(
 ) -> None:
     """Predict images and draw what was found.
 
-    Writes drawn/ (images, or a video for a video), predictions.jsonl, and for detections predictions.coco.json, for what
-    is said of whole images (classes, label sets, values) predictions.csv.
+    Writes drawn/ (images, or a video for a video), predictions.jsonl, and for detections predictions.coco.json, for
+    what is said of whole images (classes, label sets, values) predictions.csv.
 
     [bold]Examples[/bold]
 

@@ -66,8 +66,8 @@ def tempered(prediction: Prediction, temperature: float) -> Prediction:
         InputError: If the prediction is of another type.
 
     Source:
-        Guo et al. 2017, section 4.2, https://arxiv.org/abs/1706.04599. A softmax forgets what is added to all logits, so
-        that logarithms of probabilities do as well as logits.
+        Guo et al. 2017, section 4.2, https://arxiv.org/abs/1706.04599. A softmax forgets what is added to all logits,
+        so that logarithms of probabilities do as well as logits.
     """
     change = _TEMPERED.get(type(prediction))
     if change is None:

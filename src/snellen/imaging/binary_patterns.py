@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import ceil
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -56,11 +57,13 @@ def pattern_histogram(
     spec = spec or PatternSpec()
     margin = ceil(spec.radius) + 1
     wide = np.pad(grey, margin, mode="edge")  # scikit-image takes what lies outside for black
-    codes = local_binary_pattern(wide, _NEIGHBOURS, spec.radius, "nri_uniform").astype(np.int64)
+    found: Any = local_binary_pattern(wide, _NEIGHBOURS, spec.radius, "nri_uniform")  # type: ignore[no-untyped-call]
+    codes = found.astype(np.int64)
     codes = codes[margin:-margin, margin:-margin]
     rows, columns = (np.arange(side) * spec.grid // side for side in grey.shape)
     part = rows[:, None] * spec.grid + columns
     joint = np.bincount((part * NUM_PATTERNS + codes).ravel(), minlength=spec.grid**2 * NUM_PATTERNS)
     counts = joint.reshape(-1, NUM_PATTERNS)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    return shares.astype(np.float32).ravel()
+    joined: np.ndarray = shares.astype(np.float32).ravel()
+    return joined

@@ -126,7 +126,8 @@ def _from_one(
     pull = np.concatenate([gap @ basis.T, (others @ gap[:, :, None])[:, :, 0]], axis=1).astype(np.float64)
     gained = (pull * np.linalg.solve(system, pull[:, :, None])[:, :, 0]).sum(axis=1)
     square = np.square(gap, dtype=np.float64).sum(axis=1) - gained
-    return np.sqrt(np.maximum(square, 0)).astype(np.float32)
+    found: np.ndarray = np.sqrt(np.maximum(square, 0)).astype(np.float32)
+    return found
 
 
 def _smoothed(images: np.ndarray, sigma: float) -> np.ndarray:

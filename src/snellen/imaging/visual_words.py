@@ -1,6 +1,6 @@
 """Images as bags of visual words: SIFT descriptors, and how often each word of a vocabulary occurs."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float32, Int64, UInt8
@@ -27,12 +27,12 @@ def sift_descriptors(
     Source:
         Lowe 2004, https://doi.org/10.1023/B:VISI.0000029664.99615.94, through scikit-image.
     """
-    from skimage.feature import SIFT  # noqa: PLC0415 - takes long to import
+    from skimage import feature  # noqa: PLC0415 - takes long to import
 
     nothing = np.zeros((0, SIFT_LENGTH), np.uint8)
     if min(grey.shape) < _LEAST_SIDE_PX:
         return nothing
-    finder = SIFT(upsampling=2 if doubled else 1)
+    finder: Any = feature.SIFT(upsampling=2 if doubled else 1)  # type: ignore[no-untyped-call]  # scikit-image's
     try:
         finder.detect_and_extract(grey)
     except RuntimeError:  # how scikit-image says that there is no keypoint
@@ -48,7 +48,8 @@ def root_sift(descriptors: UInt8[np.ndarray, "n 128"]) -> Float32[np.ndarray, "n
         Arandjelović and Zisserman 2012, section 2.1, https://doi.org/10.1109/CVPR.2012.6248018.
     """
     values = descriptors.astype(np.float32)
-    return np.sqrt(values / np.maximum(values.sum(axis=1, keepdims=True), 1))
+    found: np.ndarray = np.sqrt(values / np.maximum(values.sum(axis=1, keepdims=True), 1))
+    return found
 
 
 def visual_words(

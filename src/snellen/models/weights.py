@@ -117,7 +117,8 @@ def load_weights(model: nn.Module, file: Path | str, *, skip: Sequence[str] = ()
     if wanted and not fitting:
         raise CheckpointError(
             f"{path}: expected weights of this model; what has the same name has another shape: {reshaped[0]}"
-            f"{f' and {len(reshaped) - 1} more' if len(reshaped) > 1 else ''}. Choose the file of the same architecture."
+            f"{f' and {len(reshaped) - 1} more' if len(reshaped) > 1 else ''}. "
+            "Choose the file of the same architecture."
         )
     _check_finite(path, fitting)
     model.load_state_dict(fitting, strict=False)

@@ -88,7 +88,7 @@ def test_an_empty_class_has_no_weight_and_does_no_harm(logits, targets):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"class_weights": "invers", "class_counts": COUNTS}, "Did you mean 'inverse'"),
+        ({"class_weights": "inverze", "class_counts": COUNTS}, "Did you mean 'inverse'"),
         ({"class_weights": "inverse"}, "got no class_counts"),
         ({"class_weights": [1.0, 2.0]}, "must be 3 finite numbers"),
         ({"class_weights": [1.0, -2.0, 1.0]}, "finite numbers of 0 or more"),
