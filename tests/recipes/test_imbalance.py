@@ -1,7 +1,9 @@
 """Classes of very unequal size, from the files to the report: what is told by default, and what each remedy does."""
 
 import json
+import shlex
 import shutil
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from snellen.recipes.loaders import training_loader
 from snellen.recipes.operating import OPERATING, read_operating
 from snellen.recipes.options import options_from
 from snellen.recipes.preparing import prepare_training
+from snellen.recipes.reporting import _commands
 from snellen.training import CheckpointStore
 
 QUICK = {
@@ -226,9 +229,7 @@ def test_thresholds_that_make_no_sense(runs, options, message):
 
 def test_a_precision_out_of_reach_is_told_with_the_most_there_is(own_run):
     run = own_run("nothing")
-    with pytest.raises(
-        ConfigError, match=r"no threshold of 'rare' reaches a precision of 1.0 on 26 .* most is 0\."
-    ):
+    with pytest.raises(ConfigError, match=r"no threshold of 'rare' reaches a precision of 1.0 on 26 .* most is 0\."):
         snellen.evaluate(run, at_precision=1.0)
     assert not (run.folder / OPERATING).exists()
 
@@ -307,3 +308,19 @@ def test_what_would_spoil_targets_is_refused_before_anything_begins(charts, kind
     models = {"boxes": "faster_rcnn_r18_fpn", "masks": "unet_resnet18"}
     with pytest.raises(ConfigError, match=f"{next(iter(options))} keeps .* right; the data set has"):
         planned(charts[kind], model=models[kind], **options)
+
+
+def test_the_command_in_the_report_says_what_was_asked_for(runs, uneven, tmp_path):
+    """Counts follow from the data and are left out; what was chosen comes back as the same record."""
+    _, command, _ = _commands(runs("weights"))
+    words = shlex.split(command)
+    assert 'class_weights="inverse"' in words
+    assert not any("class_counts" in word for word in words)
+    asked = {"subset": "2/50", "headline": "macro_F1", "cutmix": 0.5, "randaugment": (2, 9), "erase": 0.25}
+    record = planned(uneven, **asked, class_weights={"rare": 9.0}).record
+    words = shlex.split(_commands(Run.create(tmp_path / "planned", record))[1])
+    pairs = dict(pairwise(words))
+    assert pairs["--subset"] == "2/50"
+    assert pairs["--headline"] == "macro_F1"
+    assert (pairs["--cutmix"], pairs["--randaugment"], pairs["--erase"]) == ("0.5", "2,9", "0.25")
+    assert "class_weights=[1.0, 9.0]" in words
