@@ -130,7 +130,7 @@ SICK = {
     "not a number": (lambda: trained(mlp(), criterion=Log()), {"T1 loss"}),
     "labels constant": (lambda: trained(mlp(), data=(X, torch.zeros_like(Y))), {"T15 labels"}),
     "labels drawn": (lambda: trained(mlp(), data=(X, Y[torch.randperm(2000)]), lr=0.01), {"T2 chance"}),
-    "in order": (lambda: trained(mlp(), data=(X[Y.argsort()], Y.sort()[0]), is_shuffled=False), {"T15 in_turn"}),
+    "in order": (lambda: trained(mlp(), data=(X[Y.argsort()], Y.sort()[0]), is_shuffled=False), {"T26 default"}),
     "by heart": (
         lambda: trained(
             mlp(width=128),

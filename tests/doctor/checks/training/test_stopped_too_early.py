@@ -17,11 +17,12 @@ def test_as_fast_at_the_end_as_before(found, said, judged):
 
 
 def test_a_short_run_that_was_falling(found):
+    assert found("T5", made(falling(120, pace=4, noise=0.01))) == ["INFO short"]
     assert found("T5", made(falling(120, pace=0.5))) == ["WARNING short"]
 
 
 @pytest.mark.parametrize("loss", [
-    falling(400, pace=5), falling(120, pace=5), flat(), 2.3 - 0.3 * np.log(np.arange(1, 901)), falling(400, pace=-1.0),
+    falling(400, pace=5), falling(120, pace=20), flat(), 2.3 - 0.3 * np.log(np.arange(1, 901)), falling(400, pace=-1.0),
 ])  # fmt: skip
 def test_losses_that_have_come_to_rest(found, loss):
     """A loss that falls as the logarithm of the steps never rests, and is not told."""

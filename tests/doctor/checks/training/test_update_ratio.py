@@ -17,6 +17,7 @@ FAIR = falling(end=1.5)
     (flat(), 1e-3, []),
     (flat(), 1e-6, ["WARNING low"]),
     (FAIR, 1e-5, ["INFO low"]),
+    (FAIR, 1e-3, []),
     (falling(), 1e-5, []),  # fine-tuning with a tiny rate: it works
 ])  # fmt: skip
 def test_speeds(found, loss, ratio, expected):
@@ -32,6 +33,18 @@ def test_rates_as_treatment(judged, said):
     )
     assert judged("T10", high).findings[0].treatment.settings == {"lr": 0.01}
     assert judged("T10", low).findings[0].treatment.settings == {"lr": 1.0}
+
+
+def test_a_usual_rate_is_not_to_blame(found, said):
+    weak = made(flat(), gradient=lambda step: 1e-4 + 1e-6 * step, update=lambda step: 0.1 * (1e-4 + 1e-6 * step))
+    assert found("T10", weak) == ["WARNING weak"]
+    assert "though the rate is usual: the gradient is next to nothing" in said("T10", weak)
+
+
+def test_gradients_that_are_cut_are_left_to_t6(found):
+    cut = made(flat(), gradient=lambda _: 1e-4, update=lambda _: 1e-5)
+    assert found("T10", cut) == []
+    assert found("T6", cut) == ["WARNING clipped"]
 
 
 def test_three_in_a_row_or_one_that_is_enough(found):

@@ -11,16 +11,17 @@ MISSING = np.array([np.nan, 1.0, 1.0, 1.0])
 
 
 @pytest.mark.parametrize(("loss", "options", "expected"), [
-    (flat(), {}, []),
+    (flat(), {"weight": lambda step: SIZE + step}, []),
     (flat(), {"update": lambda _: 0.01 * FIRST}, ["WARNING lost"]),
     (falling(), {"update": lambda _: 0.01 * FIRST}, ["WARNING lost"]),
+    (falling(), {"weight": lambda step: SIZE + step * FIRST}, ["WARNING undone"]),  # the first stays, to the last bit
     (flat(), {"gradient": lambda _: FIRST}, ["WARNING no_effect"]),
     (falling(), {"gradient": lambda _: FIRST}, ["INFO no_effect"]),
     (flat(), {"gradient": lambda _: FIRST, "dead": [0.0, 1.0, 0.0, 0.0]}, []),  # T8 says why
     (falling(), {"gradient": lambda _: MISSING, "update": lambda _: 0.01 * FIRST}, ["INFO no_gradient"]),  # frozen
     (flat(), {"weight": lambda _: SIZE * FIRST, "gradient": lambda _: FIRST, "update": lambda _: 0.01 * FIRST},
      ["WARNING zeros"]),
-    (falling(), {"weight": lambda step: SIZE * (FIRST if step == 1 else 1.0)}, []),  # a head that begins at zero
+    (falling(), {"weight": lambda step: SIZE * FIRST ** (step == 1) + 0.01 * step * FIRST}, []),  # zero at first
     (flat(), {"rate": lambda _: 0.0, "update": lambda _: 0.0}, ["INFO rate_zero"]),
 ])  # fmt: skip
 def test_weights(found, loss, options, expected):

@@ -30,7 +30,7 @@ def made(
     every: int = 10,
     gradient: Callable[[int], Values] = lambda _: 1.0,
     update: Callable[[int], Values] = lambda _: 0.01,
-    weight: Callable[[int], Values] = lambda _: SIZE,
+    weight: Callable[[int], Values] = lambda step: SIZE + 1e-4 * step,
     agreement: Callable[[int], float] = lambda _: 0.3,
     dead: Values = 0.0,
     zeros: Values = 0.5,
