@@ -37,6 +37,7 @@ from snellen.doctor.watching.watch import judged
 
 HERE = Path(__file__).resolve().parent
 HARM = 0.02  # of accuracy, in the mean over seeds
+FINE = 0.75  # of the twin's accuracy, that an odd training must reach to be called fine
 Row = Mapping[str, Any]
 
 
@@ -106,6 +107,13 @@ def harm_of(fault: str, by_seed: Mapping[int, Row], twins: Mapping[int, Row]) ->
     return bool(losses) and min(losses) > 0 and sum(losses) / len(losses) >= HARM
 
 
+def is_fine(row: Row, twins: Mapping[str, Mapping[int, Row]]) -> bool:
+    """Return whether an odd training is fine: as good as its twin, or nearly so; short ones may be worse."""
+    _, base, name, _, _ = row["case"].split("|")
+    best = max((twin["accuracy"] for twin in twins[base].values()), default=0.0)
+    return "short" in name or row["accuracy"] >= FINE * best
+
+
 def written(rows: Sequence[Row]) -> str:
     """Return the tables of all that was run."""
     twins: dict[str, dict[int, Row]] = defaultdict(dict)
@@ -124,11 +132,12 @@ def written(rows: Sequence[Row]) -> str:
             continue
         codes = next(one for one in FAULTS if one.name == name).codes
         for seed, row in by_seed.items():
-            new = [entry["code"] for entry in news(row["found"], twins[base].get(seed, {"found": []})["found"])]
+            new = [{entry["code"], f"{entry['code']} {entry['message']}"}
+                   for entry in news(row["found"], twins[base].get(seed, {"found": []})["found"])]  # fmt: skip
             outcomes[f"{base}|{name}|{severity}|{seed}"] = tuple(  # type: ignore[assignment]
-                any(code in codes for code in new[:first]) for first in (len(new), 1, 3)
+                any(names & {*codes} for names in new[:first]) for first in (len(new), 1, 3)
             )
-    healthy = [row for row in rows if row["case"].startswith("healthy")]
+    healthy = [row for row in rows if row["case"].startswith("healthy") and is_fine(row, twins)]
     return text_of(outcomes, healthy, harmless, len(rows), sum(row["seconds"] for row in rows))
 
 

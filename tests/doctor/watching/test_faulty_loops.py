@@ -126,7 +126,7 @@ SICK = {
     "all zeros": (lambda: trained(zeroed(mlp())), {"T20 zeros"}),
     "deep sigmoids": (lambda: trained(mlp(nn.Sigmoid, 8)), {"T7 default"}),
     "dead units": (lambda: trained(dead(mlp())), {"T8 all"}),
-    "saturated": (lambda: trained(huge(mlp(nn.Tanh, 6)), lr=1e-3), {"T9 default"}),
+    "saturated": (lambda: trained(huge(mlp(nn.Tanh, 6)), lr=1e-3), {"T9 default", "T27 default"}),
     "not a number": (lambda: trained(mlp(), criterion=Log()), {"T1 loss"}),
     "labels constant": (lambda: trained(mlp(), data=(X, torch.zeros_like(Y))), {"T15 labels"}),
     "labels drawn": (lambda: trained(mlp(), data=(X, Y[torch.randperm(2000)]), lr=0.01), {"T2 chance"}),
@@ -142,7 +142,7 @@ SICK = {
         ),
         {"T12 default", "T12 score"},
     ),
-    "sleeping loader": (lambda: trained(mlp(), steps=60, wait_s=0.01, validate=100), {"T16 default"}),
+    "sleeping loader": (lambda: trained(mlp(), steps=60, lr=1.0, wait_s=0.01, validate=100), {"T16 default"}),
     "rate gone": (
         lambda: trained(mlp(), schedule=lambda step: 1.0 if step < 100 else 0.1 ** (step / 20)), {"T14 gone"}
     ),

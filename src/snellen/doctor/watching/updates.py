@@ -30,7 +30,6 @@ Kind = TypeVar("Kind", bound=np.generic)
 LEAST_SAMPLES = 3  # in a row, before anything is a warning
 SAME = 1e-3  # relative difference of gradients that were all cut to one length
 CLIPPED_SHARE = 0.5  # of the samples
-ALIKE = 10.0  # times, by which layers may differ in their rate and still have the same
 LEAST_RMS = 1e-4  # of a weight; layers that begin at zero have no ratio worth looking at
 
 
@@ -109,15 +108,14 @@ def clipped_share(trace: Trace) -> float:
 
 
 def usual_rate(trace: Trace) -> float:
-    """Return the change over the gradient where it is the same in all layers, as with SGD; 0 for other optimizers."""
+    """Return the change over the gradient, where gradients are largest: there weight decay counts least; 0 if none."""
     columns = weight_columns(trace)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rates = trace.update[:, columns].astype(np.float64) / trace.gradient[:, columns]
-    rates[~np.isfinite(rates) | (rates == 0)] = np.nan
-    if not np.isfinite(rates).any():
+    gradient, update = (table[:, columns].astype(np.float64) for table in (trace.gradient, trace.update))
+    is_told = np.isfinite(gradient) & np.isfinite(update) & (gradient > 0) & (update > 0)
+    if not is_told.any():
         return 0.0
-    by_layer = np.array([np.nanmedian(column) for column in rates.T if np.isfinite(column).any()])
-    return float(np.median(by_layer)) if by_layer.max() < ALIKE * by_layer.min() else 0.0
+    largest = is_told & (gradient >= np.quantile(gradient[is_told], 0.75))
+    return float(np.median(update[largest] / gradient[largest]))
 
 
 def with_rate(trace: Trace, times: float) -> Treatment | None:

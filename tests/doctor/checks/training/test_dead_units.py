@@ -11,7 +11,8 @@ FAIR = falling(end=1.5)
 @pytest.mark.parametrize(("loss", "dead", "expected"), [
     (flat(), [0.0, 0.6, 0.0, 0.0], ["WARNING default"]),
     (flat(), [0.0, 1.0, 0.2, 0.0], ["WARNING all"]),
-    (FAIR, [0.0, 0.6, 0.0, 0.0], ["INFO default"]),
+    (FAIR, [0.0, 0.8, 0.0, 0.0], ["INFO default"]),
+        (FAIR, [0.0, 0.6, 0.0, 0.0], []),
     (falling(), [0.0, 0.6, 0.0, 0.0], []),
     (falling(), [0.0, 0.95, 0.0, 0.0], ["INFO default"]),
     (flat(), [0.0, 0.3, 0.4, 0.0], []),

@@ -18,7 +18,7 @@ NEARLY_ALL_OF_TWO = 0.99  # with two classes
 LEARNT = 0.9  # of the loss, gone, though there is one answer only
 LEAST_CHOICES = 50  # in the samples that are looked at
 RARE = 0.2  # of an even share
-EXPECTED = 50.0  # choices of a class if all were alike, before one that has few is told
+EXPECTED = 25.0  # choices of a class if all were alike, before one that has few is told
 MOST_PLACES = 50
 _SOURCE = "trainproof, class collapse"
 
@@ -58,7 +58,7 @@ def judge(trace: Trace) -> Iterator[Finding]:
             places=(Place(kind="class", name=str(favourite), note=f"{share:.0%}", score=share),),
             num_places=1,
         )
-    elif len(rare) and total / num_classes > EXPECTED:
+    elif total / num_classes > EXPECTED and (len(never) or (len(rare) and learning.outcome == Outcome.GOOD)):
         yield Finding(
             level=Level.INFO,
             message="never" if len(never) == len(rare) else "rare",
@@ -79,7 +79,7 @@ CHECK = Check(
     stage=Stage.TRAINING,
     judge=judge,
     covers=("DX-001", "DX-004", "DX-012"),
-    caused_by=("T1", "T14", "T20", "T26", "T10", "T6", "T8", "T9", "T7", "T24", "T25", "T3"),
+    caused_by=("T1", "T14", "T20", "T26", "T27", "T25", "T24", "T10", "T6", "T8", "T9", "T7", "T3"),
     source="trainproof; SageMaker Debugger, class imbalance",
     pages={
         "en": Page(
@@ -91,7 +91,7 @@ CHECK = Check(
             measured="First choices in the last third of the samples, 50 at least. One class with more than 95 % (99 % "
             "of two classes): a warning where the loss has not fallen, or where all choices are alike and 90 % of the "
             "loss is gone (then all labels are alike); else told. Classes with less than a fifth of an even share, "
-            "where 50 would be that share: told.",
+            "where 25 would be that share: told where the loss is down by half, and anywhere if they have none.",
             false_alarms="A head with more outputs than there are classes in the data; data of which one class makes "
             "up nearly all.",
             fix="Look at how often each class occurs (snellen check has D13). Then balanced sampling, class weights or "
@@ -112,8 +112,8 @@ CHECK = Check(
             finds="对几乎所有训练图像都首选同一类别、或很少选择某些类别的分类器。",
             matters="损失可能照样下降：总说常见的类别是最省力的办法。准确率因此看起来比模型好。",
             measured="看后三分之一样本（至少 50 个）的首选类别。一个类别超过 95%（两类时 99%）：损失没有下降，"
-            "或首选全部相同且损失已去掉 90%（说明标签全相同）时警告；否则提示。平均份额达到 50 次而不到其五分之一的类"
-            "别：提示。",
+            "或首选全部相同且损失已去掉 90%（说明标签全相同）时警告；否则提示。平均份额达到 25 次而不到其五分之一的类"
+            "别：损失下降一半时提示；一次也没有的总是提示。",
             false_alarms="输出多于数据中类别数的分类头；几乎全是一个类别的数据。",
             fix="查看各类别的数量（snellen check 的 D13）。然后用均衡采样、类别权重或 focal loss；如果什么都没学到，"
             "检查学习率和标签。",

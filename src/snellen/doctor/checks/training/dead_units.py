@@ -14,7 +14,9 @@ from snellen.doctor.words import Text
 __all__ = ["CHECK"]
 
 MANY = 0.5  # of the units that a layer reads; SageMaker Debugger, AutoTrainer
+MORE = 0.75
 NEARLY_ALL = 0.9
+LEAST_TOLD = {Outcome.BAD: MANY, Outcome.GOOD: NEARLY_ALL}
 LEAST_IMAGES = 48  # over three samples; fewer do not show that a unit never fires
 LOWER = 0.1  # times the rate; too large a rate is what kills units
 MOST_PLACES = 50
@@ -37,7 +39,7 @@ def judge(trace: Trace) -> Iterator[Finding]:
     shares = trace.dead[rows[-LEAST_SAMPLES:]][:, readers].astype(np.float64)
     lasting = np.nan_to_num(shares, nan=0.0).min(0)
     worst = float(lasting.max())
-    if worst < MANY or (learning.outcome == Outcome.GOOD and worst < NEARLY_ALL):
+    if worst < LEAST_TOLD.get(learning.outcome, MORE):
         return
     order = [place for place in np.argsort(-lasting) if lasting[place] >= MANY]
     name = trace.layers[readers[order[0]]].name
@@ -63,7 +65,7 @@ CHECK = Check(
     stage=Stage.TRAINING,
     judge=judge,
     covers=("DX-063",),
-    caused_by=("T1", "T14", "T20", "T26", "T10", "T6", "T25"),
+    caused_by=("T1", "T14", "T20", "T26", "T27", "T25", "T24", "T10", "T6"),
     source="Lu et al. 2019, https://arxiv.org/abs/1903.06733; SageMaker Debugger; AutoTrainer",
     pages={
         "en": Page(
@@ -73,8 +75,8 @@ CHECK = Check(
             "than it looks, and where a whole layer is dead, nothing passes and nothing below it learns.",
             measured="Channels that each convolution and linear layer reads, but for the first: a unit is dead that "
             "was zero everywhere in three samples in a row, 48 images at least. Half of a layer's units in each of the "
-            "last three samples: a warning where the loss has not fallen, else told; where the loss is down by half, "
-            "only nine tenths are told.",
+            "last three samples: a warning where the loss has not fallen. Three quarters are told elsewhere, and only "
+            "nine tenths where the loss is down by half.",
             false_alarms="Wide networks on easy data may leave many units unused, and be fine.",
             fix="A lower rate (a step too large pushes biases far below zero), norms before the activation, an "
             "initialisation that fits it, or a leaky ReLU, ELU or GELU.",
@@ -89,7 +91,8 @@ CHECK = Check(
             matters="对所有图像都为零的单元没有梯度，再也不会恢复：网络比看起来窄；若整层死亡，信息无法通过，"
             "其下各层也学不到东西。",
             measured="看除第一层外每个卷积层和线性层读入的通道：连续三个样本（至少 48 张图像）中处处为零的单元为死亡。"
-            "最后三个样本中都有一半单元死亡：损失没有下降时警告，否则提示；损失已下降一半时，十分之九以上才提示。",
+            "最后三个样本中都有一半单元死亡：损失没有下降时警告。其他情况四分之三以上才提示，"
+            "损失已下降一半时十分之九以上才提示。",
             false_alarms="在简单数据上，较宽的网络可能有许多闲置单元而一切正常。",
             fix="降低学习率（步子过大会把偏置推到零以下很远），在激活之前加归一化，使用合适的初始化，"
             "或改用 leaky ReLU、ELU、GELU。",

@@ -92,7 +92,7 @@ CHECK = Check(
     stage=Stage.TRAINING,
     judge=judge,
     covers=("DX-039", "DX-060", "DX-061", "DX-086"),
-    caused_by=("T1", "T14", "T26", "T10", "T6"),
+    caused_by=("T1", "T14", "T26", "T27", "T25", "T10", "T6"),
     source="TheDeepChecker, Braiek & Khomh 2023, https://arxiv.org/abs/2204.00694; Goodfellow et al. 2016, "
     "section 8.2.4 on cliffs",
     pages={

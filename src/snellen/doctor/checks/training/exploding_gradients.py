@@ -85,7 +85,7 @@ CHECK = Check(
     stage=Stage.TRAINING,
     judge=judge,
     covers=("DX-060", "DX-061"),
-    caused_by=("T1", "T14", "T26", "T10"),
+    caused_by=("T1", "T14", "T26", "T27", "T10"),
     source="Pascanu et al. 2013, https://arxiv.org/abs/1211.5063; TheDeepChecker; AutoTrainer",
     pages={
         "en": Page(

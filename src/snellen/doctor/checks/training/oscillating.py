@@ -18,6 +18,8 @@ JAGGED = 0.2  # spread of single losses over their level
 AGAINST = -0.1  # cosine of gradients in a row: each step goes back over the one before
 ALIKE = 0.05  # cosine below which a gradient says next to nothing about the next
 SURE = 2.0  # standard errors
+HANDFUL = 4  # images a step; with so few a loss that rests is told whether it scatters or not
+CLEAR = 0.3  # cosine from which on gradients are clear
 LEAST_SAMPLES = 5  # of the second half
 SMALL_BATCH = 8  # images; DeepCrime's HBS goes to 1 and 2
 LOWER = 0.1  # times the rate; DX-039: divide by ten
@@ -56,7 +58,7 @@ def judge(trace: Trace) -> Iterator[Finding]:
             limit=Limit(value=AGAINST, source=_SOURCE),
             treatment=with_rate(trace, LOWER),
         )
-    elif jagged > JAGGED and abs(mean) < max(ALIKE, SURE * error):
+    elif (jagged > JAGGED and abs(mean) < max(ALIKE, SURE * error)) or _is_starved(learning, batch, mean):
         yield Finding(
             level=learning.level if 0 < batch <= SMALL_BATCH else Level.INFO,
             message="batch",
@@ -65,6 +67,11 @@ def judge(trace: Trace) -> Iterator[Finding]:
             limit=Limit(value=JAGGED, unit="share", source=_SOURCE),
             treatment=Treatment(settings={"accumulate": 4}),
         )
+
+
+def _is_starved(learning: Learning, batch: int, cosine: float) -> bool:
+    """Return whether a handful of images a step is the likely reason that a loss gets nowhere."""
+    return 0 < batch <= HANDFUL and cosine < CLEAR and learning.outcome in (Outcome.BAD, Outcome.FAIR)
 
 
 def _jaggedness(learning: Learning) -> float:
@@ -88,7 +95,7 @@ CHECK = Check(
     stage=Stage.TRAINING,
     judge=judge,
     covers=("DX-039", "DX-042", "DX-052"),
-    caused_by=("T1", "T14", "T26", "T10", "T6", "T3"),
+    caused_by=("T1", "T14", "T26", "T27", "T25", "T10", "T6", "T3"),
     source="AutoTrainer; TheDeepChecker; McCandlish et al. 2018, https://arxiv.org/abs/1812.06162",
     pages={
         "en": Page(
@@ -99,7 +106,8 @@ CHECK = Check(
             measured="Second half of the run, where the loss does not fall and is above a fifth of its start. The "
             "cosine of gradients in a row: clearly below -0.1 (beyond 2 standard errors), each step goes back over the "
             "one before, and the rate is too high; near 0 while single losses scatter by 20 % or more, gradients are "
-            "noise, and the batch is too small. A warning where the loss has not fallen at all, else it is told.",
+            "noise, and the batch is too small; with up to 4 images a step a cosine below 0.3 is enough. A warning "
+            "where the loss has not fallen at all, else it is told.",
             false_alarms="A training at rest at the floor that its data allow: label smoothing, mixing of images, "
             "noisy labels.",
             fix="Rate too high: divide it by ten, or decay it. Batch too small: more images or several batches a step.",
@@ -120,13 +128,13 @@ CHECK = Check(
             finds="损失不再下降且散布很大，并指出是两种常见原因中的哪一种：学习率过高，还是批次太小。",
             matters="两者的曲线很像，却需要相反的办法：降低学习率，或每步用更多图像。",
             measured="看训练的后半程，此时损失不下降且高于起点的五分之一。相邻梯度的余弦：明显低于 -0.1（超出 2 个标准"
-            "误）时，每一步都在撤销上一步，学习率过高；接近 0 而单步损失散布达 20% 时，梯度只是噪声，批次太小。"
-            "损失完全没有下降时警告，否则提示。",
+            "误）时，每一步都在撤销上一步，学习率过高；接近 0 而单步损失散布达 20% 时，梯度只是噪声，批次太小；"
+            "每步不超过 4 张图像时余弦低于 0.3 即可。损失完全没有下降时警告，否则提示。",
             false_alarms="已到达数据所允许的下限的训练：标签平滑、图像混合、标签噪声。",
             fix="学习率过高：除以十，或使其衰减。批次太小：每步用更多图像或多个批次。",
             messages={
                 "rate": "损失停在 {end}，各步互相抵消：相邻梯度的余弦为 {cosine}。",
-                "batch": "损失停在 {end}，散布 {percent}%：{batch} 张图像的梯度没有共同之处（余弦 {cosine}）。",
+                "batch": "损失停在 {end}，散布 {percent}%：{batch} 张图像的梯度没有多少共同之处（余弦 {cosine}）。",
             },
             fixes={
                 "rate": "把学习率除以十，或使其衰减。",

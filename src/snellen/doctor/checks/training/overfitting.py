@@ -133,7 +133,7 @@ CHECK = Check(
     stage=Stage.TRAINING,
     judge=judge,
     covers=("DX-075", "DX-078", "DX-080"),
-    caused_by=("T1", "T26", "T3"),
+    caused_by=("T1", "T26", "T27", "T3"),
     source="SageMaker Debugger, Overfit; AutoTrainer; Prechelt 1998",
     pages={
         "en": Page(

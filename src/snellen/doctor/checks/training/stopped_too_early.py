@@ -18,6 +18,7 @@ STILL_FALLING = 0.6  # fall of the last third over that of the third before; 0.5
 LAST_SHARE = 0.1  # of the whole fall that the last third must make
 FEW_STEPS = 200  # notes of practice: after 100 to 200 steps nothing is known
 FEW_SHARE = 0.03  # of the whole fall, in so short a run
+LEARNT = 0.9  # of the loss, gone: then nothing is missing
 MUCH_SHARE = 0.2
 LONGER = 3.0  # times the epochs, as a treatment
 _SOURCE = "healthy trainings of small nets; notes of practice: thousands of steps"
@@ -30,9 +31,12 @@ def judge(trace: Trace, setup: Setup | None) -> Iterator[Finding]:
     learning = learning_of(trace)
     if learning.outcome == Outcome.BAD:
         return
-    (_, middle), (line, last) = _fall(learning, 1), _fall(learning, 2)
+    (second, middle), (third, last) = _fall(learning, 1), _fall(learning, 2)
     whole = learning.start - learning.end
-    if whole <= 0 or not line.is_falling:
+    has_decayed = not third.is_falling and trace.steps[-1] <= FEW_STEPS and learning.drop < LEARNT
+    if has_decayed:
+        third, last = second, middle  # a rate that decays brings any loss to rest at the end
+    if whole <= 0 or not third.is_falling:
         return
     share, pace = last / whole, last / max(middle, 1e-9)
     steps = int(trace.steps[-1])
@@ -41,7 +45,9 @@ def judge(trace: Trace, setup: Setup | None) -> Iterator[Finding]:
         return
     epochs = None if setup is None or setup.epochs is None else round(LONGER * setup.epochs)
     yield Finding(
-        level=Level.WARNING if is_short and pace > STILL_FALLING and share > MUCH_SHARE else Level.INFO,
+        level=Level.WARNING
+        if is_short and not has_decayed and pace > STILL_FALLING and share > MUCH_SHARE
+        else Level.INFO,
         message="short" if is_short else "default",
         numbers={"steps": steps, "percent": f"{100 * share:.0f}", "end": f"{learning.end:.3g}", "pace": f"{pace:.1f}"},
         measured=pace,
@@ -70,7 +76,7 @@ CHECK = Check(
     stage=Stage.TRAINING,
     judge=judge,
     covers=("DX-038", "DX-040"),
-    caused_by=("T1", "T14", "T20", "T10", "T7", "T3", "T2"),
+    caused_by=("T1", "T14", "T20", "T25", "T24", "T10", "T7", "T3", "T2"),
     source="DX-038; AutoTrainer, slow convergence; DeepCrime's operator change_epochs (HNE)",
     pages={
         "en": Page(
@@ -81,7 +87,8 @@ CHECK = Check(
             measured="Lines through the second and the last third of the finished run. Told if the last third falls, "
             "beyond its error, by 60 % or more of what the third before fell, and by a tenth or more of the whole fall "
             "(a loss that falls as the logarithm of the steps stays below both). Runs of up to 200 steps are told if "
-            "the last third brought 3 %, and are a warning if it brought a fifth at such a pace.",
+            "the last third brought 3 %, or the one before did (the rate may have decayed since) and less than 90 % of "
+            "the loss is gone; they are a warning if it brought a fifth at such a pace.",
             false_alarms="A short run on purpose. A rate that decays at the end makes any loss fall there.",
             fix="Train longer, three times as long for a start. If the loss falls evenly from the first step on, the "
             "rate may be too low as well.",

@@ -26,6 +26,7 @@ __all__ = ["CHECK"]
 
 HIGH = 0.3  # change of a weight in a step over its size; TheDeepChecker has 0.1, TensorFlow's notes 0.001 as usual
 AT_ONCE = 1.0  # one step that changes weights by more than they are needs no second
+AT_ONCE_IF_BAD = 0.5
 HIGH_IF_BAD = 0.1  # where the loss has not fallen
 SHORT_WAY = 0.2  # changes of all steps together, over the size: nothing can have been learned from random weights
 LEAST_STEPS_FOR_WAY = 100
@@ -46,9 +47,11 @@ def judge(trace: Trace) -> Iterator[Finding]:
         raise NotCheckable(Text(en="no weight ever changes", zh="没有任何权重发生变化"))
     with np.errstate(all="ignore"):
         usual = np.array([np.median(row[np.isfinite(row)]) if np.isfinite(row).any() else 0.0 for row in ratios.values])
-    fastest = float(usual.max()) if usual.max() > AT_ONCE else float(lasting(usual).max())
+    is_bad = learning.outcome == Outcome.BAD
+    at_once = AT_ONCE_IF_BAD if is_bad else AT_ONCE
+    fastest = float(usual.max()) if usual.max() > at_once else float(lasting(usual).max())
     way = float(np.nanmean(ratios.values, axis=0).max()) * int(trace.steps[-1])
-    limit = HIGH_IF_BAD if learning.outcome == Outcome.BAD else HIGH
+    limit = HIGH_IF_BAD if is_bad else HIGH
     if fastest > limit:
         yield Finding(
             level=learning.level,
@@ -127,7 +130,7 @@ CHECK = Check(
     stage=Stage.TRAINING,
     judge=judge,
     covers=("DX-039", "DX-040", "DX-056", "DX-072"),
-    caused_by=("T1", "T14", "T26", "T20"),
+    caused_by=("T1", "T14", "T20", "T26", "T27", "T25", "T24"),
     source="TheDeepChecker, https://arxiv.org/abs/2204.00694; You et al. 2017, https://arxiv.org/abs/1708.03888",
     pages={
         "en": Page(
@@ -137,7 +140,7 @@ CHECK = Check(
             matters="The size of a step beside the weights says whether the rate fits the network, in any optimizer: "
             "about a thousandth is usual, a third throws away what is there, and a millionth teaches nothing.",
             measured="Change of each matrix and kernel in a step over its size; the median over them. Three samples in "
-            "a row above 0.3 (above 0.1 where the loss has not fallen), or one above 1, are too high. All steps "
+            "a row above 0.3 (above 0.1 where the loss has not fallen), or one above 1 (0.5), are too high. All steps "
             "together below 0.2 in every layer while the loss has fallen by less than half are too low. A warning "
             "where the loss has not fallen, else told. Layers whose speeds differ a thousandfold beyond their rates "
             "are told where the loss is not down by half.",
@@ -167,7 +170,7 @@ CHECK = Check(
             matters="步长与权重之比说明学习率是否适合网络，与优化器无关：通常约为千分之一；三分之一会毁掉已有的内容，"
             "百万分之一什么也学不到。",
             measured="每个矩阵和卷积核一步的改变与其大小之比，取各层中位数。连续三个样本高于 0.3（损失没有下降时高于"
-            " 0.1），或一个样本高于 1，为过高。每一层所有步之和都低于 0.2 且损失下降不到一半为过低。"
+            " 0.1），或一个样本高于 1（0.5），为过高。每一层所有步之和都低于 0.2 且损失下降不到一半为过低。"
             "损失没有下降时警告，否则提示。除学习率之外速度相差千倍的层，在损失未下降一半时提示。",
             false_alarms="用很小的学习率微调时移动很少，但损失照样下降：此时最多提示。",
             fix="把学习率除以或乘以十。各层速度不同：加归一化、使用合适的初始化，或单独设学习率。",
