@@ -22,6 +22,7 @@ import time
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,17 @@ from training_faults import BASES, FAULTS, HEALTHY, healthy_plan
 from training_runs import Plan, trained
 
 import snellen
-from snellen.doctor.watching import read_trace
+from snellen.doctor import Level
+from snellen.doctor.watching import Trace, read_trace
 from snellen.doctor.watching.watch import judged
 
 HERE = Path(__file__).resolve().parent
 HARM = 0.02  # of accuracy, in the mean over seeds
+SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # of the steps, at which a training is judged while it goes on
+STEP_COLUMNS = ("steps", "rates", "wait_s", "step_s", "images", "memory")
+SAMPLE_COLUMNS = (
+    "sampled", "gradient", "weight", "update", "agreement", "rms", "largest", "zeros", "dead", "saturated", "named",
+)  # fmt: skip
 FINE = 0.75  # of the twin's accuracy, that an odd training must reach to be called fine
 Row = Mapping[str, Any]
 
@@ -78,11 +85,36 @@ def run(every: Sequence[tuple[str, Plan, int]], arguments: argparse.Namespace) -
                 "accuracy": round(accuracy, 4),
                 "seconds": round(time.process_time() - began, 2),
                 "found": told(doctor.diagnosis),
+                "under_way": under_way(doctor.trace),
             }
             file.write(json.dumps(row) + "\n")
             file.flush()
             said = [(entry["code"], entry.get("message"), entry["level"]) for entry in row["found"]]
             print(case, row["accuracy"], said, f"{row['seconds']:.1f} s", file=sys.stderr, flush=True)
+
+
+def under_way(trace: Trace) -> dict[str, list[str]]:
+    """Return the warnings and errors that were there while the training went on, by the share of its steps."""
+    found = {}
+    for share in SHARES:
+        diagnosis = judged(until(trace, int(share * len(trace.steps))))
+        found[str(share)] = [finding.code for finding in diagnosis.findings if finding.level >= Level.WARNING]
+    return found
+
+
+def until(trace: Trace, step: int) -> Trace:
+    """Return what was seen up to a step."""
+    count, sampled = int((trace.steps <= step).sum()), int((trace.sampled <= step).sum())
+    columns = {name: getattr(trace, name)[:count] for name in STEP_COLUMNS}
+    columns |= {name: getattr(trace, name)[:sampled] for name in SAMPLE_COLUMNS}
+    return replace(
+        trace,
+        **columns,
+        losses={name: values[:count] for name, values in trace.losses.items()},
+        validations=tuple(row for row in trace.validations if row.step <= step),
+        happenings=tuple(row for row in trace.happenings if row.step <= step),
+        is_over=False,
+    )
 
 
 def trace_folder(scratch: Path, case: str) -> Path:
@@ -95,7 +127,10 @@ def rows_of(kept: Path) -> list[Row]:
 
 def judge_again(scratch: Path) -> None:
     kept = scratch / "trainings.jsonl"
-    rows = [{**row, "found": told(judged(read_trace(trace_folder(scratch, row["case"]))))} for row in rows_of(kept)]
+    rows = []
+    for row in rows_of(kept):
+        trace = read_trace(trace_folder(scratch, row["case"]))
+        rows.append({**row, "found": told(judged(trace)), "under_way": under_way(trace)})
     kept.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
@@ -166,6 +201,11 @@ def text_of(
             loud = [any(entry["level"] == level for entry in row["found"]) for row in rows]
             cells.append(rate(sum(loud), len(loud)))
         text += f"| healthy with a false {level.lower()} | {' | '.join(cells)} |\n"
+    cells = []
+    for half in (None, "set", "reported"):
+        rows = [row for row in healthy if half in (None, half_of(row["case"]))]
+        cells.append(rate(sum(any(row.get("under_way", {}).values()) for row in rows), len(rows)))
+    text += f"| healthy with a false warning while it went on | {' | '.join(cells)} |\n"
     text += "\n| fault | harmful | found | first | first three | missed |\n|---|---|---|---|---|---|\n"
     by_fault: dict[str, list[tuple[str, tuple[bool, bool, bool]]]] = defaultdict(list)
     for case, value in outcomes.items():

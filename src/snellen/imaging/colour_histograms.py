@@ -36,7 +36,7 @@ class ColourSpec:
         """
         object.__setattr__(self, "bins", tuple(self.bins))
         counts = (*self.bins, self.levels)
-        if len(counts) != 4 or any(type(count) is not int or count < 1 for count in counts):
+        if len(list(self.bins)) != 3 or any(type(count) is not int or count < 1 for count in counts):
             raise ConfigError(
                 "bins must be three whole numbers of 1 or more and levels one of them; got "
                 f"{self.bins} and {self.levels}. The usual ones are (8, 4, 4) and 2."
@@ -71,7 +71,7 @@ def colour_histogram(
     num_bins = int(np.prod(spec.bins))
     parts = []
     for level in range(spec.levels):
-        rows, columns = _edges(code.shape[0], 2**level), _edges(code.shape[1], 2**level)
+        rows, columns = _edges(len(code), 2**level), _edges(code.size // len(code), 2**level)
         for top, bottom in rows:
             for left, right in columns:
                 counts = np.bincount(code[top:bottom, left:right].ravel(), minlength=num_bins)
