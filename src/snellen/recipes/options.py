@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from math import isfinite
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from snellen.data import ReadOptions
 from snellen.errors import ConfigError, did_you_mean
@@ -256,6 +256,7 @@ def _require(name: str, value: Any, *, holds: bool, expected: str) -> None:
         raise ConfigError(f"{name} must be {expected}; got {value!r}.")
 
 
+_OPTIMIZERS, _SCHEDULES = get_args(OptimizerName), get_args(ScheduleName)
 _OTHERS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "mean": (_are_colours, "three finite numbers, for R, G and B in 0..1"),
     "std": (
@@ -277,4 +278,6 @@ _OTHERS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "subset": (_is_subset, "a part and the number of parts, such as 2/10"),
     "sampler": (lambda value: value in SAMPLERS, f"one of {', '.join(map(repr, SAMPLERS))}"),
+    "optimizer": (lambda value: value in _OPTIMIZERS, f"one of {', '.join(map(repr, _OPTIMIZERS))}"),
+    "schedule": (lambda value: value in _SCHEDULES, f"one of {', '.join(map(repr, _SCHEDULES))}"),
 }
