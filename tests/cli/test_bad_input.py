@@ -102,7 +102,7 @@ ARGUMENTS = [
     ("seed-negative", lambda p: p.train("--seed", -1), 2, "seed must be"),
     ("accumulate-zero", lambda p: p.train("--accumulate", 0), 2, "accumulate must be"),
     ("patience-zero", lambda p: p.train("--patience", 0), 2, "patience must be"),
-    ("optimizer-unknown", lambda p: p.train("--optimizer", "adam"), 2, "adamw"),
+    ("optimizer-unknown", lambda p: p.train("--optimizer", "adamm"), 2, "adamw"),
     ("schedule-unknown", lambda p: p.train("--schedule", "cosin"), 2, "cosine"),
     ("multistep-without-milestones", lambda p: p.train("--schedule", "multistep"), 2, "needs milestones"),
     ("milestone-zero", lambda p: p.train("--milestone", 0), 2, "milestones must be epochs"),
@@ -147,7 +147,7 @@ ARGUMENTS = [
     ),
     ("draw-count", lambda p: ("data", "draw", p.letters / "boxes", "--count", 0), 2, "--count"),
     ("draw-split", lambda p: ("data", "draw", p.letters / "boxes", "--split", "vall"), 2, "'vall'"),
-    ("models-size", lambda p: ("models", "resnet18", "--size", 3), 2, "--size"),
+    ("models-size", lambda p: ("models", "resnet18", "--size", 0), 2, "--size"),
     ("demo-unknown", lambda p: ("demo", "chart"), 2, "Did you mean 'charts'"),
 ]
 

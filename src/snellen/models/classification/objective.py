@@ -146,7 +146,7 @@ def class_weights_of(
     return _WEIGHTINGS[wanted](counts, beta)
 
 
-def _given_weights(numbers: Sequence[float], num_classes: int) -> Weights:
+def _given_weights(numbers: Sequence[float] | float, num_classes: int) -> Weights:
     values: list[object] = list(numbers) if isinstance(numbers, Sequence) else [numbers]
     are_numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
     weights = torch.tensor(values if are_numbers else [], dtype=torch.float32)
