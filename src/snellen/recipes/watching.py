@@ -1,5 +1,6 @@
 """The doctor beside the training loop: it sees every step and writes the trace of the run."""
 
+import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -47,8 +48,8 @@ class LoopWatch:
             self._doctor.validated(**scores, score=event.score)
 
     def close(self) -> None:
-        """Write what is left."""
-        self._doctor.__exit__(None, None, None)
+        """Write what is left; a training that an error ends has not come to its end."""
+        self._doctor.__exit__(*sys.exc_info())
 
     def _tell(self, finding: Finding, text: str) -> None:
         say(self._console, f"{finding.code} {text}", style="red" if finding.level == Level.ERROR else "yellow")
