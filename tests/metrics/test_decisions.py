@@ -38,7 +38,7 @@ def test_equal_thresholds_change_nothing():
 
 def test_numbers_that_make_no_sense():
     with pytest.raises(InputError, match="thresholds must lie in"):
-        Decision(thresholds=(0.0, 1.0))
+        Decision(thresholds=(0.0, 1.5))
     with pytest.raises(InputError, match="found must be a label"):
         Decision(thresholds=(0.5, 0.5), found=2)
     with pytest.raises(InputError, match="must be 2 numbers, one for each class"):

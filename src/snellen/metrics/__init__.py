@@ -18,7 +18,7 @@ from snellen.metrics.calibration import (
 )
 from snellen.metrics.classification import ClassFigures, ClassificationMetric, class_figures, confusion_counts
 from snellen.metrics.coco import COCO_NAMES, CocoSummary, coco_summary
-from snellen.metrics.decisions import LEAST_THRESHOLD, Decision, decided_labels
+from snellen.metrics.decisions import Decision, decided_labels
 from snellen.metrics.detection import DetectionMetric, voc_average_precision
 from snellen.metrics.detection_errors import BACKGROUND
 from snellen.metrics.headline import CLASS_HEADLINES, IMBALANCED_FROM, ClassHeadline, class_headline
@@ -54,7 +54,6 @@ __all__ = [
     "COCO_NAMES",
     "DEFAULT_THRESHOLD",
     "IMBALANCED_FROM",
-    "LEAST_THRESHOLD",
     "MOST_TEMPERATURE",
     "Acuity",
     "ClassFigures",

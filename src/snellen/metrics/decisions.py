@@ -8,9 +8,9 @@ from jaxtyping import Float, Int64
 
 from snellen.errors import InputError
 
-__all__ = ["LEAST_THRESHOLD", "Decision", "decided_labels"]
+__all__ = ["Decision", "decided_labels"]
 
-LEAST_THRESHOLD = 1e-6  # a threshold of 0 would name a class whatever the model says, one of 1 never
+_LEAST = 1e-6  # of a threshold that is divided by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +36,8 @@ class Decision:
 
     def __post_init__(self) -> None:
         """Check the numbers."""
-        if not all(LEAST_THRESHOLD <= value <= 1 for value in self.thresholds):
-            raise InputError(f"thresholds must lie in {LEAST_THRESHOLD}..1; got {self.thresholds}.")
+        if not all(0 <= value <= 1 for value in self.thresholds):
+            raise InputError(f"thresholds must lie in 0..1; got {self.thresholds}.")
         if self.found is not None and not 0 <= self.found < len(self.thresholds):
             raise InputError(f"found must be a label, 0..{len(self.thresholds) - 1}; got {self.found}.")
 
@@ -64,7 +64,7 @@ def decided_labels(
         )
     limits = np.array(decision.thresholds, np.float64)
     if decision.found is None:
-        return np.asarray((probs / limits).argmax(axis=1), np.int64)
+        return np.asarray((probs / np.maximum(limits, _LEAST)).argmax(axis=1), np.int64)
     others = np.delete(np.arange(probs.shape[1]), decision.found)
     if not len(others):
         return np.zeros(len(probs), np.int64)

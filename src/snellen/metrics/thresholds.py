@@ -7,7 +7,6 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from snellen.metrics.average_precision import ranked_curve
-from snellen.metrics.decisions import LEAST_THRESHOLD
 
 __all__ = ["ThresholdPoint", "point_at_precision", "point_at_recall", "point_of_best_f1"]
 
@@ -82,7 +81,7 @@ def _chosen(scores: Scores, hits: Hits, value: Callable[[np.ndarray, np.ndarray]
     below = curve.thresholds[place + 1] if place + 1 < len(curve.thresholds) else 0.0
     precision, recall = float(curve.precision[place]), float(curve.recall[place])
     return ThresholdPoint(
-        threshold=float(np.clip((curve.thresholds[place] + below) / 2, LEAST_THRESHOLD, 1 - LEAST_THRESHOLD)),
+        threshold=float((curve.thresholds[place] + below) / 2),  # 0 where even a probability of 0 is named
         precision=precision,
         recall=recall,
         f1=float(_f1(np.array(precision), np.array(recall))),
