@@ -30,9 +30,9 @@ def judge(trace: Trace) -> Iterator[Finding]:
         return
     if _gradient_at_first(trace, columns) < WEAK:
         return
-    left = np.nanmedian(late(weight), axis=0) / weight[0]
+    left = np.median(late(weight), axis=0) / weight[0]
     share = float(np.median(left))
-    if share >= SHRUNK:
+    if not share < SHRUNK:  # also where weights are not finite
         return
     order = np.argsort(left)[:MOST_PLACES]
     yield Finding(
