@@ -78,7 +78,7 @@ def test_what_a_page_tells_to_type_exists(check: Check) -> None:
                          *page.fixes.values()])  # fmt: skip
         for first, second in re.findall(r"snellen (data )?([a-z]+)", text):
             assert second in (names["data"].commands if first else names), f"snellen {first}{second}"
-        for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", text):
+        for option in re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", text):
             assert option in options, option
 
 
