@@ -1,7 +1,7 @@
 """How the training loop runs where the user left it open: what is usual, and the reasons."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
@@ -44,6 +44,23 @@ class Usual:
     stands_changes: bool = True  # whether a target stays right, or moves along, when its image is cut or mirrored
 
 
+_WHOLE_IMAGES = Usual(
+    model="resnet18",
+    model_tuned="mobilenet_v2",
+    size_cpu=160,
+    size_gpu=224,
+    batch_size_cpu=16,
+    batch_size_gpu=64,
+    images_cpu=30_000,
+    images_gpu=300_000,
+    lr_scratch=1e-3,
+    lr_tuned=0.002,
+    augment=0.5,
+    augment_epochs=(0, 1),
+    frozen_norm=False,
+    clip_norm=10.0,
+    least_size=64,
+)
 USUAL: Mapping[type[Target], Usual] = {
     BoxTarget: Usual(
         model="faster_rcnn_r18_fpn",
@@ -61,40 +78,8 @@ USUAL: Mapping[type[Target], Usual] = {
         frozen_norm=True,
         clip_norm=10.0,
     ),
-    ClassTarget: Usual(
-        model="resnet18",
-        model_tuned="mobilenet_v2",
-        size_cpu=160,
-        size_gpu=224,
-        batch_size_cpu=16,
-        batch_size_gpu=64,
-        images_cpu=30_000,
-        images_gpu=300_000,
-        lr_scratch=1e-3,
-        lr_tuned=0.002,
-        augment=0.5,
-        augment_epochs=(0, 1),
-        frozen_norm=False,
-        clip_norm=10.0,
-        least_size=64,
-    ),
-    LabelSetTarget: Usual(
-        model="resnet18",
-        model_tuned="mobilenet_v2",
-        size_cpu=160,
-        size_gpu=224,
-        batch_size_cpu=16,
-        batch_size_gpu=64,
-        images_cpu=30_000,
-        images_gpu=300_000,
-        lr_scratch=1e-3,
-        lr_tuned=0.01,
-        augment=0.5,
-        augment_epochs=(0, 1),
-        frozen_norm=False,
-        clip_norm=10.0,
-        least_size=64,
-    ),
+    ClassTarget: _WHOLE_IMAGES,
+    LabelSetTarget: replace(_WHOLE_IMAGES, lr_tuned=0.01),
     MaskTarget: Usual(
         model="unet_resnet18",
         model_tuned="unet_mobilenet_v2",
@@ -111,25 +96,7 @@ USUAL: Mapping[type[Target], Usual] = {
         frozen_norm=False,
         clip_norm=10.0,
     ),
-    ValueTarget: Usual(
-        model="resnet18",
-        model_tuned="mobilenet_v2",
-        size_cpu=160,
-        size_gpu=224,
-        batch_size_cpu=16,
-        batch_size_gpu=64,
-        images_cpu=30_000,
-        images_gpu=300_000,
-        lr_scratch=1e-3,
-        lr_tuned=0.002,
-        augment=0.0,
-        augment_epochs=(0, 1),
-        frozen_norm=False,
-        clip_norm=10.0,
-        least_size=64,
-        has_classes=False,
-        stands_changes=False,
-    ),
+    ValueTarget: replace(_WHOLE_IMAGES, augment=0.0, has_classes=False, stands_changes=False),
 }
 
 _MIN_EPOCHS, _MAX_EPOCHS = 4, 100

@@ -3,6 +3,7 @@
 from snellen.structures.batch import Batch, Sample
 from snellen.structures.features import FeatureSpec
 from snellen.structures.images import ImageBatch
+from snellen.structures.nested import flat_tensors
 from snellen.structures.predictions import (
     ClassScores,
     Detections,
@@ -59,4 +60,5 @@ __all__ = [
     "TensorRecord",
     "ValueEstimates",
     "ValueTarget",
+    "flat_tensors",
 ]

@@ -10,7 +10,7 @@ import torch
 import torchvision
 from torch import nn
 
-from snellen.doctor import read_trace, watch
+from snellen.doctor import Setup, judged, read_trace, watch
 from snellen.doctor.watching import HappeningKind
 from snellen.errors import InputError
 
@@ -272,3 +272,19 @@ def test_wrong_arguments_are_told():
         watch(model, [])
     with pytest.raises(InputError, match="at least 1"):
         watch(model, torch.optim.SGD(model.parameters(), lr=0.1), every=0)
+
+
+def test_a_training_that_goes_otherwise_than_planned_is_told():
+    """T14: the plan says cosine, and the loop forgets the scheduler."""
+    model = nn.Linear(6, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    plan = Setup(lr=0.05, steps=60, options={"schedule": "cosine"})
+    with watch(model, optimizer, planned_steps=60, setup=plan, on_finding=lambda *_: None) as doctor:
+        for images, labels in batches(60):
+            loss = nn.functional.cross_entropy(model(images.flatten(1)[:, :6]), labels % 3)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            doctor.observe(loss)
+    assert ("T14", "constant") in [(finding.code, finding.message) for finding in doctor.diagnosis.all_findings]
+    assert "T14" not in [finding.code for finding in judged(doctor.trace).all_findings]

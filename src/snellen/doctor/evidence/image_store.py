@@ -16,12 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snellen.doctor.evidence.picture import RECORD
+from snellen.imaging.shared_base import QUERY_ROWS, opened_base
 
 __all__ = ["FileStamp", "ImageStore", "default_image_folder"]
 
 VERSION = 2  # of what is measured; another number forgets the records of before
-QUERY_ROWS = 500  # below SQLite's least limit of variables in a query, 999
-WAIT_SECONDS = 10.0  # for another process that writes
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS contents (hash BLOB PRIMARY KEY, bytes INTEGER, error TEXT, record BLOB);
@@ -56,22 +55,7 @@ class ImageStore:
     def __init__(self, folder: Path | None = None) -> None:
         layout = hashlib.sha256(f"{VERSION} {RECORD.descr}".encode()).hexdigest()[:12]
         self.file = (default_image_folder() if folder is None else Path(folder)) / f"{layout}.sqlite3"
-        try:
-            self._base = self._opened()
-        except sqlite3.DatabaseError:
-            self.file.unlink(missing_ok=True)
-            self._base = _without_disk()
-        except OSError:
-            self._base = _without_disk()
-
-    def _opened(self) -> sqlite3.Connection:
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            base = sqlite3.connect(self.file, timeout=WAIT_SECONDS)
-            base.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;" + _TABLES)
-        except sqlite3.OperationalError:  # read-only, locked for long, or no such file system feature
-            return _without_disk()
-        return base
+        self._base = opened_base(self.file, _TABLES)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -143,12 +127,6 @@ class ImageStore:
 def default_image_folder() -> Path:
     """Return ``images`` in the folder that ``SNELLEN_CACHE`` names, or in ``~/.cache/snellen``."""
     return Path(os.environ.get("SNELLEN_CACHE") or Path.home() / ".cache" / "snellen") / "images"
-
-
-def _without_disk() -> sqlite3.Connection:
-    base = sqlite3.connect(":memory:")
-    base.executescript(_TABLES)
-    return base
 
 
 def _storable(path: str) -> str:

@@ -1,6 +1,6 @@
 """Which operation made the first value that is not finite."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from snellen.doctor.examining.untouched import untouched
 from snellen.doctor.watching.rows import Happening, HappeningKind
+from snellen.structures import flat_tensors
 
 __all__ = ["gradient_happening", "loss_happening"]
 
@@ -30,7 +31,7 @@ def loss_happening(
     if call is None:
         return Happening(step=step, kind=HappeningKind.LOSS, origin=loss)
     arguments, keywords = call
-    if not all(map(_is_finite, tensors_in((arguments, keywords)))):
+    if not all(map(_is_finite, flat_tensors((arguments, keywords)))):
         return Happening(step=step, kind=HappeningKind.LOSS, origin="input")
     origin, largest = _first_not_finite(model, arguments, keywords)
     if origin:
@@ -55,7 +56,7 @@ def _first_not_finite(model: nn.Module, arguments: Sequence[Any], keywords: Mapp
         def looked(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
             if found:
                 return
-            if not all(map(_is_finite, tensors_in(output))):
+            if not all(map(_is_finite, flat_tensors(output))):
                 found.append(f"{name} ({type(module).__name__})")
                 largest[0] = _largest(inputs)
             else:
@@ -74,25 +75,12 @@ def _first_not_finite(model: nn.Module, arguments: Sequence[Any], keywords: Mapp
     return (found[0] if found else ""), largest[0]
 
 
-def tensors_in(thing: Any) -> Iterator[Tensor]:
-    """Yield the tensors inside containers and records."""
-    if isinstance(thing, Tensor):
-        yield thing
-    elif isinstance(thing, Mapping):
-        for value in thing.values():
-            yield from tensors_in(value)
-    elif isinstance(thing, list | tuple):
-        for value in thing:
-            yield from tensors_in(value)
-    elif hasattr(thing, "__dataclass_fields__"):
-        for name in thing.__dataclass_fields__:
-            yield from tensors_in(getattr(thing, name))
-
-
 def _is_finite(values: Tensor) -> bool:
     return not values.is_floating_point() or bool(torch.isfinite(values).all())
 
 
 def _largest(thing: Any) -> float:
-    sizes = [float(values.abs().max()) for values in tensors_in(thing) if values.numel() and values.is_floating_point()]
+    sizes = [
+        float(values.abs().max()) for values in flat_tensors(thing) if values.numel() and values.is_floating_point()
+    ]
     return max(sizes, default=0.0)

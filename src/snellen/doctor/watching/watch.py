@@ -17,6 +17,7 @@ from snellen.doctor.catalog import CHECKS
 from snellen.doctor.check import Stage
 from snellen.doctor.diagnosis import Diagnosis, diagnose
 from snellen.doctor.evidence.gathering import Evidence
+from snellen.doctor.evidence.setup import Setup
 from snellen.doctor.finding import Finding, Level
 from snellen.doctor.watching.blame import gradient_happening, loss_happening
 from snellen.doctor.watching.drafts import Draft, Drafts
@@ -39,12 +40,13 @@ JUDGING_SHARE = 0.003  # of the time that judging may take
 MOST_BLAMED = 3  # steps whose mishap is looked into; the rest have the same origin
 
 
-def watch(
+def watch(  # noqa: PLR0913 - what a user may say of a loop
     model: nn.Module,
     optimizer: Optimizer | Sequence[Optimizer],
     *,
     criterion: nn.Module | None = None,
     planned_steps: int | None = None,
+    setup: Setup | None = None,
     steps_done: int | None = None,
     folder: Path | str | None = None,
     every: int | None = None,
@@ -62,6 +64,8 @@ def watch(
         criterion: The loss, where it is a module; else call `Watch.observe` with it in each step. Losses that the
             model itself returns are found.
         planned_steps: Steps of the whole training, where they are known.
+        setup: What else is planned: ``Setup(lr=…, warmup_steps=…, options={"schedule": "cosine"})``; a training
+            that goes otherwise is told.
         steps_done: Steps that were done before, where a training is resumed; those of the trace in ``folder`` if None.
         folder: Where the trace is kept, so that ``snellen check FOLDER`` judges it again; a trace that is there is
             gone on with.
@@ -81,6 +85,7 @@ def watch(
         optimizers=optimizers,
         criterion=criterion,
         planned_steps=planned_steps,
+        setup=setup,
         steps_done=steps_done,
         folder=None if folder is None else Path(folder),
         every=every,
@@ -100,20 +105,21 @@ class Watch:
         diagnosis: What the checks of trainings say of it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a user may say of a loop
         self,
         *,
         model: nn.Module,
         optimizers: tuple[Optimizer, ...],
         criterion: nn.Module | None,
         planned_steps: int | None,
+        setup: Setup | None,
         steps_done: int | None,
         folder: Path | None,
         every: int | None,
         on_finding: Callable[[Finding, str], None],
     ) -> None:
         self._model, self._optimizers, self._criterion = model, optimizers, criterion
-        self._on_finding = on_finding
+        self._on_finding, self._setup = on_finding, setup
         self._parameters, columns = _columns(model, optimizers)
         self._device = self._parameters[0].device
         layers = () if _is_compiled(model) else watched_layers(model)
@@ -181,7 +187,7 @@ class Watch:
     @property
     def diagnosis(self) -> Diagnosis:
         """What the checks of trainings say of it."""
-        return judged(self.trace)
+        return judged(self.trace, self._setup)
 
     def observe(self, loss: Tensor | float | None = None, **terms: Tensor | float) -> None:
         """Note the loss of the step under way, or of the one that was just done.
@@ -320,7 +326,7 @@ class Watch:
         if began < self._next_judgement_s and not at_once:
             return
         self._judged_at = max(FIRST_JUDGED, round(self._steps * JUDGED_AGAIN))
-        found = judged(self._writer.trace())
+        found = judged(self._writer.trace(), self._setup)
         for finding in found.findings:
             key = (finding.code, finding.message)
             if finding.level >= Level.WARNING and key not in self._told:
@@ -330,9 +336,10 @@ class Watch:
         self._next_judgement_s = now + (now - began) / JUDGING_SHARE
 
 
-def judged(trace: Trace) -> Diagnosis:
-    """Return what the checks of trainings say of a trace."""
-    return diagnose(Evidence([trace]), [check for check in CHECKS if check.stage == Stage.TRAINING])
+def judged(trace: Trace, setup: Setup | None = None) -> Diagnosis:
+    """Return what the checks of trainings say of a trace, and of a plan where there was one."""
+    given = [trace] if setup is None else [trace, setup]
+    return diagnose(Evidence(given), [check for check in CHECKS if check.stage == Stage.TRAINING])
 
 
 def _columns(

@@ -55,7 +55,6 @@ def mean_classifier(  # noqa: PLR0913 - the options of a run
     backbone: str,
     dropout: float = 0.0,
     zero_init: bool = False,
-    label_smoothing: float = 0.0,
     norm: Norm = nn.BatchNorm2d,
     padding: Padding = "torch",
     mean: Sequence[float] | None = None,
@@ -69,7 +68,6 @@ def mean_classifier(  # noqa: PLR0913 - the options of a run
         backbone: Name of the one that is used.
         dropout: See ``MeanHead``.
         zero_init: Let every residual block begin as its short cut; see ``begin_as_identity``.
-        label_smoothing: See ``ImageClassifier``.
         norm: See ``chosen_backbone``.
         padding: See ``chosen_backbone``.
         mean: See ``ImageClassifier``.
@@ -85,7 +83,6 @@ def mean_classifier(  # noqa: PLR0913 - the options of a run
         network,
         num_classes,
         head=partial(MeanHead, dropout=dropout),
-        label_smoothing=label_smoothing,
         mean=mean,
         std=std,
     )

@@ -13,13 +13,12 @@ from snellen.nn import Norm, Padding
 __all__ = ["alexnet_classifier", "lenet_classifier", "nin_cifar_classifier", "nin_classifier", "vgg_classifier"]
 
 
-def lenet_classifier(  # noqa: PLR0913 - the options of a run
+def lenet_classifier(
     usual: str,
     num_classes: int,
     *,
     backbone: str,
     padded: bool = False,
-    label_smoothing: float = 0.0,
     norm: Norm | None = None,
     padding: Padding = "torch",
     mean: Sequence[float] | None = None,
@@ -32,7 +31,6 @@ def lenet_classifier(  # noqa: PLR0913 - the options of a run
         num_classes: At least 1.
         backbone: Name of the one that is used.
         padded: See ``LeNet``.
-        label_smoothing: See ``ImageClassifier``.
         norm: See ``chosen_backbone``.
         padding: See ``chosen_backbone``.
         mean: See ``ImageClassifier``.
@@ -42,7 +40,6 @@ def lenet_classifier(  # noqa: PLR0913 - the options of a run
         published_backbone(usual, backbone, norm, padding, padded=padded),
         num_classes,
         head=partial(LeNetHead, modern=usual == "lenet5_modern"),
-        label_smoothing=label_smoothing,
         mean=mean,
         std=std,
     )
@@ -56,7 +53,6 @@ def alexnet_classifier(  # noqa: PLR0913 - the options of a run
     padded: bool = False,
     fc_width: int = 4096,
     dropout: float = 0.5,
-    label_smoothing: float = 0.0,
     norm: Norm | None = None,
     padding: Padding = "torch",
     mean: Sequence[float] | None = None,
@@ -71,7 +67,6 @@ def alexnet_classifier(  # noqa: PLR0913 - the options of a run
         padded: See ``alexnet``.
         fc_width: Of the two hidden layers.
         dropout: See ``FcHead``.
-        label_smoothing: See ``ImageClassifier``.
         norm: See ``chosen_backbone``.
         padding: See ``chosen_backbone``.
         mean: See ``ImageClassifier``.
@@ -90,7 +85,6 @@ def alexnet_classifier(  # noqa: PLR0913 - the options of a run
             dropout=dropout,
             initial_bias=initial_bias,
         ),
-        label_smoothing=label_smoothing,
         mean=mean,
         std=std,
     )
@@ -103,7 +97,6 @@ def vgg_classifier(  # noqa: PLR0913 - the options of a run
     backbone: str,
     fc_width: int = 4096,
     dropout: float = 0.5,
-    label_smoothing: float = 0.0,
     norm: Norm | None = None,
     padding: Padding = "torch",
     mean: Sequence[float] | None = None,
@@ -117,7 +110,6 @@ def vgg_classifier(  # noqa: PLR0913 - the options of a run
         backbone: Name of the one that is used.
         fc_width: Of the two hidden layers.
         dropout: See ``FcHead``.
-        label_smoothing: See ``ImageClassifier``.
         norm: See ``chosen_backbone``.
         padding: See ``chosen_backbone``.
         mean: See ``ImageClassifier``.
@@ -127,7 +119,6 @@ def vgg_classifier(  # noqa: PLR0913 - the options of a run
         chosen_backbone(backbone, usual=usual, norm=norm, padding=padding),
         num_classes,
         head=partial(FcHead, pooled=VGG_POOLED, family="vgg", width=fc_width, dropout=dropout),
-        label_smoothing=label_smoothing,
         mean=mean,
         std=std,
     )
@@ -140,7 +131,6 @@ def nin_classifier(  # noqa: PLR0913 - the options of a run
     backbone: str,
     padded: bool = False,
     dropout: float = 0.5,
-    label_smoothing: float = 0.0,
     norm: Norm | None = None,
     padding: Padding = "torch",
     mean: Sequence[float] | None = None,
@@ -154,7 +144,6 @@ def nin_classifier(  # noqa: PLR0913 - the options of a run
         backbone: Name of the one that is used.
         padded: See ``nin``.
         dropout: See ``nin``.
-        label_smoothing: See ``ImageClassifier``.
         norm: See ``chosen_backbone``.
         padding: See ``chosen_backbone``.
         mean: See ``ImageClassifier``.
@@ -164,19 +153,17 @@ def nin_classifier(  # noqa: PLR0913 - the options of a run
         published_backbone(usual, backbone, norm, padding, padded=padded, dropout=dropout),
         num_classes,
         head=ClassMapHead,
-        label_smoothing=label_smoothing,
         mean=mean,
         std=std,
     )
 
 
-def nin_cifar_classifier(  # noqa: PLR0913 - the options of a run
+def nin_cifar_classifier(
     usual: str,
     num_classes: int,
     *,
     backbone: str,
     dropout: float = 0.5,
-    label_smoothing: float = 0.0,
     norm: Norm | None = None,
     padding: Padding = "torch",
     mean: Sequence[float] | None = None,
@@ -189,7 +176,6 @@ def nin_cifar_classifier(  # noqa: PLR0913 - the options of a run
         num_classes: At least 1.
         backbone: Name of the one that is used.
         dropout: See ``nin_cifar``.
-        label_smoothing: See ``ImageClassifier``.
         norm: See ``chosen_backbone``.
         padding: See ``chosen_backbone``.
         mean: See ``ImageClassifier``.
@@ -199,7 +185,6 @@ def nin_cifar_classifier(  # noqa: PLR0913 - the options of a run
         published_backbone(usual, backbone, norm, padding, dropout=dropout),
         num_classes,
         head=ClassMapHead,
-        label_smoothing=label_smoothing,
         mean=mean,
         std=std,
     )

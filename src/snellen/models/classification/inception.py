@@ -24,7 +24,6 @@ def googlenet_classifier(  # noqa: PLR0913 - the options of a run
     dropout: float = 0.2,
     auxiliary_weight: float = 0.3,
     auxiliary_dropout: float = 0.7,
-    label_smoothing: float = 0.0,
     norm: Norm | None = nn.BatchNorm2d,
     padding: Padding = "torch",
     mean: Sequence[float] | None = None,
@@ -39,7 +38,6 @@ def googlenet_classifier(  # noqa: PLR0913 - the options of a run
         dropout: See ``MeanHead``.
         auxiliary_weight: Of the loss of each auxiliary head; 0 leaves them out.
         auxiliary_dropout: See ``GoogLeNetAuxiliaryHead``.
-        label_smoothing: See ``ImageClassifier``.
         norm: See ``chosen_backbone``.
         padding: See ``chosen_backbone``.
         mean: See ``ImageClassifier``.
@@ -63,7 +61,6 @@ def googlenet_classifier(  # noqa: PLR0913 - the options of a run
         num_classes,
         head=partial(MeanHead, dropout=dropout),
         auxiliary=heads,
-        label_smoothing=label_smoothing,
         mean=mean,
         std=std,
     )
@@ -77,7 +74,6 @@ def inception_v3_classifier(  # noqa: PLR0913 - the options of a run
     padded: bool = False,
     dropout: float = 0.5,
     auxiliary_weight: float = 0.4,
-    label_smoothing: float = 0.0,
     norm: Norm = nn.BatchNorm2d,
     padding: Padding = "torch",
     mean: Sequence[float] | None = None,
@@ -92,7 +88,6 @@ def inception_v3_classifier(  # noqa: PLR0913 - the options of a run
         padded: See ``InceptionV3``.
         dropout: See ``MeanHead``.
         auxiliary_weight: Of the loss of the auxiliary head; 0 leaves it out.
-        label_smoothing: See ``ImageClassifier``.
         norm: See ``chosen_backbone``.
         padding: See ``chosen_backbone``.
         mean: See ``ImageClassifier``.
@@ -106,7 +101,6 @@ def inception_v3_classifier(  # noqa: PLR0913 - the options of a run
         num_classes,
         head=partial(MeanHead, dropout=dropout),
         auxiliary=[head] if stands else [],
-        label_smoothing=label_smoothing,
         mean=mean,
         std=std,
     )
@@ -119,7 +113,6 @@ def xception_classifier(  # noqa: PLR0913 - the options of a run
     backbone: str,
     padded: bool = False,
     dropout: float = 0.5,
-    label_smoothing: float = 0.0,
     norm: Norm = nn.BatchNorm2d,
     padding: Padding = "torch",
     mean: Sequence[float] | None = None,
@@ -133,7 +126,6 @@ def xception_classifier(  # noqa: PLR0913 - the options of a run
         backbone: Name of the one that is used.
         padded: See ``Xception``.
         dropout: See ``MeanHead``.
-        label_smoothing: See ``ImageClassifier``.
         norm: See ``chosen_backbone``.
         padding: See ``chosen_backbone``.
         mean: See ``ImageClassifier``.
@@ -143,7 +135,6 @@ def xception_classifier(  # noqa: PLR0913 - the options of a run
         published_backbone(usual, backbone, norm, padding, padded=padded),
         num_classes,
         head=partial(MeanHead, dropout=dropout),
-        label_smoothing=label_smoothing,
         mean=mean,
         std=std,
     )

@@ -32,7 +32,6 @@ def wide_classifier(  # noqa: PLR0913 - the options of a run
     backbone: str,
     dropout: float = 0.0,
     zero_init: bool = False,
-    label_smoothing: float = 0.0,
     norm: Norm = nn.BatchNorm2d,
     padding: Padding = "torch",
     mean: Sequence[float] | None = None,
@@ -46,7 +45,6 @@ def wide_classifier(  # noqa: PLR0913 - the options of a run
         backbone: Name of the one that is used.
         dropout: Within the blocks; see ``WideResNet``.
         zero_init: See ``mean_classifier``.
-        label_smoothing: See ``ImageClassifier``.
         norm: See ``chosen_backbone``.
         padding: See ``chosen_backbone``.
         mean: See ``ImageClassifier``.
@@ -58,7 +56,7 @@ def wide_classifier(  # noqa: PLR0913 - the options of a run
     network = published_backbone(usual, backbone, norm, padding, dropout=dropout)
     if zero_init:
         begin_with_short_cuts(backbone, network)
-    return ImageClassifier(network, num_classes, label_smoothing=label_smoothing, mean=mean, std=std)
+    return ImageClassifier(network, num_classes, mean=mean, std=std)
 
 
 def densenet_classifier(  # noqa: PLR0913 - the options of a run
@@ -68,7 +66,6 @@ def densenet_classifier(  # noqa: PLR0913 - the options of a run
     backbone: str,
     recompute: bool = False,
     dropout: float = 0.0,
-    label_smoothing: float = 0.0,
     norm: Norm = nn.BatchNorm2d,
     padding: Padding = "torch",
     mean: Sequence[float] | None = None,
@@ -82,7 +79,6 @@ def densenet_classifier(  # noqa: PLR0913 - the options of a run
         backbone: Name of the one that is used.
         recompute: Spend time for memory in training; see ``DenseLayer``.
         dropout: See ``MeanHead``.
-        label_smoothing: See ``ImageClassifier``.
         norm: See ``chosen_backbone``.
         padding: See ``chosen_backbone``.
         mean: See ``ImageClassifier``.
@@ -92,7 +88,6 @@ def densenet_classifier(  # noqa: PLR0913 - the options of a run
         published_backbone(usual, backbone, norm, padding, recompute=recompute),
         num_classes,
         head=partial(MeanHead, dropout=dropout),
-        label_smoothing=label_smoothing,
         mean=mean,
         std=std,
     )
@@ -106,7 +101,6 @@ def efficientnet_classifier(  # noqa: PLR0913 - the options of a run
     dropout: float = 0.2,
     stochastic_depth: float = 0.2,
     zero_init: bool = False,
-    label_smoothing: float = 0.0,
     norm: Norm = nn.BatchNorm2d,
     padding: Padding = "torch",
     mean: Sequence[float] | None = None,
@@ -121,7 +115,6 @@ def efficientnet_classifier(  # noqa: PLR0913 - the options of a run
         dropout: See ``MeanHead``; the larger the network, the more.
         stochastic_depth: See ``EfficientNet``.
         zero_init: See ``mean_classifier``.
-        label_smoothing: See ``ImageClassifier``.
         norm: See ``chosen_backbone``.
         padding: See ``chosen_backbone``.
         mean: See ``ImageClassifier``.
@@ -140,7 +133,6 @@ def efficientnet_classifier(  # noqa: PLR0913 - the options of a run
         network,
         num_classes,
         head=partial(MeanHead, dropout=dropout),
-        label_smoothing=label_smoothing,
         mean=mean,
         std=std,
     )
@@ -153,7 +145,6 @@ def squeezenet_classifier(  # noqa: PLR0913 - the options of a run
     backbone: str,
     padded: bool = False,
     dropout: float = 0.5,
-    label_smoothing: float = 0.0,
     norm: Norm | None = None,
     padding: Padding = "torch",
     mean: Sequence[float] | None = None,
@@ -167,7 +158,6 @@ def squeezenet_classifier(  # noqa: PLR0913 - the options of a run
         backbone: Name of the one that is used.
         padded: See ``SqueezeNet``.
         dropout: See ``ClassMapHead``.
-        label_smoothing: See ``ImageClassifier``.
         norm: See ``chosen_backbone``.
         padding: See ``chosen_backbone``.
         mean: See ``ImageClassifier``.
@@ -177,7 +167,6 @@ def squeezenet_classifier(  # noqa: PLR0913 - the options of a run
         published_backbone(usual, backbone, norm, padding, padded=padded),
         num_classes,
         head=partial(_SqueezeHead, dropout=dropout),
-        label_smoothing=label_smoothing,
         mean=mean,
         std=std,
     )
@@ -195,13 +184,12 @@ class _SqueezeHead(ClassMapHead):
             nn.init.zeros_(self.class_maps.bias)
 
 
-def darknet_classifier(  # noqa: PLR0913 - the options of a run
+def darknet_classifier(
     usual: str,
     num_classes: int,
     *,
     backbone: str,
     dropout: float = 0.0,
-    label_smoothing: float = 0.0,
     norm: Norm | None = nn.BatchNorm2d,
     padding: Padding = "torch",
     mean: Sequence[float] | None = None,
@@ -214,7 +202,6 @@ def darknet_classifier(  # noqa: PLR0913 - the options of a run
         num_classes: At least 1.
         backbone: Name of the one that is used.
         dropout: See ``DarknetHead``.
-        label_smoothing: See ``ImageClassifier``.
         norm: See ``chosen_backbone``.
         padding: See ``chosen_backbone``.
         mean: See ``ImageClassifier``.
@@ -224,7 +211,6 @@ def darknet_classifier(  # noqa: PLR0913 - the options of a run
         chosen_backbone(backbone, usual=usual, norm=norm, padding=padding),
         num_classes,
         head=partial(DarknetHead, dropout=dropout),
-        label_smoothing=label_smoothing,
         mean=mean,
         std=std,
     )

@@ -106,12 +106,11 @@ class TimmClassifier(ImageClassifier):
         num_classes: int,
         *,
         norm: Norm | None = nn.BatchNorm2d,
-        label_smoothing: float = 0.0,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
     ) -> None:
         network = _WholeNetwork(name, num_classes, norm=norm)
-        super().__init__(network, num_classes, head=_AsItIs, label_smoothing=label_smoothing, mean=mean, std=std)
+        super().__init__(network, num_classes, head=_AsItIs, mean=mean, std=std)
 
     def forward(self, images: ImageBatch, targets: Target | None = None) -> HeadOutput:
         """Return the logits; ``targets`` are not looked at.
@@ -140,7 +139,6 @@ def _built(
     name: str,
     num_classes: int,
     *,
-    label_smoothing: float = 0.0,
     norm: Norm | None = nn.BatchNorm2d,
     padding: Padding = "torch",
     mean: Sequence[float] | None = None,
@@ -151,7 +149,7 @@ def _built(
             f"padding must be 'torch' for {name}; got {padding!r}. Leave it out: timm's networks that pad as "
             "TensorFlow does have names of their own, which begin with tf_."
         )
-    return TimmClassifier(name, num_classes, norm=norm, label_smoothing=label_smoothing, mean=mean, std=std)
+    return TimmClassifier(name, num_classes, norm=norm, mean=mean, std=std)
 
 
 def timm_entry(name: str) -> ModelEntry:

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from snellen.imaging.shared_base import QUERY_ROWS, opened_base
+
 __all__ = ["FeatureStore", "default_feature_folder", "description_key"]
 
 VERSION = 1  # of how images are described; another number forgets what was kept
-QUERY_ROWS = 500  # below SQLite's least limit of variables in a query, 999
-WAIT_SECONDS = 10.0  # for another process that writes
 
 _TABLE = "CREATE TABLE IF NOT EXISTS descriptions (key BLOB PRIMARY KEY, array BLOB) WITHOUT ROWID"
 
@@ -35,22 +35,7 @@ class FeatureStore:
 
     def __init__(self, folder: Path | None = None) -> None:
         self.file = (default_feature_folder() if folder is None else Path(folder)) / f"v{VERSION}.sqlite3"
-        try:
-            self._base = self._opened()
-        except sqlite3.DatabaseError:
-            self.file.unlink(missing_ok=True)
-            self._base = _without_disk()
-        except OSError:
-            self._base = _without_disk()
-
-    def _opened(self) -> sqlite3.Connection:
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            base = sqlite3.connect(self.file, timeout=WAIT_SECONDS)
-            base.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; {_TABLE};")
-        except sqlite3.OperationalError:  # read-only, locked for long, or no such file system feature
-            return _without_disk()
-        return base
+        self._base = opened_base(self.file, f"{_TABLE};")
 
     def close(self) -> None:
         """Let go of the file."""
@@ -113,9 +98,3 @@ def _read(content: bytes) -> NDArray[Any] | None:
     except (OSError, ValueError, EOFError, SyntaxError):
         return None
     return array if isinstance(array, np.ndarray) else None
-
-
-def _without_disk() -> sqlite3.Connection:
-    base = sqlite3.connect(":memory:")
-    base.execute(_TABLE)
-    return base

@@ -13,6 +13,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from snellen.models.tracing.operations import after_operation
 from snellen.models.tracing.reach import LOST, Reach, image_reach
+from snellen.structures import flat_tensors
 
 __all__ = ["ModuleTrace", "RunTracer", "traced_modules"]
 
@@ -119,21 +120,6 @@ def _written_bytes(func: Any, outputs: Sequence[Tensor]) -> int:
     if any(each.alias_info is not None for each in func._schema.returns):  # noqa: SLF001 - as above
         return 0
     return sum(tensor.numel() * tensor.element_size() for tensor in outputs)
-
-
-def flat_tensors(value: Any) -> Iterator[Tensor]:
-    """Yield the tensors in a value of any form."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        for part in value.values():
-            yield from flat_tensors(part)
-    elif isinstance(value, list | tuple):
-        for part in value:
-            yield from flat_tensors(part)
-    else:
-        for name in getattr(type(value), "__dataclass_fields__", ()):
-            yield from flat_tensors(getattr(value, name))
 
 
 @contextmanager

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from snellen.doctor.check import NotCheckable
 from snellen.doctor.evidence.network.functions import Kind
-from snellen.doctor.evidence.network.tracing import Call, Tracer, flat_tensors, traced
+from snellen.doctor.evidence.network.tracing import Call, Tracer, traced
 from snellen.doctor.examining import Subject
 from snellen.doctor.words import Text
+from snellen.structures import flat_tensors
 
 __all__ = ["SATURATING", "WEIGHTED", "NetworkTrace", "Operation", "batch_sources", "network_trace"]
 

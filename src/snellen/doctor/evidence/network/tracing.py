@@ -12,8 +12,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from snellen.doctor.evidence.network.functions import Kind, arguments_of, kind_of, name_of, writes_in_place
+from snellen.structures import flat_tensors
 
-__all__ = ["Call", "Tracer", "flat_tensors", "traced"]
+__all__ = ["Call", "Tracer", "traced"]
 
 # What looks at the shape of its argument alone.
 _MAKERS = (
@@ -252,21 +253,6 @@ def _leaving(tracer: Tracer) -> Any:
             tracer.stack.pop()
 
     return hook
-
-
-def flat_tensors(value: Any) -> Iterator[Tensor]:
-    """Yield the tensors in a value of any form."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        for part in value.values():
-            yield from flat_tensors(part)
-    elif isinstance(value, list | tuple):
-        for part in value:
-            yield from flat_tensors(part)
-    else:
-        for name in getattr(type(value), "__dataclass_fields__", ()):
-            yield from flat_tensors(getattr(value, name))
 
 
 def _memory(tensor: Tensor) -> int:
