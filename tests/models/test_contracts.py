@@ -287,6 +287,8 @@ DIES_ON_NOISE = {"nin", "nin_cifar"}
 def test_overfits_four_images(model, entry, make_images):
     if not learning(model):
         pytest.skip("nothing in it descends a gradient")
+    if entry.presumes_weights:
+        pytest.skip("without weights the part that is never trained says nothing of these images")
     if entry.name in DIES_ON_NOISE:
         pytest.skip("learns four images that are not noise")
     images, target = make_images(*[(SIDE, SIDE)] * 4), TARGETS[entry.target_type](4)
