@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -76,10 +77,12 @@ class LayerSampler:
     Attributes:
         layers: That are looked at.
         device: Where the figures are put together.
+        spent_s: Seconds that looking took since `attach`.
     """
 
     layers: Sequence[tuple[LayerColumn, nn.Module]]
     device: torch.device
+    spent_s: float = 0.0
     _facts: dict[int, Float[Tensor, " facts"]] = field(default_factory=dict)
     _dead: dict[int, Float[Tensor, " units"]] = field(default_factory=dict)
     _handles: list[RemovableHandle] = field(default_factory=list)
@@ -87,6 +90,7 @@ class LayerSampler:
     def attach(self) -> None:
         """Look at the next forward pass."""
         self._facts.clear()
+        self.spent_s = 0.0
         for place, (column, module) in enumerate(self.layers):
             self._handles.append(module.register_forward_hook(_hook(self, place, column)))
 
@@ -136,7 +140,9 @@ class LayerSampler:
 
 def _hook(sampler: LayerSampler, place: int, column: LayerColumn) -> Any:
     def noted(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        began = perf_counter()
         sampler.note(place, column, module, inputs, output)
+        sampler.spent_s += perf_counter() - began
 
     return noted
 

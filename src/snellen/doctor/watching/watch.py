@@ -236,7 +236,7 @@ class Watch:
             named = first_choices(output)
             if named is not None:
                 draft.sample["named"] = named.float()
-            draft.spent_s += perf_counter() - began
+            draft.spent_s += self._sampler.spent_s + perf_counter() - began
         draft.losses.update({name: value.detach() for name, value in losses_in(output).items()})
 
     def _after_criterion(self, _criterion: nn.Module, _arguments: tuple[Any, ...], output: Any) -> None:
