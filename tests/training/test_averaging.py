@@ -36,14 +36,22 @@ def test_equals_torch_once_warm():
         assert torch.equal(mine, reference)
 
 
-def test_buffers_are_copied_and_the_model_is_untouched():
+def test_statistics_are_averaged_counts_copied_and_the_model_is_untouched():
+    """What norms have collected goes with the weights; torch's own average with its buffers does the same."""
     model = small()
     average = ModelAverage(model, decay=0.9)
+    former = copy.deepcopy(average.model.state_dict())
     disturbed(model, 1)
+    model[1].running_var *= 3
     model[1].num_batches_tracked += 5
     before = copy.deepcopy(model.state_dict())
     average.update(model)
-    assert all(torch.equal(a, b) for a, b in zip(average.model.buffers(), model.buffers(), strict=True))
+    decay = warm_decay(0.9, 0)
+    found = average.model[1]
+    expected = decay * former["1.running_var"] + (1 - decay) * model[1].running_var
+    torch.testing.assert_close(found.running_var, expected)
+    assert not torch.equal(found.running_var, model[1].running_var)
+    assert found.num_batches_tracked == model[1].num_batches_tracked
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert not average.model.training
     assert not any(parameter.requires_grad for parameter in average.model.parameters())

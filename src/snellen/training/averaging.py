@@ -1,10 +1,11 @@
 """Averages of the weights, which are what validation sees and what is kept: moving ones, and equal ones of a tail."""
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from snellen.training.settings import TrainSettings
@@ -58,7 +59,10 @@ class WeightAverage:
 
 
 class ModelAverage(WeightAverage):
-    """The exponential moving average of a model: parameters are averaged, buffers copied.
+    """The exponential moving average of a model, of its parameters and of what its norms have collected.
+
+    Averaged weights with the statistics of the latest ones would be a network that never ran: where layers above one
+    another have norms, the difference grows from layer to layer.
 
     Args:
         model: See ``WeightAverage``.
@@ -77,11 +81,18 @@ class ModelAverage(WeightAverage):
     def update(self, model: nn.Module) -> None:
         """Move the average towards the weights of ``model``."""
         blend = get_ema_multi_avg_fn(warm_decay(self.decay, self.updates))  # type: ignore[no-untyped-call]
-        blend(tuple(self.model.parameters()), tuple(model.parameters()), self.updates)
-        buffers = list(self.model.buffers())
-        if buffers:
-            torch._foreach_copy_(buffers, list(model.buffers()))
+        pairs = list(zip(_tensors(self.model), _tensors(model), strict=True))
+        averaged = [(mean, value) for mean, value in pairs if mean.is_floating_point()]
+        blend(*zip(*averaged, strict=True), self.updates)
+        for mean, value in pairs:
+            if not mean.is_floating_point():
+                mean.copy_(value)
         self.updates += 1
+
+
+def _tensors(model: nn.Module) -> Iterator[Tensor]:
+    yield from model.parameters()
+    yield from model.buffers()
 
 
 class TailAverage(WeightAverage):

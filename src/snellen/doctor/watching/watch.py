@@ -55,7 +55,7 @@ def watch(  # noqa: PLR0913 - what a user may say of a loop
     """Watch a training loop: ``with snellen.watch(model, optimizer) as doctor: ...``.
 
     Weights, gradients, random states and results are the same bits as without it. A step of the optimizer is a step of
-    the training; layers and gradients are looked at in a few of them, so that it costs about half a
+    the training; layers and gradients are looked at in a few of them, so many that it takes half a
     percent of the time.
 
     Args:
