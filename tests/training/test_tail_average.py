@@ -106,3 +106,14 @@ def test_patience_keeps_the_best_and_not_the_last(workshop, tmp_path):
     kept = read_weights(store.best)
     assert all(torch.equal(value, after[1][name]) for name, value in kept.items())
     assert any(not torch.equal(value, after[4][name]) for name, value in kept.items())
+
+
+def test_norms_of_a_moving_average_are_measured_before_it_is_judged(workshop):
+    """Wu and Johnson 2021, section 3.1: statistics of the weights that are judged, not of those that came before."""
+    settings = workshop.settings(epochs=2, ema_decay=0.9)
+    model, source = workshop.make_model(), workshop.TinySource()
+    result = fit(model, source, settings, validate=lambda *_: Results(headline="score", scalars={"score": 1.0}))
+    expected = copy.deepcopy(result.model)
+    reestimate_norms(expected, source.epoch(1))
+    torch.testing.assert_close(result.model.norm.running_var, expected.norm.running_var)
+    assert not torch.equal(result.model.norm.running_var, model.norm.running_var)

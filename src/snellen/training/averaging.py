@@ -33,7 +33,10 @@ class WeightAverage:
     Attributes:
         model: The averaged copy.
         updates: How often it was updated; before the first time the model itself is what there is to judge.
+        norm_batches: Last batches of an epoch on which norms are measured anew before it is judged; None for all.
     """
+
+    norm_batches: int | None = None
 
     def __init__(self, model: nn.Module) -> None:
         self.model = copy.deepcopy(model).eval().requires_grad_(requires_grad=False)
@@ -62,12 +65,18 @@ class ModelAverage(WeightAverage):
     """The exponential moving average of a model, of its parameters and of what its norms have collected.
 
     Averaged weights with the statistics of the latest ones would be a network that never ran: where layers above one
-    another have norms, the difference grows from layer to layer.
+    another have norms, the difference grows from layer to layer. Before it is judged, they are measured anew.
 
     Args:
         model: See ``WeightAverage``.
         decay: Share of the old average that stays at each update, 0..1, once warm.
+
+    Source:
+        For the norms Wu and Johnson 2021, Rethinking "Batch" in BatchNorm, section 3.1,
+        https://arxiv.org/abs/2105.07576.
     """
+
+    norm_batches = 32  # 8 and 32 gave the same precision on two small data sets
 
     def __init__(self, model: nn.Module, *, decay: float) -> None:
         super().__init__(model)
@@ -76,6 +85,11 @@ class ModelAverage(WeightAverage):
     def after_step(self, model: nn.Module) -> None:
         """Move the average towards the weights."""
         self.update(model)
+
+    def after_epoch(self, model: nn.Module, epoch: int) -> bool:
+        """Ask for norms that are measured anew."""
+        del model, epoch
+        return True
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:

@@ -299,9 +299,10 @@ class _Run:
         """Let the average take note of an epoch, and measure its norms if it is going to be judged."""
         average = self.state.average
         if average is not None and average.after_epoch(self.model, epoch) and measure:
+            first = 0 if average.norm_batches is None else max(0, len(self.source) - average.norm_batches)
             reestimate_norms(
                 average.model,
-                self.source.epoch(epoch),
+                self.source.epoch(epoch, first_batch=first),
                 precision=self.settings.precision,
                 channels_last=self.settings.channels_last,
             )
