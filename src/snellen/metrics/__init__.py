@@ -43,6 +43,7 @@ from snellen.metrics.label_sets import (
     ranking_losses,
 )
 from snellen.metrics.objects import ImageObjects
+from snellen.metrics.paired import Interval, mean_interval, paired_interval, resampled_interval
 from snellen.metrics.segmentation import OverlapFigures, SegmentationMetric, overlap_figures, region_recalls
 from snellen.metrics.thresholds import ThresholdPoint, point_at_precision, point_at_recall, point_of_best_f1
 from snellen.metrics.values import ValueFigures, ValueMetric, spearman_correlation, unit_of, value_figures
@@ -63,6 +64,7 @@ __all__ = [
     "Decision",
     "DetectionMetric",
     "ImageObjects",
+    "Interval",
     "LabelSetFigures",
     "LabelSetMetric",
     "ObjectQuality",
@@ -89,10 +91,12 @@ __all__ = [
     "fitted_temperature",
     "label_set_figures",
     "mask_quality",
+    "mean_interval",
     "negative_log_likelihood",
     "normalized_margin",
     "object_quality",
     "overlap_figures",
+    "paired_interval",
     "point_at_precision",
     "point_at_recall",
     "point_of_best_f1",
@@ -102,6 +106,7 @@ __all__ = [
     "receiver_curve",
     "region_recalls",
     "reliability",
+    "resampled_interval",
     "self_confidence",
     "softmin",
     "spearman_correlation",

@@ -11,12 +11,15 @@ from snellen.report.model import (
     Bars,
     Figure,
     ImageCard,
+    IntervalRow,
+    Intervals,
     Report,
     Setting,
     SkippedImage,
 )
 from snellen.report.phrases import LEVELS, labelled, phrase, summary_line
 from snellen.report.sarif import diagnosis_sarif
+from snellen.report.table_files import table_csv, table_latex
 from snellen.report.text import results_markdown, results_text, table_markdown, table_text
 
 __all__ = [
@@ -25,6 +28,8 @@ __all__ = [
     "Bars",
     "Figure",
     "ImageCard",
+    "IntervalRow",
+    "Intervals",
     "Report",
     "Setting",
     "SkippedImage",
@@ -45,6 +50,8 @@ __all__ = [
     "results_markdown",
     "results_text",
     "summary_line",
+    "table_csv",
+    "table_latex",
     "table_markdown",
     "table_text",
     "write_page",

@@ -13,6 +13,8 @@ __all__ = [
     "Bars",
     "Figure",
     "ImageCard",
+    "IntervalRow",
+    "Intervals",
     "Report",
     "Setting",
     "SkippedImage",
@@ -55,6 +57,28 @@ class Bars:
     note: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntervalRow:
+    """One figure that was measured several times: its mean, the ends of its interval, and each measurement."""
+
+    name: str
+    mean: float
+    low: float = float("nan")
+    high: float = float("nan")
+    values: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intervals:
+    """Figures with intervals over one axis; ``zero`` is what they are held against, such as no difference."""
+
+    title: str
+    label: str
+    rows: tuple[IntervalRow, ...]
+    zero: float | None = None
+    note: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ImageCard:
     """One image with the truth and the prediction drawn on it; either may be missing."""
@@ -77,6 +101,7 @@ class Report:
             ``step`` or ``epoch`` is the horizontal axis; the lines of ``log.jsonl`` can be passed as they are.
             ``report.history`` says which names share a chart.
         training: Tables about the training, such as its stages.
+        intervals: Figures of several trainings with their intervals.
         settings: The configuration with reasons.
         environment: Names and values: versions, hardware, commit.
         problems: What was tolerated while reading the data and is in no finding.
@@ -95,6 +120,7 @@ class Report:
     results: Mapping[str, Results] = field(default_factory=dict)
     history: tuple[Mapping[str, object], ...] = ()
     training: tuple[Table, ...] = ()
+    intervals: tuple[Intervals, ...] = ()
     settings: tuple[Setting, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
     problems: tuple[Problem, ...] = ()

@@ -12,7 +12,8 @@ from snellen.report.diagnosis_view import finding_views
 from snellen.report.figures import FigureView
 from snellen.report.formatting import cell_text
 from snellen.report.history import history_curves
-from snellen.report.model import Bars, Figure, ImageCard, Report
+from snellen.report.interval_chart import interval_chart
+from snellen.report.model import Bars, Figure, ImageCard, Intervals, Report
 from snellen.report.phrases import summary_line
 from snellen.report.pictures import Picture, picture
 from snellen.report.svg import MAX_COLORED, MAX_SERIES, bar_chart, heat_map, line_chart
@@ -87,7 +88,10 @@ def report_view(report: Report) -> dict[str, object]:
                 rows=tuple((image.file, image.reason) for image in report.skipped),
             )
         ),
-        "training": tuple(_plot(curve) for curve in history_curves(report.history, first=headlines)),
+        "training": (
+            *(_intervals(intervals) for intervals in report.intervals),
+            *(_plot(curve) for curve in history_curves(report.history, first=headlines)),
+        ),
         "training_tables": tuple(table_view(table) for table in report.training),
         "splits": tuple(_split(place, name, result) for place, (name, result) in enumerate(report.results.items())),
         "gallery": tuple(_group(title, cards) for title, cards in report.cards.items() if cards),
@@ -192,6 +196,10 @@ def _bars(bars: Bars) -> _Plot:
         svg=bar_chart(bars.title, [name for name, _ in shown], [value for _, value in shown]),
         note=note,
     )
+
+
+def _intervals(intervals: Intervals) -> _Plot:
+    return _Plot(title=intervals.title, svg=interval_chart(intervals), note=intervals.note)
 
 
 def _matrix_view(matrix: Matrix) -> _MatrixView:
