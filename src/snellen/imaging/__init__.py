@@ -1,6 +1,8 @@
 """Classical image operations: gradients, windows, regions."""
 
+from snellen.imaging.dense_crf import DenseCrfSettings, dense_crf
 from snellen.imaging.hog import HogSpec, hog, hog_blocks, hog_cells, hog_votes
+from snellen.imaging.permutohedral import PermutohedralLattice
 from snellen.imaging.selective_search import (
     SEARCH_STRATEGIES,
     SearchStrategy,
@@ -20,11 +22,14 @@ from snellen.imaging.windows import (
 
 __all__ = [
     "SEARCH_STRATEGIES",
+    "DenseCrfSettings",
     "HogSpec",
+    "PermutohedralLattice",
     "SearchStrategy",
     "WindowCount",
     "continued_edges",
     "count_windows",
+    "dense_crf",
     "hog",
     "hog_blocks",
     "hog_cells",
