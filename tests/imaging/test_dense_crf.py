@@ -42,7 +42,7 @@ def scene(seed=0, num_classes=4):
     image = functional.interpolate(coarse, SIZE, mode="bilinear")[0]
     image[:, 10:20, 12:30] = 255 - image[:, 10:20, 12:30]
     image += torch.randn(3, *SIZE, generator=stream)
-    logits = torch.rand(1, num_classes, 5, 6, generator=stream) * 5
+    logits = torch.rand(1, num_classes, 5, 6, generator=torch.Generator().manual_seed(seed + 9)) * 7
     probs = functional.interpolate(logits, SIZE, mode="bilinear")[0].softmax(0)
     return probs, image.clamp(0, 255).to(torch.uint8)
 
@@ -55,8 +55,8 @@ def test_against_exact_sums(seed, place_px, levels):
     once = replace(settings, iterations=1)
     assert (dense_crf(probs, image, once) - exact_crf(probs, image, once)).abs().mean() < 0.01
     found, wanted = dense_crf(probs, image, settings), exact_crf(probs, image, settings)
-    assert (found - wanted).abs().mean() < 0.05  # ten rounds make a difference at a pixel in doubt a whole one
-    assert (found.argmax(0) == wanted.argmax(0)).double().mean() > 0.93
+    assert (found - wanted).abs().mean() < 0.02
+    assert (found.argmax(0) == wanted.argmax(0)).double().mean() > 0.96
     assert (probs.argmax(0) != wanted.argmax(0)).double().mean() > 0.1  # there was something to refine
 
 
