@@ -24,7 +24,7 @@ from snellen.recipes.progress import progress_bar, say
 from snellen.recipes.proposing import prepare_proposals
 from snellen.recipes.runs import Run
 from snellen.recipes.stages import StageDone, fact_text, read_stages, write_stages
-from snellen.recipes.watching import LoopWatch
+from snellen.recipes.watching import LoopWatch, loop_plan
 from snellen.structures import Batch, FitData, Model, Results, Stage, Staged
 from snellen.training import (
     CheckpointStore,
@@ -70,6 +70,22 @@ class _Continued:
 
     def close(self) -> None:
         self.observer.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Board:
+    """Where the doctor pins its findings among the curves; steps count on where the stage before ended."""
+
+    log: TensorBoardLog | None
+    steps: int
+
+    def add_text(self, tag: str, text_string: str, global_step: int | None = None) -> None:
+        if self.log is not None:
+            self.log.add_text(tag, text_string, self.steps + (global_step or 0))
+
+    def add_scalar(self, tag: str, scalar_value: float, global_step: int | None = None) -> None:
+        if self.log is not None:
+            self.log.add_scalar(tag, scalar_value, self.steps + (global_step or 0))
 
 
 @dataclass
@@ -158,6 +174,7 @@ class Session:
         self, store: CheckpointStore, settings: TrainSettings, *, go_on: bool, steps: int, epochs: int
     ) -> FitResult:
         """Run the loop."""
+        log = self._curves()
         return fit(
             self.module,
             self.source,
@@ -165,27 +182,39 @@ class Session:
             store=store,
             validate=self.validate,
             validation=self.validation,
-            observers=self._observers(steps, epochs) if current_ranks().rank == 0 else (),
-            watcher=partial(self._watched, store, settings) if current_ranks().rank == 0 else None,
+            observers=self._observers(log, steps, epochs) if current_ranks().rank == 0 else (),
+            watcher=partial(self._watched, store, settings, _Board(log, steps)) if current_ranks().rank == 0 else None,
             resume=go_on,
         )
 
-    def _watched(self, store: CheckpointStore, settings: TrainSettings, state: TrainState) -> LoopWatch:
+    def _watched(
+        self, store: CheckpointStore, settings: TrainSettings, board: "_Board", state: TrainState
+    ) -> LoopWatch:
         folder = self.run.folder
+        steps = settings.epochs * ceil(len(self.source) / settings.accumulate)
         return LoopWatch(
             state,
             self.model,
-            planned_steps=settings.epochs * ceil(len(self.source) / settings.accumulate),
+            plan=loop_plan(self.run.record, settings, steps=steps),
             folder=folder if store.folder == self.run.store.folder else folder / TRACES / store.folder.name,
             console=self.console,
+            board=board,
         )
 
-    def _observers(self, steps: int, epochs: int) -> Sequence[Observer]:
+    @property
+    def _log_every(self) -> int:
+        """Steps between two points of a curve."""
         total = self.settings.epochs * len(self.source) // self.settings.accumulate
-        every = max(1, min(_LOG_EVERY, total // _LEAST_POINTS))
-        logs: list[Observer] = [JsonlLog(self.run.folder / "log.jsonl", every=every)]
-        if self.run.record["tensorboard"]:
-            logs.append(TensorBoardLog(self.run.folder / "tensorboard", every=every))
+        return max(1, min(_LOG_EVERY, total // _LEAST_POINTS))
+
+    def _curves(self) -> TensorBoardLog | None:
+        """Return the log for TensorBoard, if one is wanted."""
+        is_wanted = self.run.record["tensorboard"]
+        return TensorBoardLog(self.run.folder / "tensorboard", every=self._log_every) if is_wanted else None
+
+    def _observers(self, curves: TensorBoardLog | None, steps: int, epochs: int) -> Sequence[Observer]:
+        logs: list[Observer] = [JsonlLog(self.run.folder / "log.jsonl", every=self._log_every)]
+        logs += [] if curves is None else [curves]
         observers: list[Observer] = [_Continued(log, steps=steps, epochs=epochs) for log in logs]
         if self.console is not None:
             observers.append(ProgressBar(self.console))

@@ -112,6 +112,16 @@ class TensorBoardLog:
             losses = {} if event.losses is None else dict(event.losses)
             self._add({f"validation/loss/{name}": value for name, value in losses.items()}, event.step)
 
+    def add_text(self, tag: str, text_string: str, global_step: int | None = None) -> None:
+        """Add a text in Markdown; nothing before training starts and after its end."""
+        if self._writer is not None:
+            self._writer.add_text(tag, text_string, global_step)
+
+    def add_scalar(self, tag: str, scalar_value: float, global_step: int | None = None) -> None:
+        """Add a point of a curve; nothing before training starts and after its end."""
+        if self._writer is not None:
+            self._writer.add_scalar(tag, scalar_value, global_step)
+
     def close(self) -> None:
         """Write what is left and close the files."""
         if self._writer is not None:
@@ -119,10 +129,8 @@ class TensorBoardLog:
             self._writer = None
 
     def _add(self, points: Mapping[str, float], step: int) -> None:
-        if self._writer is None:
-            return
         for name, value in points.items():
-            self._writer.add_scalar(name, value, step)
+            self.add_scalar(name, value, step)
 
 
 def _step_figures(event: StepDone) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import logging
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -287,4 +288,6 @@ def test_a_training_that_goes_otherwise_than_planned_is_told():
             optimizer.step()
             doctor.observe(loss)
     assert ("T14", "constant") in [(finding.code, finding.message) for finding in doctor.diagnosis.all_findings]
-    assert "T14" not in [finding.code for finding in judged(doctor.trace).all_findings]
+    assert "T14" in [finding.code for finding in judged(doctor.trace).all_findings]  # the trace knows the plan
+    unplanned = replace(doctor.trace, plan=None)
+    assert "T14" not in [finding.code for finding in judged(unplanned).all_findings]

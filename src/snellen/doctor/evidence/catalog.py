@@ -44,8 +44,10 @@ from snellen.doctor.evidence.resized import resized_objects
 from snellen.doctor.evidence.shortcuts import shortcuts_to_labels
 from snellen.doctor.evidence.written_boxes import written_boxes
 from snellen.doctor.range_test import deep_range
+from snellen.doctor.watching.outcome import learning_of
+from snellen.doctor.watching.plan import plan_of
 
-__all__ = ["DATA_SOURCES", "SETUP_SOURCES"]
+__all__ = ["DATA_SOURCES", "SETUP_SOURCES", "TRAINING_SOURCES"]
 
 DATA_SOURCES: tuple[Callable[..., object], ...] = (
     named_pairs,
@@ -94,3 +96,4 @@ SETUP_SOURCES: tuple[Callable[..., object], ...] = (
     activation_memory,
     other_size,
 )
+TRAINING_SOURCES: tuple[Callable[..., object], ...] = (learning_of, plan_of)

@@ -1,4 +1,4 @@
-"""Figures of gradients, weights and layers, left on the device: nothing here waits for it."""
+"""Figures of layers, left on the device: nothing here waits for it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,15 +9,19 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 from torch.utils.hooks import RemovableHandle
 
 from snellen.doctor.watching.rows import NUM_FACTS, LayerColumn
 
-__all__ = ["LayerSampler", "cosine", "norms", "watched_layers"]
+__all__ = ["LayerSampler", "watched_layers"]
 
 SIDE = 32  # rows and columns of a map that are looked at, evenly spread
 TOKENS = 1024  # places of a sequence that are looked at
+LAYER_VALUES = 1 << 17  # that are looked at of each layer; fewer rows and columns where there are more
+LEAST_SIDE = 8  # rows and columns that are looked at however many values they hold
+MOST_IMAGES = 32  # of a batch that are looked at
+MOST_GAP = 10.0  # spreads that count of a channel's gap, so that one channel does not hide the others
 CLOSE = 0.05  # to a bound, as a share of the range: there the gradient is below a fifth of its largest
 DEAD_SAMPLES = 3  # in a row, after which a unit counts as dead
 
@@ -45,29 +49,6 @@ def watched_layers(model: nn.Module) -> tuple[tuple[LayerColumn, nn.Module], ...
         if role:
             found.append((LayerColumn(name=name, kind=type(module).__name__, role=role), module))
     return tuple(found)
-
-
-def norms(tensors: Sequence[Tensor | None], device: torch.device) -> Float[Tensor, " tensors"]:
-    """Return the 2-norm of each tensor; NaN for None."""
-    found = torch.full((len(tensors),), float("nan"), device=device)
-    groups: dict[tuple[torch.device, torch.dtype], list[int]] = {}
-    for place, tensor in enumerate(tensors):
-        if tensor is not None and not tensor.is_sparse:
-            groups.setdefault((tensor.device, tensor.dtype), []).append(place)
-    for places in groups.values():
-        one = torch._foreach_norm([tensor for place in places if (tensor := tensors[place]) is not None])  # noqa: SLF001 - fused
-        found[torch.tensor(places, device=device)] = torch.stack(list(one)).float().to(device)
-    return found
-
-
-def cosine(first: Sequence[Tensor], second: Sequence[Tensor], device: torch.device) -> Float[Tensor, ""]:
-    """Return the cosine of the angle between two lists of tensors, taken as one vector each."""
-    shared = torch.zeros((), device=device)
-    for a, b in zip(first, second, strict=True):
-        shared = shared + torch.dot(a.flatten().float(), b.flatten().float()).to(device)
-    sizes = [torch.linalg.vector_norm(norms(part, device)) for part in (first, second)]
-    found: Tensor = shared / (sizes[0] * sizes[1])
-    return found
 
 
 @dataclass
@@ -117,15 +98,17 @@ class LayerSampler:
         with torch.no_grad():
             given = thinned(output.detach(), column.kind)
             nothing = torch.full((), float("nan"), device=given.device)
-            zeros, dead, saturated = nothing, nothing, nothing
+            zeros, dead, saturated, gap = nothing, nothing, nothing, nothing
             if column.role == "weights" and inputs and isinstance(inputs[0], Tensor) and inputs[0].numel():
                 read = thinned(inputs[0].detach(), column.kind)
-                zeros, dead = (read == 0).float().mean(), self._dead_share(place, read, column.kind)
+                zeros, dead = _zeros(read), self._dead_share(place, read, column.kind)
             elif column.role == "activation":
-                zeros = (given == 0).float().mean()
+                zeros = _zeros(given)
                 saturated = _saturated(module, given)
-            rms = given.float().square().mean().sqrt()
-            facts = [rms, given.abs().max().float(), zeros, dead, saturated]
+            elif isinstance(module, _BatchNorm) and inputs and isinstance(inputs[0], Tensor):
+                gap = _gap(module, inputs[0].detach(), column.kind, otherwise=nothing)
+            rms = torch.linalg.vector_norm(given, dtype=torch.float32) / given.numel() ** 0.5
+            facts = [rms, given.abs().amax().float(), zeros, dead, saturated, gap]
             self._facts[place] = torch.stack([fact.to(self.device) for fact in facts])
 
     def _dead_share(self, place: int, read: Tensor, kind: str) -> Float[Tensor, ""]:
@@ -148,17 +131,48 @@ def _hook(sampler: LayerSampler, place: int, column: LayerColumn) -> Any:
 
 
 def thinned(values: Tensor, kind: str) -> Tensor:
-    """Return some of the places of maps and sequences, all channels of each."""
+    """Return some of the images, and some of the places of their maps and sequences; all channels of each."""
+    values = values[:: ceil(len(values) / MOST_IMAGES)] if values.ndim > 1 else values
     if kind == "Linear":
         if values.ndim < 3:
             return values
         flat = values.flatten(1, -2)
         return flat[:, :: ceil(flat.shape[1] / TOKENS)]
+    axes = values.ndim - 2
+    if axes < 1:
+        return values
+    room = LAYER_VALUES / (values.shape[0] * values.shape[1])
+    side = min(max(int(room ** (1 / axes)), LEAST_SIDE), SIDE)
     for axis in range(2, values.ndim):
-        step = ceil(values.shape[axis] / SIDE)
-        if step > 1:
-            values = values[(slice(None),) * axis + (slice(None, None, step),)]
-    return values
+        values = values[(slice(None),) * axis + (slice(None, None, ceil(values.shape[axis] / side)),)]
+    return values.contiguous()
+
+
+def _zeros(values: Tensor) -> Float[Tensor, ""]:
+    """Return the share of zeros."""
+    is_zero = torch.empty_like(values, dtype=torch.float32)
+    return torch.eq(values, 0, out=is_zero).mean()  # into floats: sums of booleans are slow
+
+
+def _gap(norm: _BatchNorm, read: Tensor, kind: str, *, otherwise: Float[Tensor, ""]) -> Float[Tensor, ""]:
+    """Return how far the output of a norm would be away if its running statistics were used in place of the batch's.
+
+    With the mean ``m`` and spread ``s`` of the batch and those that run, ``M`` and ``S``, the output of a channel is
+    ``(x - m) / s`` in training and ``(x - M) / S`` in evaluation; the root mean square of the difference is
+    ``sqrt((1 - s / S)^2 + ((m - M) / S)^2)`` spreads. Its mean over the channels, each at most ``MOST_GAP``; ``otherwise``
+    where the norm does not use the batch, or keeps no statistics.
+    """
+    mean, variance = norm.running_mean, norm.running_var
+    if not norm.training or mean is None or variance is None:
+        return otherwise
+    shape = (1, -1, *([1] * (read.ndim - 2)))
+    centred = thinned(read, kind).float() - mean.float().view(shape)
+    over = (0, *range(2, read.ndim))
+    shift = centred.mean(over)
+    spread = (centred.square().mean(over) - shift.square()).clamp(min=0) + norm.eps
+    running = variance.float() + norm.eps
+    gap = ((1 - (spread / running).sqrt()).square() + shift.square() / running).sqrt()
+    return gap.clamp(max=MOST_GAP).mean()
 
 
 def _saturated(module: nn.Module, given: Tensor) -> Float[Tensor, ""]:

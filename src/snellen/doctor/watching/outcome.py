@@ -72,7 +72,7 @@ class HeldOut:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Learning:
-    """How the loss has gone.
+    """How the loss has gone; measured once for each judgement.
 
     Attributes:
         steps: That told a loss, ``[n]``.

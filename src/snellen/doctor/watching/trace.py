@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -30,6 +31,7 @@ class TraceHead(msgspec.Struct, frozen=True, kw_only=True):
     parameters: tuple[ParameterColumn, ...]
     planned_steps: int | None
     device: str
+    plan: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,12 +58,15 @@ class Trace:
         zeros: Share of zeros in what each layer reads (for activations: gives out), ``[m, L]``.
         dead: Share of the units that were zero in this and at least the two samples before, ``[m, L]``.
         saturated: Share of the outputs of sigmoids and tanhs close to their bounds, ``[m, L]``; NaN for others.
+        gap: Spreads by which the outputs of batch norms would differ with their running statistics, ``[m, L]``; NaN for
+            other layers and where they were used anyway.
         named: How often each class was the first choice, ``[m, K]``; ``K`` is 0 where that is not known.
         validations: In their order.
         happenings: In their order.
         planned_steps: Of the whole training, where it was said.
         is_over: Whether the training came to its end; False while it goes on, and after it was broken off.
         device: Type of the device of the first parameter.
+        plan: What was planned, as `packed_plan` packs it; None where it was not said.
     """
 
     ABSENT = Text(en="no training was watched", zh="没有观察过训练")
@@ -85,12 +90,14 @@ class Trace:
     zeros: Floats
     dead: Floats
     saturated: Floats
+    gap: Floats
     named: Rows
     validations: tuple[ValidationRow, ...] = ()
     happenings: tuple[Happening, ...] = ()
     planned_steps: int | None = None
     is_over: bool = False
     device: str = "cpu"
+    plan: Mapping[str, Any] | None = None
 
     @property
     def loss(self) -> Floats:
@@ -129,7 +136,8 @@ class TraceRows:
         layers = np.full((len(sampled), num_layers, NUM_FACTS), np.nan, np.float32)
         for place, row in enumerate(sampled):
             if row.layers:
-                layers[place] = np.array(row.layers, np.float32).reshape(num_layers, NUM_FACTS)
+                facts = np.array(row.layers, np.float32)
+                layers[place, :, : facts.shape[1]] = facts  # fewer in traces of former versions
         num_classes = max((len(row.named) for row in sampled), default=0)
         named = np.zeros((len(sampled), num_classes), np.int64)
         for place, row in enumerate(sampled):
@@ -156,12 +164,14 @@ class TraceRows:
             zeros=layers[..., 2],
             dead=layers[..., 3],
             saturated=layers[..., 4],
+            gap=layers[..., 5],
             named=named,
             validations=tuple(self.validations),
             happenings=tuple(self.happenings),
             planned_steps=self.head.planned_steps,
             is_over=self.is_over,
             device=self.head.device,
+            plan=self.head.plan,
         )
 
     def add(self, row: StepRow | ValidationRow | Happening) -> None:
@@ -199,11 +209,13 @@ def trace_of(
     parameters: Sequence[ParameterColumn] = (),
     planned_steps: int | None = None,
     is_over: bool = False,
+    plan: dict[str, Any] | None = None,
 ) -> Trace:
     """Return the trace that some rows make."""
-    found = TraceRows(
-        head=TraceHead(layers=tuple(layers), parameters=tuple(parameters), planned_steps=planned_steps, device="cpu")
+    head = TraceHead(
+        layers=tuple(layers), parameters=tuple(parameters), planned_steps=planned_steps, device="cpu", plan=plan
     )
+    found = TraceRows(head=head)
     for row in rows:
         found.add(row)
     found.is_over = is_over

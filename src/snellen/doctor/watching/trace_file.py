@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -34,6 +35,7 @@ class TraceWriter:
         parameters: See `Trace`.
         planned_steps: See `Trace`.
         device: See `Trace`.
+        plan: See `Trace`.
         folder: Where ``trace.msgpack`` goes, or None. One that is there is gone on with if it is of the same
             parameters and layers.
     """
@@ -45,6 +47,7 @@ class TraceWriter:
         parameters: Iterable[ParameterColumn],
         planned_steps: int | None = None,
         device: str = "cpu",
+        plan: dict[str, Any] | None = None,
         folder: Path | None = None,
     ) -> None:
         head = TraceHead(
@@ -52,6 +55,7 @@ class TraceWriter:
             parameters=tuple(parameters),
             planned_steps=planned_steps,
             device=device,
+            plan=plan,
         )
         self._rows = TraceRows(head=head)
         self._encoder = msgspec.msgpack.Encoder()

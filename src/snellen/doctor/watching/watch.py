@@ -14,15 +14,19 @@ from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
 from snellen.doctor.catalog import CHECKS
-from snellen.doctor.check import Stage
+from snellen.doctor.check import Check, Stage
 from snellen.doctor.diagnosis import Diagnosis, diagnose
+from snellen.doctor.evidence.catalog import TRAINING_SOURCES
 from snellen.doctor.evidence.gathering import Evidence
 from snellen.doctor.evidence.setup import Setup
 from snellen.doctor.finding import Finding, Level
 from snellen.doctor.watching.blame import gradient_happening, loss_happening
+from snellen.doctor.watching.board import Board, pin
 from snellen.doctor.watching.drafts import Draft, Drafts
-from snellen.doctor.watching.measuring import LayerSampler, cosine, norms, watched_layers
+from snellen.doctor.watching.measuring import LayerSampler, watched_layers
 from snellen.doctor.watching.memory import held_bytes
+from snellen.doctor.watching.parameter_sampler import ParameterSampler
+from snellen.doctor.watching.plan import packed_plan
 from snellen.doctor.watching.reading import first_choices, losses_in, num_images
 from snellen.doctor.watching.rows import Happening, ParameterColumn, ValidationRow
 from snellen.doctor.watching.sampling import SampleSchedule
@@ -36,7 +40,7 @@ _LOG = logging.getLogger("snellen.watch")
 
 FIRST_JUDGED = 20  # steps
 JUDGED_AGAIN = 1.2  # times as many steps
-JUDGING_SHARE = 0.003  # of the time that judging may take
+JUDGING_SHARE = 0.002  # of the time that judging may take
 MOST_BLAMED = 3  # steps whose mishap is looked into; the rest have the same origin
 
 
@@ -51,6 +55,7 @@ def watch(  # noqa: PLR0913 - what a user may say of a loop
     folder: Path | str | None = None,
     every: int | None = None,
     on_finding: Callable[[Finding, str], None] | None = None,
+    tensorboard: Board | None = None,
 ) -> "Watch":
     """Watch a training loop: ``with snellen.watch(model, optimizer) as doctor: ...``.
 
@@ -71,6 +76,7 @@ def watch(  # noqa: PLR0913 - what a user may say of a loop
             gone on with.
         every: Steps between samples; chosen by what they cost if None.
         on_finding: Called with each new finding of level warning or error and its text; logs it if None.
+        tensorboard: A ``SummaryWriter`` that findings are added to, each as a text and as a point at its step.
 
     Raises:
         InputError: If the optimizer holds nothing, or ``every`` is below 1.
@@ -90,6 +96,7 @@ def watch(  # noqa: PLR0913 - what a user may say of a loop
         folder=None if folder is None else Path(folder),
         every=every,
         on_finding=on_finding or _log,
+        tensorboard=tensorboard,
     )
 
 
@@ -117,26 +124,27 @@ class Watch:
         folder: Path | None,
         every: int | None,
         on_finding: Callable[[Finding, str], None],
+        tensorboard: Board | None,
     ) -> None:
         self._model, self._optimizers, self._criterion = model, optimizers, criterion
-        self._on_finding, self._setup = on_finding, setup
-        self._parameters, columns = _columns(model, optimizers)
+        self._on_finding, self._board, self._setup = on_finding, tensorboard, setup
+        self._parameters, self._columns = _columns(model, optimizers)
         self._device = self._parameters[0].device
         layers = () if _is_compiled(model) else watched_layers(model)
         self._sampler = LayerSampler(layers, self._device)
+        self._sizes = ParameterSampler(self._parameters, self._device)
         self._writer = TraceWriter(
             layers=[column for column, _ in layers],
-            parameters=columns,
+            parameters=self._columns,
             planned_steps=planned_steps,
             device=self._device.type,
+            plan=packed_plan(setup),
             folder=folder,
         )
         self._steps = self._writer.last_step if steps_done is None else steps_done
         self._draft = Draft(step=self._steps + 1)
         self._closed: Draft | None = None  # the step that is done, while the loop may still tell its loss
         self._call: tuple[Sequence[Any], Mapping[str, Any]] | None = None
-        self._former: list[Tensor] | None = None  # gradients of the step before, in a pair of samples
-        self._weights: list[Tensor] | None = None
         self._drafts = Drafts(self._device)
         self._schedule = SampleSchedule(self._steps + 1, every)
         self._ended_at = perf_counter()
@@ -144,18 +152,17 @@ class Watch:
         self._blamed: set[int] = set()
         self._judged_at = FIRST_JUDGED
         self._next_judgement_s = 0.0  # not before this time
-        self._told: set[tuple[str, str]] = set()
+        self._told: set[tuple[str, str, bool]] = set()
         self._handles: list[RemovableHandle] = []
+        self._step_handles: list[RemovableHandle] = []
 
     def __enter__(self) -> Self:
         """Begin to watch."""
-        model, optimizer = self._model, self._optimizers[0]
         self._handles = [
-            model.register_forward_pre_hook(self._before_forward, with_kwargs=True),
-            model.register_forward_hook(self._after_forward),
-            optimizer.register_step_pre_hook(self._before_step),
-            optimizer.register_step_post_hook(self._after_step),
+            self._model.register_forward_pre_hook(self._before_forward, with_kwargs=True),
+            self._model.register_forward_hook(self._after_forward),
         ]
+        self._step_handles = self._on_steps()
         if self._criterion is not None:
             self._handles.append(self._criterion.register_forward_hook(self._after_criterion))
         self._ended_at = perf_counter()
@@ -165,17 +172,37 @@ class Watch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop watching; what was seen stays."""
-        for handle in self._handles:
+        for handle in (*self._handles, *self._step_handles):
             handle.remove()
-        self._handles = []
+        self._handles, self._step_handles = [], []
         self._sampler.detach()
         self._close_step()
         self._write_arrived(wait=True)
-        self._call = self._former = self._weights = None
+        self._call = None
+        self._sizes.forget()
         if kind is None:
             self._writer.end()
         self._tell(at_once=True)
         self._writer.close()
+
+    def _on_steps(self) -> list[RemovableHandle]:
+        first = self._optimizers[0]
+        return [first.register_step_pre_hook(self._before_step), first.register_step_post_hook(self._after_step)]
+
+    def follow(self, optimizer: Optimizer) -> None:
+        """Go on with an optimizer that takes over from the (first) one, over the same parameters in the same groups.
+
+        Raises:
+            InputError: If its parameters are others.
+        """
+        others = (optimizer, *self._optimizers[1:])
+        parameters, columns = _columns(self._model, others)
+        if columns != self._columns or any(a is not b for a, b in zip(parameters, self._parameters, strict=True)):
+            raise InputError("expected an optimizer of the same parameters in the same groups; watch the new one anew.")
+        self._optimizers = others
+        for handle in self._step_handles:
+            handle.remove()
+        self._step_handles = self._on_steps()
 
     @property
     def trace(self) -> Trace:
@@ -247,27 +274,17 @@ class Watch:
         draft, began = self._draft, perf_counter()
         draft.rates = tuple(float(group["lr"]) for one in self._optimizers for group in one.param_groups)
         self._check_losses(draft)
-        gradients = [parameter.grad for parameter in self._parameters]
-        self._check_gradient(gradients, draft.step)
+        self._check_gradient(draft.step)
         is_sampled = self._schedule.is_due(draft.step)
-        if is_sampled or self._former is not None:
-            with torch.no_grad():
-                draft.sample["gradient"] = norms(gradients, self._device)
-                there = [gradient for gradient in gradients if gradient is not None]
-                if self._former is not None and len(self._former) == len(there):
-                    draft.sample["agreement"] = cosine(self._former, there, self._device)[None]
-                self._former = [gradient.clone() for gradient in there] if is_sampled else None
-                self._weights = [parameter.detach().clone() for parameter in self._parameters]
-                draft.sample["weight"] = norms(self._weights, self._device)
+        if is_sampled or self._sizes.is_waiting:
+            draft.sample |= self._sizes.before(is_first=is_sampled)
             draft.spent_s += perf_counter() - began
 
     def _after_step(self, *_: Any) -> None:
         draft, began = self._draft, perf_counter()
-        if self._weights is not None:
-            with torch.no_grad():
-                change = torch._foreach_sub([p.detach() for p in self._parameters], self._weights)  # noqa: SLF001 - fused
-                draft.sample["update"] = norms(change, self._device)
-            self._weights = None
+        moved = self._sizes.after()
+        if moved:
+            draft.sample |= moved
             draft.memory = held_bytes(self._device)
             draft.spent_s += perf_counter() - began
         now = perf_counter()
@@ -303,9 +320,9 @@ class Watch:
         if bad and self._may_blame(draft.step):
             self._blame(loss_happening(self._model, self._call, bad, draft.step))
 
-    def _check_gradient(self, gradients: Sequence[Tensor | None], step: int) -> None:
+    def _check_gradient(self, step: int) -> None:
         """Look at the gradient that came last, and through which all that went wrong must have come."""
-        first = next((gradient for gradient in gradients if gradient is not None), None)
+        first = next((one.grad for one in self._parameters if one.grad is not None), None)
         if first is None or first.is_cuda or not self._may_blame(step):
             return
         if not bool(torch.isfinite(first.sum())):
@@ -328,18 +345,29 @@ class Watch:
         self._judged_at = max(FIRST_JUDGED, round(self._steps * JUDGED_AGAIN))
         found = judged(self._writer.trace(), self._setup)
         for finding in found.findings:
-            key = (finding.code, finding.message)
-            if finding.level >= Level.WARNING and key not in self._told:
+            key = (finding.code, finding.message, finding.level >= Level.WARNING)
+            if key not in self._told:
                 self._told.add(key)
-                self._on_finding(finding, found.check_of(finding).pages["en"].message(finding))
+                self._say(finding, found.check_of(finding))
         now = perf_counter()
         self._next_judgement_s = now + (now - began) / JUDGING_SHARE
 
+    def _say(self, finding: Finding, check: Check) -> None:
+        if finding.level >= Level.WARNING:
+            self._on_finding(finding, check.pages["en"].message(finding))
+        if self._board is not None:
+            pin(self._board, finding, check, self._steps)
+
 
 def judged(trace: Trace, setup: Setup | None = None) -> Diagnosis:
-    """Return what the checks of trainings say of a trace, and of a plan where there was one."""
+    """Return what the checks of trainings say of a trace.
+
+    Args:
+        trace: Of a training that goes on or is over.
+        setup: What was planned; what the trace says of it if None.
+    """
     given = [trace] if setup is None else [trace, setup]
-    return diagnose(Evidence(given), [check for check in CHECKS if check.stage == Stage.TRAINING])
+    return diagnose(Evidence(given, TRAINING_SOURCES), [check for check in CHECKS if check.stage == Stage.TRAINING])
 
 
 def _columns(

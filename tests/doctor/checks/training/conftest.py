@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from snellen.doctor import CheckResult, Evidence, diagnose, find_check
+from snellen.doctor.evidence.catalog import TRAINING_SOURCES
 
 
 @pytest.fixture
@@ -12,7 +13,7 @@ def judged() -> Callable[..., CheckResult]:
     """Run one check on a trace and whatever else is given."""
 
     def run(code: str, *given: object) -> CheckResult:
-        (result,) = diagnose(Evidence(given), [find_check(code)]).results
+        (result,) = diagnose(Evidence(given, TRAINING_SOURCES), [find_check(code)]).results
         assert not result.trace, result.trace
         return result
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit, Number, Place
-from snellen.doctor.watching.outcome import Outcome, learning_of
+from snellen.doctor.watching.outcome import Learning, Outcome
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.watching.updates import late, need_samples
 from snellen.doctor.words import Text
@@ -23,9 +23,8 @@ MOST_PLACES = 50
 _SOURCE = "trainproof, class collapse"
 
 
-def judge(trace: Trace) -> Iterator[Finding]:
+def judge(trace: Trace, learning: Learning) -> Iterator[Finding]:
     """Yield a finding if one class is the answer to everything, or some class is no answer at all."""
-    learning = learning_of(trace)
     chosen = trace.named[trace.named.sum(1) > 0]
     if not chosen.size:
         raise NotCheckable(Text(en="the model gives no scores of classes", zh="模型不输出类别分数"))

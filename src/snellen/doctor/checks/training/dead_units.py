@@ -6,7 +6,7 @@ import numpy as np
 
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.finding import Finding, Limit, Place
-from snellen.doctor.watching.outcome import Outcome, layer_samples, learning_of
+from snellen.doctor.watching.outcome import Learning, Outcome, layer_samples
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.watching.updates import LEAST_SAMPLES, need_samples, with_rate
 from snellen.doctor.words import Text
@@ -23,9 +23,8 @@ MOST_PLACES = 50
 _SOURCE = "SageMaker Debugger, dead ReLU; over three samples"
 
 
-def judge(trace: Trace) -> Iterator[Finding]:
+def judge(trace: Trace, learning: Learning) -> Iterator[Finding]:
     """Yield a finding if half of the units of a layer never fire."""
-    learning = learning_of(trace)
     rows = layer_samples(trace)
     need_samples(len(rows))
     images = int(trace.images[np.isin(trace.steps, trace.sampled[rows[-LEAST_SAMPLES:]])].sum())

@@ -7,7 +7,7 @@ import numpy as np
 from snellen.doctor.check import Check, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit, Number
 from snellen.doctor.watching.curves import SURE, course, noise_of, running_median
-from snellen.doctor.watching.outcome import Learning, Outcome, learning_of
+from snellen.doctor.watching.outcome import Learning, Outcome
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.watching.updates import with_rate
 
@@ -25,9 +25,8 @@ JUMP_STEPS = 8  # for which it must stay up
 _SOURCE = "TheDeepChecker, diverging loss; healthy trainings of small nets"
 
 
-def judge(trace: Trace) -> Iterator[Finding]:
+def judge(trace: Trace, learning: Learning) -> Iterator[Finding]:
     """Yield a finding if the loss has lost a good part of what it had gained, or was thrown up at the start."""
-    learning = learning_of(trace)
     found = course(learning.steps, learning.values, PARTS)
     if found is None:
         return

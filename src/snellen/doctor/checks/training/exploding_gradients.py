@@ -7,7 +7,7 @@ import numpy as np
 from snellen.doctor.check import Check, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit, Place, Treatment
 from snellen.doctor.watching.curves import Floats, running_median
-from snellen.doctor.watching.outcome import Learning, Outcome, learning_of
+from snellen.doctor.watching.outcome import Learning, Outcome
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.watching.updates import CLIPPED_SHARE, clipped_share, lasting, need_samples, whole
 
@@ -21,9 +21,8 @@ CLIP = 1.0  # of the whole gradient, as a treatment
 _SOURCE = "TheDeepChecker; three samples in a row"
 
 
-def judge(trace: Trace) -> Iterator[Finding]:
+def judge(trace: Trace, learning: Learning) -> Iterator[Finding]:
     """Yield a finding if gradients have grown far beyond what they were, or are cut in most steps."""
-    learning = learning_of(trace)
     sizes = whole(trace.gradient)
     is_told = np.isfinite(sizes) & (sizes > 0)
     steps, sizes = trace.sampled[is_told], sizes[is_told]

@@ -6,7 +6,7 @@ import numpy as np
 
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit, Number, Treatment
-from snellen.doctor.watching.outcome import Outcome, learning_of
+from snellen.doctor.watching.outcome import Learning, Outcome
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.words import Text
 
@@ -30,9 +30,8 @@ def noise_scale(batch: float, cosine: float) -> float:
     return batch * (1 / cosine - 1) if cosine > 0 else float("inf")
 
 
-def judge(trace: Trace) -> Iterator[Finding]:
+def judge(trace: Trace, learning: Learning) -> Iterator[Finding]:
     """Yield a finding if the batch is far from the noise scale of the second half of the run."""
-    learning = learning_of(trace)
     second_half = trace.sampled > trace.steps[len(trace.steps) // 2]
     is_told = second_half & np.isfinite(trace.agreement)
     cosines = trace.agreement[is_told].astype(np.float64)

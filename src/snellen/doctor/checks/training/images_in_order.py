@@ -8,7 +8,7 @@ import numpy as np
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit
 from snellen.doctor.watching.curves import Floats
-from snellen.doctor.watching.outcome import learning_of
+from snellen.doctor.watching.outcome import Learning
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.watching.updates import need_samples
 from snellen.doctor.words import Text
@@ -26,9 +26,8 @@ FIRST_STEPS = 10  # in which a network names one class, whatever it is
 _SOURCE = "healthy trainings of small nets"
 
 
-def judge(trace: Trace) -> Iterator[Finding]:
+def judge(trace: Trace, learning: Learning) -> Iterator[Finding]:
     """Yield a finding if each step has images of one class, and a later one those of another."""
-    learning = learning_of(trace)
     chosen = trace.named[(trace.named.sum(1) > 0) & (trace.sampled > FIRST_STEPS)]
     if not chosen.size:
         raise NotCheckable(Text(en="the model gives no scores of classes", zh="模型不输出类别分数"))

@@ -6,7 +6,7 @@ from math import log
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit, Number
 from snellen.doctor.watching.curves import trend
-from snellen.doctor.watching.outcome import BAD_DROP, GOOD_DROP, Learning, Outcome, learning_of
+from snellen.doctor.watching.outcome import BAD_DROP, GOOD_DROP, Learning, Outcome
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.words import Text
 
@@ -19,9 +19,8 @@ NEAR_CHANCE = 0.05  # of ln K
 _SOURCE = "AutoTrainer; SageMaker Debugger, loss not decreasing"
 
 
-def judge(trace: Trace) -> Iterator[Finding]:
+def judge(trace: Trace, learning: Learning) -> Iterator[Finding]:
     """Yield a finding if the loss has not fallen, or stands still while it is still high."""
-    learning = learning_of(trace)
     done = int(trace.steps[-1])
     enough = min(ENOUGH_STEPS, ENOUGH_SHARE * trace.planned_steps) if trace.planned_steps else ENOUGH_STEPS
     if not trace.is_over and (done < enough or learning.outcome == Outcome.EARLY):

@@ -7,7 +7,7 @@ import numpy as np
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit, Place
 from snellen.doctor.watching.curves import Floats, course
-from snellen.doctor.watching.outcome import BAD_DROP, LEAST_STEPS, Learning, Outcome, learning_of
+from snellen.doctor.watching.outcome import BAD_DROP, LEAST_STEPS, Learning, Outcome
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.words import Text
 
@@ -20,12 +20,11 @@ WHOLE = 0.05  # relative difference of the sum of the terms from the loss
 _SOURCE = "healthy trainings of detectors"
 
 
-def judge(trace: Trace) -> Iterator[Finding]:
+def judge(trace: Trace, learning: Learning) -> Iterator[Finding]:
     """Yield a finding if a term of the loss is next to nothing, or nearly all of it, from the start to the end."""
     names = [name for name in trace.losses if name != "loss"]
     if len(names) < 2:
         raise NotCheckable(Text(en="the loss has one term only", zh="损失只有一项"))
-    learning = learning_of(trace)
     terms = np.stack([trace.losses[name] for name in names]).astype(np.float64)
     terms = terms[:, np.isfinite(terms).all(0)]
     if terms.shape[1] < LEAST_STEPS or terms.min() < 0:

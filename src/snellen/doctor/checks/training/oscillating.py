@@ -7,7 +7,7 @@ import numpy as np
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit, Number, Treatment
 from snellen.doctor.watching.curves import noise_of, trend
-from snellen.doctor.watching.outcome import GOOD_DROP, Learning, Outcome, learning_of
+from snellen.doctor.watching.outcome import GOOD_DROP, Learning, Outcome
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.watching.updates import with_rate
 from snellen.doctor.words import Text
@@ -26,9 +26,8 @@ LOWER = 0.1  # times the rate; DX-039: divide by ten
 _SOURCE = "AutoTrainer and TheDeepChecker, oscillating loss; healthy trainings of small nets"
 
 
-def judge(trace: Trace) -> Iterator[Finding]:
+def judge(trace: Trace, learning: Learning) -> Iterator[Finding]:
     """Yield a finding if the loss goes up and down and gets nowhere, and say whether rate or batch makes it so."""
-    learning = learning_of(trace)
     second_half = trace.sampled > trace.steps[len(trace.steps) // 2]
     cosines = trace.agreement[second_half & np.isfinite(trace.agreement)].astype(np.float64)
     if len(cosines) < LEAST_SAMPLES:

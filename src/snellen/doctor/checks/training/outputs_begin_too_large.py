@@ -7,7 +7,7 @@ import numpy as np
 
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit, Place
-from snellen.doctor.watching.outcome import Outcome, layer_samples, learning_of
+from snellen.doctor.watching.outcome import Learning, Outcome, layer_samples
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.words import Text
 
@@ -19,9 +19,8 @@ MOST_PLACES = 50
 _SOURCE = "healthy trainings of small nets"
 
 
-def judge(trace: Trace) -> Iterator[Finding]:
+def judge(trace: Trace, learning: Learning) -> Iterator[Finding]:
     """Yield a finding if a classifier was sure of everything before it had learned anything."""
-    learning = learning_of(trace)
     rows = layer_samples(trace)
     if learning.num_classes < 2 or not rows or trace.sampled[rows[0]] > FIRST_STEPS:
         raise NotCheckable(Text(en="the first scores of classes were not seen", zh="没有看到最初的类别分数"))

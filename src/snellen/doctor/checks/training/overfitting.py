@@ -8,7 +8,7 @@ import numpy as np
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit, Treatment
 from snellen.doctor.watching.curves import noise_of
-from snellen.doctor.watching.outcome import HeldOut, Learning, Outcome, held_out_losses, held_out_scores, learning_of
+from snellen.doctor.watching.outcome import HeldOut, Learning, Outcome, held_out_losses, held_out_scores
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.words import Text
 
@@ -26,7 +26,7 @@ PATIENCE = 5  # as a treatment
 _SOURCE = "SageMaker Debugger, Overfit; Prechelt 1998, Early Stopping — but when?"
 
 
-def judge(trace: Trace) -> Iterator[Finding]:
+def judge(trace: Trace, learning: Learning) -> Iterator[Finding]:
     """Yield a finding if held-out data get worse while training data get better."""
     losses, scores = held_out_losses(trace), held_out_scores(trace)
     rows = [row for row in (*losses[:1], *scores[:1]) if len(row.values) >= LEAST_VALIDATIONS]
@@ -37,7 +37,6 @@ def judge(trace: Trace) -> Iterator[Finding]:
                 zh=f"验证不足 {LEAST_VALIDATIONS} 次：请调用 validated(loss=…, accuracy=…)",
             )
         )
-    learning = learning_of(trace)
     if learning.outcome == Outcome.BAD:
         return
     is_held = any(row in rows and not _is_lost(row, learning) for row in scores[:1])  # the score stays at its best

@@ -6,7 +6,7 @@ import numpy as np
 
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit, Place
-from snellen.doctor.watching.outcome import Outcome, layer_samples, learning_of
+from snellen.doctor.watching.outcome import Learning, Outcome, layer_samples
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.watching.updates import LEAST_SAMPLES, need_samples
 from snellen.doctor.words import Text
@@ -18,9 +18,8 @@ MOST_PLACES = 50
 _SOURCE = "TheDeepChecker, saturated activation; three samples in a row"
 
 
-def judge(trace: Trace) -> Iterator[Finding]:
+def judge(trace: Trace, learning: Learning) -> Iterator[Finding]:
     """Yield a finding if half of the outputs of a sigmoid or tanh inside the network are close to their bounds."""
-    learning = learning_of(trace)
     rows = layer_samples(trace)
     need_samples(len(rows))
     last = max((place for place, column in enumerate(trace.layers) if column.role == "weights"), default=-1)

@@ -20,6 +20,7 @@ STOPPED = 0.1  # of the run, during which the rate is exactly zero
 BEYOND = 0.02  # of the planned steps
 CONSTANT = 1e-6  # relative change of a rate that never changes
 OTHER_PEAK = 0.1  # relative difference from the planned peak
+SCHEDULES_THAT_RISE = ("onecycle",)  # after the warm-up
 SCHEDULES_THAT_FALL = ("cosine", "polynomial", "onecycle", "snapshot")
 
 
@@ -86,7 +87,7 @@ def _against_the_plan(trace: Trace, setup: Setup, highest: Floats) -> Iterator[F
             numbers={"rate": f"{peak:.3g}", "steps": steps, "warmup": warmup, "schedule": str(schedule or "-")},
             measured=peak,
         )
-    elif setup.lr and steps > warmup and abs(peak / setup.lr - 1) > OTHER_PEAK:
+    elif setup.lr and steps > warmup and abs(peak / setup.lr - 1) > OTHER_PEAK and not _may_rise(trace, setup, peak):
         yield Finding(
             level=Level.WARNING if peak > setup.lr or trace.is_over else Level.INFO,
             message="peak",
@@ -94,6 +95,11 @@ def _against_the_plan(trace: Trace, setup: Setup, highest: Floats) -> Iterator[F
             measured=peak,
             limit=Limit(value=setup.lr, source="the plan"),
         )
+
+
+def _may_rise(trace: Trace, setup: Setup, peak: float) -> bool:
+    """Return whether the rate is still on its way up to the planned peak."""
+    return setup.options.get("schedule") in SCHEDULES_THAT_RISE and not trace.is_over and peak < (setup.lr or 0.0)
 
 
 def _counted(level: Level, message: str, done: int, planned: int) -> Finding:

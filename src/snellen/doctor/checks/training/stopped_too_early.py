@@ -8,7 +8,7 @@ from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.evidence.setup import Setup
 from snellen.doctor.finding import Finding, Level, Limit, Treatment
 from snellen.doctor.watching.curves import Trend, line_through, noise_of
-from snellen.doctor.watching.outcome import Learning, Outcome, learning_of
+from snellen.doctor.watching.outcome import Learning, Outcome
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.words import Text
 
@@ -24,11 +24,10 @@ LONGER = 3.0  # times the epochs, as a treatment
 _SOURCE = "healthy trainings of small nets; notes of practice: thousands of steps"
 
 
-def judge(trace: Trace, setup: Setup | None) -> Iterator[Finding]:
+def judge(trace: Trace, learning: Learning, setup: Setup | None) -> Iterator[Finding]:
     """Yield a finding if the training ended while the loss was falling about as fast as before."""
     if not _is_at_its_end(trace):
         raise NotCheckable(Text(en="the training has not come to its end", zh="训练尚未结束"))
-    learning = learning_of(trace)
     if learning.outcome == Outcome.BAD:
         return
     (second, middle), (third, last) = _fall(learning, 1), _fall(learning, 2)

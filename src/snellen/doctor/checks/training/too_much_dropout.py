@@ -6,7 +6,7 @@ import numpy as np
 
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit, Place
-from snellen.doctor.watching.outcome import BAD_DROP, Outcome, held_out_losses, layer_samples, learning_of
+from snellen.doctor.watching.outcome import BAD_DROP, Learning, Outcome, held_out_losses, layer_samples
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.watching.updates import LEAST_SAMPLES, need_samples
 from snellen.doctor.words import Text
@@ -20,9 +20,8 @@ APART = 1.3  # training loss over held-out loss
 _SOURCE = "healthy trainings of small nets; DeepCrime's operator change_dropout_rate (RCD)"
 
 
-def judge(trace: Trace) -> Iterator[Finding]:
+def judge(trace: Trace, learning: Learning) -> Iterator[Finding]:
     """Yield a finding if a layer reads nearly only zeros, anew in each step, and the training loss suffers from it."""
-    learning = learning_of(trace)
     rows = layer_samples(trace)
     need_samples(len(rows))
     readers = [place for place, column in enumerate(trace.layers) if column.role == "weights"][1:]

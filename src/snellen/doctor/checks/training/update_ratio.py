@@ -7,7 +7,7 @@ import numpy as np
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit, Place
 from snellen.doctor.watching.curves import Floats
-from snellen.doctor.watching.outcome import Learning, Outcome, learning_of
+from snellen.doctor.watching.outcome import Learning, Outcome
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.watching.updates import (
     CLIPPED_SHARE,
@@ -38,9 +38,8 @@ MOST_PLACES = 50
 _SOURCE = "TheDeepChecker; healthy trainings of small nets; three samples in a row"
 
 
-def judge(trace: Trace) -> Iterator[Finding]:
+def judge(trace: Trace, learning: Learning) -> Iterator[Finding]:
     """Yield a finding if weights move by far too much or too little, or at very different speeds."""
-    learning = learning_of(trace)
     ratios = update_ratios(trace)
     need_samples(len(ratios.values))
     if not len(ratios.columns):

@@ -7,7 +7,7 @@ import numpy as np
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit, Place
 from snellen.doctor.watching.curves import Floats
-from snellen.doctor.watching.outcome import Outcome, learning_of
+from snellen.doctor.watching.outcome import Learning, Outcome
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.watching.updates import late, need_samples, relative_gradients
 from snellen.doctor.words import Text
@@ -21,9 +21,8 @@ MOST_PLACES = 20
 _SOURCE = "AutoTrainer, with gradients taken over the size of the weights"
 
 
-def judge(trace: Trace) -> Iterator[Finding]:
+def judge(trace: Trace, learning: Learning) -> Iterator[Finding]:
     """Yield a finding if the first layers get next to no gradient beside the last, and the outcome is not good."""
-    learning = learning_of(trace)
     ratios = relative_gradients(trace)
     if len(ratios.columns) < LEAST_LAYERS:
         raise NotCheckable(Text(en=f"a network of fewer than {LEAST_LAYERS} layers", zh=f"网络不足 {LEAST_LAYERS} 层"))

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from snellen.doctor.check import Check, Page, Stage
 from snellen.doctor.finding import Finding, Level, Place
-from snellen.doctor.watching.outcome import learning_of, weight_columns
+from snellen.doctor.watching.outcome import Learning, weight_columns
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.watching.updates import need_samples
 
@@ -18,9 +18,8 @@ DEAD = 0.9  # of the units that a layer reads: then T8 says why nothing arrives
 MOST_PLACES = 50
 
 
-def judge(trace: Trace) -> Iterator[Finding]:
+def judge(trace: Trace, learning: Learning) -> Iterator[Finding]:
     """Yield a finding if weights are in the optimizer and never change, or never get a gradient."""
-    learning = learning_of(trace)
     columns = np.array(weight_columns(trace), np.int64)
     is_told = np.isfinite(trace.update).any(1)
     need_samples(int(is_told.sum()))

@@ -6,7 +6,7 @@ import numpy as np
 
 from snellen.doctor.check import Check, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit, Place, Treatment
-from snellen.doctor.watching.outcome import Outcome, learning_of, weight_columns
+from snellen.doctor.watching.outcome import Learning, Outcome, weight_columns
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.watching.updates import LEAST_SAMPLES, late, need_samples
 
@@ -20,9 +20,8 @@ MOST_PLACES = 50
 _SOURCE = "healthy trainings of small nets"
 
 
-def judge(trace: Trace) -> Iterator[Finding]:
+def judge(trace: Trace, learning: Learning) -> Iterator[Finding]:
     """Yield a finding if most weights have shrunk to a fraction, and the loss is not down by half."""
-    learning = learning_of(trace)
     columns = [place for place in weight_columns(trace) if trace.weight[:1, place].sum() > 0]
     weight = trace.weight[:, columns].astype(np.float64)
     need_samples(len(weight))
