@@ -17,6 +17,7 @@ from snellen.data.loading import BatchLoader
 from snellen.data.problems import Problem, ProblemLog
 from snellen.data.proposal_files import FileProposals, read_proposals
 from snellen.data.proposals import ProposalStore
+from snellen.data.repairs import ObjectRepair, Repairs, repaired
 from snellen.data.rescaling import MultiScale
 from snellen.data.samplers import (
     OversamplingSampler,
@@ -104,12 +105,14 @@ __all__ = [
     "Mixing",
     "Mosaic",
     "MultiScale",
+    "ObjectRepair",
     "OversamplingSampler",
     "Problem",
     "ProblemLog",
     "ProposalStore",
     "ReadOptions",
     "RegionSource",
+    "Repairs",
     "RepeatFactorSampler",
     "Sampler",
     "SequentialSampler",
@@ -139,6 +142,7 @@ __all__ = [
     "read_mask",
     "read_proposals",
     "recognised",
+    "repaired",
     "repeat_factors",
     "ssd_transform",
     "stratified",

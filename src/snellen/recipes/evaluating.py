@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from snellen.data import DatasetIndex, ImageDataset, ReadOptions, task_of, verify
+from snellen.data import DatasetIndex, ImageDataset, ReadOptions, Repairs, repaired, task_of, verify
 from snellen.errors import ConfigError, did_you_mean
 from snellen.evaluation import METRICS, ImagePrediction, Naming, PredictionWriter, to_json
 from snellen.evaluation import evaluate as measured
@@ -46,6 +46,7 @@ __all__ = [
     "evaluate",
     "evaluate_run",
     "evaluation_loader",
+    "measured_results",
     "measured_score",
     "recorded_data",
     "recorded_index",
@@ -245,11 +246,17 @@ def recorded_index(run: Run, *, whole: bool = False) -> DatasetIndex:
     """
     seed = run.record.get("split_seed")
     index = prepared(recorded_data(run), run.record["settings"]["seed"] if seed is None else seed)
+    index = repaired(index, Repairs.from_record(run.record.get("repairs") or {}))
     return index if whole else part_of(index, recorded_part(run.record))
 
 
 def measured_score(model: torch.nn.Module, run: Run, index: DatasetIndex, split: str) -> float:
-    """Return how good a model is on a split, higher is better; nothing is written.
+    """Return how good a model is on a split, higher is better; nothing is written. See `measured_results`."""
+    return measured_results(model, run, index, split).score
+
+
+def measured_results(model: torch.nn.Module, run: Run, index: DatasetIndex, split: str) -> Results:
+    """Return what a model reaches on a split; nothing is written.
 
     Args:
         model: On its device.
@@ -261,7 +268,7 @@ def measured_score(model: torch.nn.Module, run: Run, index: DatasetIndex, split:
     device = next(model.parameters()).device
     judged: Model = model  # type: ignore[assignment]  # every model is a module with three verbs
     loader = evaluation_loader(part, run.record, judged.stride)
-    results = measured(
+    return measured(
         judged,
         loader.epoch(0),
         ImageDataset(part, masks=run.record["masks"]).truth,
@@ -269,7 +276,6 @@ def measured_score(model: torch.nn.Module, run: Run, index: DatasetIndex, split:
         device=device,
         precision_context=lambda: autocast(device, run.record["settings"]["precision"]),
     )
-    return results.score
 
 
 def recorded_data(run: Run) -> DatasetIndex:

@@ -1,7 +1,7 @@
 """Several trainings of one kind, put together: other seeds, folds of cross-validation, or balanced subsets."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from statistics import fmean, stdev
@@ -9,11 +9,12 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from snellen.data import DatasetIndex, ReadOptions
+from snellen.data import DatasetIndex
 from snellen.errors import CheckpointError, ConfigError
 from snellen.recipes.datasets import data_place
 from snellen.recipes.ensembling import ensemble
 from snellen.recipes.options import TrainOptions, options_from
+from snellen.recipes.options_file import decoded, encoded
 from snellen.recipes.parts import DataPart, PartKind
 from snellen.recipes.progress import say
 from snellen.recipes.runs import RECORD, Run, new_folder, write_json
@@ -86,7 +87,7 @@ def train_members(
     place = data.root if isinstance(data, DatasetIndex) else data_place(data)
     split_seed = chosen.seed if chosen.split_seed is None else chosen.split_seed
     written = replace(chosen, split_seed=split_seed, folder=None)
-    group = {"version": _VERSION, "plan": asdict(plan), "data": str(place.resolve()), "options": _encoded(written)}
+    group = {"version": _VERSION, "plan": asdict(plan), "data": str(place.resolve()), "options": encoded(written)}
     write_json(folder / GROUP, group)
     return _go_on(folder, data, plan, written, console, check=check, force=force)
 
@@ -106,7 +107,7 @@ def resume_members(folder: Path | str, *, console: Console | None = None) -> Run
         raise CheckpointError(f"{file}: expected version {_VERSION}; this is not one. Train again.")
     if (place / RECORD).exists():
         raise CheckpointError(f"{place}: everything is done; there is nothing to resume.")
-    options = _decoded(group["options"])
+    options = TrainOptions(**decoded(group["options"]))
     return _go_on(place, group["data"], MemberPlan(**group["plan"]), options, console, check=False, force=True)
 
 
@@ -167,28 +168,3 @@ def _own(options: TrainOptions, plan: MemberPlan, number: int, folder: Path) -> 
     kind: PartKind = "fold" if plan.kind == "folds" else "balanced"
     part = DataPart(kind=kind, number=number, of=plan.count, seed=options.split_seed or 0)
     return replace(options, part=part, folder=folder)
-
-
-def _encoded(options: TrainOptions) -> dict[str, Any]:
-    """Return options as JSON takes them."""
-    return {
-        name: str(value.resolve()) if isinstance(value, Path) else _plain(value)
-        for name, value in ((entry.name, getattr(options, entry.name)) for entry in fields(options))
-    }
-
-
-def _plain(value: Any) -> Any:
-    if not isinstance(value, ReadOptions):
-        return value
-    told = {entry.name: getattr(value, entry.name) for entry in fields(value)}
-    return {name: str(item.resolve()) if isinstance(item, Path) else item for name, item in told.items()}
-
-
-def _decoded(saved: Mapping[str, Any]) -> TrainOptions:
-    told: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in saved.items()}
-    read: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in told["read"].items()
-    }
-    read["images"] = None if read.get("images") is None else Path(read["images"])
-    told |= {name: Path(told[name]) for name in ("weights", "folder") if told[name] is not None}
-    return TrainOptions(**{**told, "read": ReadOptions(**read)})

@@ -8,7 +8,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, get_args
 
-from snellen.data import ReadOptions
+from snellen.data import ReadOptions, Repairs
 from snellen.errors import ConfigError, did_you_mean
 from snellen.nn import Padding
 from snellen.recipes.parts import DataPart
@@ -82,6 +82,7 @@ class TrainOptions:
         split_seed: Of the splits that the data set does not have itself; ``seed`` if None. Runs that are compared, or
             put together, have the same.
         part: The part of the training images to learn from; all if None.
+        repairs: Training images to leave out, and labels to change, before anything is learned.
         device: ``cpu``, ``cuda`` or ``cuda:1``.
         workers: Processes that read images; 0 reads in the main process.
         read: What the files of the data set leave open.
@@ -140,6 +141,7 @@ class TrainOptions:
     seed: int = 0
     split_seed: int | None = None
     part: DataPart | None = None
+    repairs: Repairs | None = None
     device: str | None = None
     workers: int | None = None
     read: ReadOptions = field(default_factory=ReadOptions)
@@ -169,6 +171,8 @@ def options_from(values: Mapping[str, Any]) -> TrainOptions:
     own = {name: values[name] for name in _MODEL_OPTIONS if values.get(name) is not None}
     given = {**(values.get("model_options") or {}), **own}
     plain = {name: value for name, value in values.items() if name not in _SHORT_FORMS}
+    if isinstance(plain.get("repairs"), Mapping):
+        plain["repairs"] = Repairs.from_record(plain["repairs"])
     return TrainOptions(**{**plain, **paths, **_part(values), "model_options": given})
 
 
@@ -277,6 +281,10 @@ _OTHERS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         f"two whole numbers, operations from 1 on and their magnitude from 0 to {_MAX_MAGNITUDE}",
     ),
     "subset": (_is_subset, "a part and the number of parts, such as 2/10"),
+    "repairs": (
+        lambda value: isinstance(value, Repairs | Mapping),
+        "snellen.data.Repairs, or a mapping with drop, labels and objects",
+    ),
     "sampler": (lambda value: value in SAMPLERS, f"one of {', '.join(map(repr, SAMPLERS))}"),
     "optimizer": (lambda value: value in _OPTIMIZERS, f"one of {', '.join(map(repr, _OPTIMIZERS))}"),
     "schedule": (lambda value: value in _SCHEDULES, f"one of {', '.join(map(repr, _SCHEDULES))}"),

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from snellen.data import BoxTable, DatasetIndex
+from snellen.data import BoxTable, DatasetIndex, Repairs, repaired
 from snellen.doctor.evidence.transfer import Transfer
 from snellen.errors import CheckpointError, ConfigError, did_you_mean
 from snellen.models import ModelEntry, WeightsReport, builder_options, builder_words, load_weights, weights_settings
@@ -18,6 +18,7 @@ from snellen.recipes.datasets import data_place, load, prepared
 from snellen.recipes.finetuning import fine_tuning, measured_transfer, scratch_options
 from snellen.recipes.judging import chosen_headline
 from snellen.recipes.options import TrainOptions
+from snellen.recipes.options_file import encoded
 from snellen.recipes.parts import part_of
 from snellen.recipes.planning import Plan, make_plan
 from snellen.recipes.runs import RECORD, build_model, environment
@@ -66,10 +67,10 @@ def prepare_training(data: DatasetIndex | Path | str, options: TrainOptions) -> 
         DatasetError: If the data cannot be read.
         CheckpointError: If the weights do not fit, or there is a run in the folder.
     """
-    options = scratch_options(options)
+    given, options = options, scratch_options(options)
     source = load(data, format=options.format, options=options.read) if isinstance(data, (str, Path)) else data
     split_seed = options.seed if options.split_seed is None else options.split_seed
-    index = part_of(prepared(source, split_seed), options.part)
+    index = part_of(repaired(prepared(source, split_seed), options.repairs or Repairs()), options.part)
     check_augmentation(options, index.target_type)
     num_train = len(training_sampler(index.split("train"), options.sampler or "shuffled"))
     plan = make_plan(index.describe(), index.target_type, num_train, options)
@@ -81,6 +82,7 @@ def prepare_training(data: DatasetIndex | Path | str, options: TrainOptions) -> 
     reasons |= {**_data_reasons(index, plan, options), **judged.reasons}
     record = _record(place, index, replace(plan, reasons={**plan.reasons, **reasons}), options, builder)
     record["headline"] = judged.name
+    record["options"] = encoded(replace(given, folder=None))
     model, report = initial_model(record)
     plan, transfer = _tuned(index, plan, options, record, model)
     record["reasons"] = _without_descent(record["reasons"], model)
@@ -283,6 +285,7 @@ def _record(
         "sampler": plan.sampler,
         "split_seed": options.seed if options.split_seed is None else options.split_seed,
         "part": None if options.part is None else asdict(options.part),
+        "repairs": None if options.repairs is None else options.repairs.record(),
         "workers": plan.workers,
         "device": plan.device,
         "tensorboard": options.tensorboard,

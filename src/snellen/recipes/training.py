@@ -1,7 +1,7 @@
 """The verb train: from a data set to a run with a report."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from snellen.training import TrainSettings, current_ranks
 
 __all__ = ["Preparation", "prepare_training", "resume", "train"]
 
+MEASURED = ("val", "test")  # splits that a run is measured on
 _CHECK_S = 20.0  # that people wait for what is found before a training; it goes on from what was measured before
 
 
@@ -39,6 +40,7 @@ def train(
     console: Console | None = None,
     check: bool = True,
     force: bool = False,
+    measure: Sequence[str] = MEASURED,
     **options: Any,
 ) -> Run:
     """Train a model on a data set, measure it on what it has not seen, and write a report.
@@ -48,6 +50,7 @@ def train(
         console: Where to say what happens; None says nothing.
         check: Whether to look for faults in data and settings first; see `snellen.check`.
         force: Whether to go on although faults were found that spoil the training.
+        measure: Splits to measure at the end, as far as the data set has them.
         **options: See ``TrainOptions``; whatever is left out is chosen, with a reason that is printed.
 
     Returns:
@@ -72,11 +75,16 @@ def train(
         write_text(folder / DIAGNOSIS, diagnosis.json())
     if console is not None:
         _announce(console, run, index, ready.weights, diagnosis)
-    return _finish(run, index, Session(run, ready.model, index, settings, console).train(go_on=False), console)
+    return _finish(run, index, Session(run, ready.model, index, settings, console).train(go_on=False), console, measure)
 
 
-def resume(folder: Path | str, *, console: Console | None = None) -> Run:
+def resume(folder: Path | str, *, console: Console | None = None, measure: Sequence[str] = MEASURED) -> Run:
     """Go on with a run that was broken off; the end is the same as if it had not been.
+
+    Args:
+        folder: Of the run.
+        console: Where to say what happens.
+        measure: See `train`.
 
     Raises:
         CheckpointError: If there is no run, or its data set has changed.
@@ -96,7 +104,7 @@ def resume(folder: Path | str, *, console: Console | None = None) -> Run:
     started = run.store.last.exists() or run.store.previous.exists() or bool(read_stages(run.folder))
     model = run.build() if started else initial_model(record)[0]
     session = Session(run, model, index, settings, console)
-    return _finish(run, index, session.train(go_on=True), console)
+    return _finish(run, index, session.train(go_on=True), console, measure)
 
 
 def _announce(
@@ -148,14 +156,14 @@ def setting_rows(record: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
     return rows
 
 
-def _finish(run: Run, index: DatasetIndex, outcome: Outcome, console: Console | None) -> Run:
+def _finish(run: Run, index: DatasetIndex, outcome: Outcome, console: Console | None, measure: Sequence[str]) -> Run:
     add_skipped(run.folder, outcome.skipped)
     if outcome.interrupted:
         say(console, f"Go on with: snellen train --resume {run.folder}")
         return run
     if current_ranks().rank != 0:
         return run
-    for split in ("val", "test"):
+    for split in measure:
         if split in index.split_names and len(index.split_rows(split)):
             evaluate_run(run, index=index, split=split, console=console)
     write_run_report(run, index)
