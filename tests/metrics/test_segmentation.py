@@ -55,6 +55,8 @@ def test_figures_equal_scikit_learn_and_torchmetrics(seed, num_classes):
     dice = f1_score(truth, guess, labels=present, average=None, zero_division=0)
     assert results.scalars["mean_Dice"] == pytest.approx(dice.mean())
     assert results.scalars["pixel_accuracy"] == pytest.approx(accuracy_score(truth, guess))
+    by_frequency = jaccard_score(truth, guess, labels=present, average="weighted", zero_division=0)
+    assert results.scalars["frequency_weighted_IoU"] == pytest.approx(by_frequency)
     recall = recall_score(truth, guess, labels=present, average=None, zero_division=0)
     assert results.scalars["mean_class_accuracy"] == pytest.approx(recall.mean())
     shares = confusion_matrix(truth, guess, labels=range(num_classes), normalize="true")
@@ -135,3 +137,36 @@ def test_wrong_maps_are_named():
         metric.update([entry([[0, 1]])], [target([[0, 2]])], [4])
     with pytest.raises(InputError, match="got 9 in the prediction of row 4"):
         metric.update([entry([[0, 9]])], [target([[0, 1]])], [4])
+
+
+def test_void_ignored_or_counted():
+    """Three pixels of class 1 that are predicted where nobody knows: 2 of 3 right, or 2 of 6."""
+    metric = SegmentationMetric(["a", "b"])
+    void = IGNORE_LABEL
+    metric.update([entry([[0, 1, 1, 1, 1, 1, 1]])], [target([[0, 0, 1, 1, void, void, void]])], [0])
+    scalars = metric.result().scalars
+    assert scalars["mIoU"] == pytest.approx((1 / 2 + 2 / 3) / 2)
+    assert scalars["mIoU_void_as_errors"] == pytest.approx((1 / 2 + 2 / 6) / 2)
+
+
+def test_borders_are_summed_over_images():
+    """Boundary IoU adds bands up before it divides; contours are a mean over the images that have them."""
+    truth = np.zeros((40, 40), np.uint8)
+    truth[:, 20:] = 1
+    moved = np.roll(truth, 3, axis=1)
+    moved[:, :3] = 0
+    parts = [SegmentationMetric(["a", "b"]) for _ in range(2)]
+    parts[0].update([entry(truth)], [target(truth)], [0])
+    parts[1].update([entry(moved)], [target(truth)], [1])
+    whole = SegmentationMetric(["a", "b"])
+    whole.update([entry(truth), entry(moved)], [target(truth)] * 2, [0, 1])
+    alone = [part.result().scalars for part in parts]
+    parts[0].merge(parts[1])
+    merged = parts[0].result().scalars
+    assert merged == pytest.approx(whole.result().scalars)
+    assert alone[0]["boundary_mIoU"] == alone[0]["mean_boundary_F"] == 1
+    assert alone[1]["mean_boundary_F"] == 0  # three pixels are farther than the least tolerance of one
+    assert merged["mean_boundary_F"] == pytest.approx(0.5)
+    assert alone[1]["boundary_mIoU"] < merged["boundary_mIoU"] < 1
+    table = whole.result().tables[0]
+    assert table.columns[-2:] == ("Boundary IoU", "Boundary F")

@@ -9,6 +9,7 @@ from snellen.metrics.average_precision import (
     ranked_curve,
     receiver_curve,
 )
+from snellen.metrics.boundaries import BandCounts, band_counts, band_width_px, boundary_scores, tolerance_px
 from snellen.metrics.calibration import (
     MOST_TEMPERATURE,
     expected_calibration_error,
@@ -44,6 +45,7 @@ from snellen.metrics.label_sets import (
 )
 from snellen.metrics.objects import ImageObjects
 from snellen.metrics.paired import Interval, mean_interval, paired_interval, resampled_interval
+from snellen.metrics.panoptic import PanopticCounts, PanopticFigures, Segments, panoptic_counts, panoptic_figures
 from snellen.metrics.segmentation import OverlapFigures, SegmentationMetric, overlap_figures, region_recalls
 from snellen.metrics.thresholds import ThresholdPoint, point_at_precision, point_at_recall, point_of_best_f1
 from snellen.metrics.values import ValueFigures, ValueMetric, spearman_correlation, unit_of, value_figures
@@ -57,6 +59,7 @@ __all__ = [
     "IMBALANCED_FROM",
     "MOST_TEMPERATURE",
     "Acuity",
+    "BandCounts",
     "ClassFigures",
     "ClassHeadline",
     "ClassificationMetric",
@@ -69,8 +72,11 @@ __all__ = [
     "LabelSetMetric",
     "ObjectQuality",
     "OverlapFigures",
+    "PanopticCounts",
+    "PanopticFigures",
     "RankedCurve",
     "SegmentationMetric",
+    "Segments",
     "ThresholdPoint",
     "ValueFigures",
     "ValueMetric",
@@ -78,6 +84,9 @@ __all__ = [
     "average_precision_11_point",
     "average_precision_area",
     "average_precision_step",
+    "band_counts",
+    "band_width_px",
+    "boundary_scores",
     "class_figures",
     "class_headline",
     "class_thresholds",
@@ -97,6 +106,8 @@ __all__ = [
     "object_quality",
     "overlap_figures",
     "paired_interval",
+    "panoptic_counts",
+    "panoptic_figures",
     "point_at_precision",
     "point_at_recall",
     "point_of_best_f1",
@@ -110,6 +121,7 @@ __all__ = [
     "self_confidence",
     "softmin",
     "spearman_correlation",
+    "tolerance_px",
     "unit_of",
     "value_figures",
     "voc_average_precision",

@@ -14,6 +14,7 @@ from snellen.metrics.detection_errors import (
 )
 from snellen.metrics.gathering import add_entries, check_classes, check_lengths
 from snellen.metrics.matching import voc_matches
+from snellen.metrics.object_masks import mask_figures
 from snellen.metrics.objects import ImageObjects
 from snellen.metrics.operating import (
     SCORE_GRID,
@@ -33,6 +34,8 @@ RECALL_GRID = tuple(float(step) for step in np.linspace(0.0, 1.0, 101))  # pycoc
 
 class DetectionMetric:
     """COCO's twelve figures, those of Pascal VOC, curves, confusion, errors and acuity, for boxes and masks.
+
+    Masks are measured as segments, too: panoptic quality, and the figures of ``SegmentationMetric``.
 
     Average precision is that of COCO, by faster-coco-eval. Everything that needs a decision (F1, confusion,
     errors, recall by height, quality of an image) is measured at overlap 0.5 with, for each class, the score
@@ -89,6 +92,9 @@ class DetectionMetric:
         tables = [self._class_table(boxes, ranking, point), self._size_table("Box AP by size", boxes, images)]
         if masks is not None:
             tables.append(self._size_table("Mask AP by size", masks, images))
+            pixels = mask_figures(images, point.thresholds, self._classes)
+            scalars |= pixels.scalars
+            tables += pixels.tables
         return Results(
             headline="AP",
             scalars=scalars,

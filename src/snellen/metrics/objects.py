@@ -32,6 +32,7 @@ class ImageObjects:
         true_ignored: Crowds and difficult ones.
         true_areas: Of the truths, square pixels.
         true_masks: Of the truths, or None.
+        size: Height and width of the image, or None where no masks tell it.
     """
 
     boxes: Float64[np.ndarray, "n 4"]
@@ -43,6 +44,7 @@ class ImageObjects:
     true_ignored: Bool[np.ndarray, " m"]
     true_areas: Float64[np.ndarray, " m"]
     true_masks: list[RunLengths] | None
+    size: tuple[int, int] | None = None
 
     @classmethod
     def of(cls, found: Detections, wanted: BoxTarget) -> "ImageObjects":
@@ -71,6 +73,7 @@ class ImageObjects:
             true_ignored=_array(wanted.ignored)[valid],
             true_areas=areas if wanted.areas is None else _array(wanted.areas).astype(np.float64)[valid],
             true_masks=None if wanted.masks is None else _run_lengths(_array(wanted.masks)[valid]),
+            size=None if wanted.masks is None else (wanted.masks.shape[-2], wanted.masks.shape[-1]),
         )
 
     def overlaps(self) -> Float64[np.ndarray, "n m"]:

@@ -9,6 +9,7 @@ from skimage.measure import label as label_regions
 
 from snellen.errors import InputError, ShapeError
 from snellen.metrics.acuity import acuity
+from snellen.metrics.boundaries import BAND_SHARE, TOLERANCE_SHARE, band_counts, boundary_scores
 from snellen.metrics.classification import confusion_counts
 from snellen.metrics.gathering import add_entries, check_classes, check_lengths
 from snellen.structures import (
@@ -40,21 +41,30 @@ class OverlapFigures(NamedTuple):
 class _ImageCounts(NamedTuple):
     quality: float
     uncertainty: float
+    contours: np.ndarray  # F-score of each class's contour, nan without one
     heights_px: np.ndarray
     recognised: np.ndarray
 
 
-def overlap_figures(confusion: Int64[np.ndarray, "num_classes num_classes"]) -> OverlapFigures:
+def overlap_figures(
+    confusion: Int64[np.ndarray, "num_classes num_classes"],
+    *,
+    in_void: Int64[np.ndarray, " num_classes"] | None = None,
+) -> OverlapFigures:
     """Overlap of each class from a confusion over pixels.
 
     A class that the truth does not contain has no figures (nan) and stays out of means, even where it was
     predicted; its pixels are false positives of nobody but false negatives of the classes that were there.
 
+    Args:
+        confusion: Truth in rows, prediction in columns.
+        in_void: Pixels of each class that are predicted where the truth knows nothing, to be counted as wrong.
+
     Source:
         Jaccard 1901; Dice 1945; as for Pascal VOC segmentation in Everingham et al. 2015, section 4.2.2.
     """
     right = np.diag(confusion).astype(np.float64)
-    wanted, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
+    wanted, predicted = confusion.sum(axis=1), confusion.sum(axis=0) + (0 if in_void is None else in_void)
     known = wanted > 0
     return OverlapFigures(
         iou=np.where(known, right / np.maximum(wanted + predicted - right, 1), np.nan),
@@ -101,18 +111,21 @@ def region_recalls(
 
 
 class SegmentationMetric:
-    """Mean and per-class IoU, Dice, accuracies, confusion over pixels, and acuity over regions.
+    """Mean and per-class IoU, Dice, accuracies, figures of borders, confusion over pixels, and acuity over regions.
 
-    Counts are summed over all images before any ratio is taken. Ignored pixels count for nothing. Means over
-    classes leave out classes that the truth does not contain. Without pixels every figure is nan. The acuity
-    is the height of the smallest connected region of the truth of which at least half the pixels are right
-    (see ``acuity``); regions of a class called "background" are not things and are left out of it.
+    Counts are summed over all images before any ratio is taken; only the F-score of contours is a mean over the images
+    that have the contour in the truth or in the prediction. Ignored pixels count for nothing, except in
+    ``mIoU_void_as_errors``, where every class that is predicted there has a wrong pixel more: some publish that. Means
+    over classes leave out classes that the truth does not contain. Without pixels every figure is nan. The acuity is
+    the height of the smallest connected region of the truth of which at least half the pixels are right (see
+    ``acuity``); regions of a class called "background" are not things and are left out of it.
 
     Args:
         classes: Names in label order.
 
     Source:
-        Everingham et al. 2015, section 4.2.2; pixel and mean accuracy: Long et al. 2015, section 5.
+        Everingham et al. 2015, section 4.2.2; pixel and mean accuracy, frequency-weighted IoU: Long et al. 2015,
+        section 5; borders: see ``band_counts`` and ``boundary_scores``.
     """
 
     def __init__(self, classes: Sequence[str]) -> None:
@@ -120,6 +133,8 @@ class SegmentationMetric:
         folded = [name.casefold() for name in self._classes]
         self._background = folded.index(BACKGROUND_NAME) if BACKGROUND_NAME in folded else None
         self._confusion = np.zeros((len(self._classes), len(self._classes)), np.int64)
+        self._in_void = np.zeros(len(self._classes), np.int64)  # predicted where the truth is ignored
+        self._bands = np.zeros((2, len(self._classes)), np.int64)  # see BandCounts
         self._images: dict[int, _ImageCounts] = {}
 
     def update(
@@ -139,9 +154,12 @@ class SegmentationMetric:
             counted = truth != IGNORE_LABEL
             sure = found.confidence.detach().float().cpu().numpy()[counted]
             unsure = float(np.clip(1 - sure.mean(dtype=np.float64), 0, 1)) if sure.size else 0.0
-            entry = _ImageCounts(_mean(overlap_figures(confusion).iou, empty=1.0), unsure, heights, recognised)
-            add_entries(self._images, {int(index): entry})
+            contours = boundary_scores(truth, guess, num_classes=len(self._classes))
+            quality = _mean(overlap_figures(confusion).iou, empty=1.0)
+            add_entries(self._images, {int(index): _ImageCounts(quality, unsure, contours, heights, recognised)})
             self._confusion += confusion
+            self._in_void += np.bincount(guess[~counted], minlength=len(self._classes))[: len(self._classes)]
+            self._bands += np.stack(band_counts(truth, guess, num_classes=len(self._classes)))
 
     def merge(self, other: "SegmentationMetric") -> None:
         """Add the images of another shard.
@@ -151,6 +169,8 @@ class SegmentationMetric:
         """
         add_entries(self._images, other._images)  # noqa: SLF001  # its own class
         self._confusion += other._confusion  # noqa: SLF001  # its own class
+        self._in_void += other._in_void  # noqa: SLF001  # its own class
+        self._bands += other._bands  # noqa: SLF001  # its own class
 
     def result(self) -> Results:
         """Measure all images seen so far."""
@@ -159,18 +179,24 @@ class SegmentationMetric:
         heights = np.concatenate([np.zeros(0), *(entry.heights_px for entry in entries)])
         recognised = np.concatenate([np.zeros(0, bool), *(entry.recognised for entry in entries)])
         sharp = acuity(heights, recognised)
-        total = int(self._confusion.sum())
+        pixels = self._confusion.sum(axis=1)
+        total = int(pixels.sum())
+        borders = self._border_figures(entries, known=pixels > 0)
         scalars = {
             "mIoU": _mean(figures.iou),
+            "mIoU_void_as_errors": _mean(overlap_figures(self._confusion, in_void=self._in_void).iou),
             "pixel_accuracy": float(np.trace(self._confusion)) / total if total else float("nan"),
             "mean_class_accuracy": _mean(figures.recall),
+            "frequency_weighted_IoU": float(np.nansum(pixels * figures.iou)) / total if total else float("nan"),
             "mean_Dice": _mean(figures.dice),
+            "boundary_mIoU": _mean(borders[0]),
+            "mean_boundary_F": _mean(borders[1]),
             "acuity_px": sharp.height_px,
         }
         return Results(
             headline="mIoU",
             scalars=scalars,
-            tables=(self._class_table(figures), sharp.table),
+            tables=(self._class_table(figures, borders), sharp.table),
             matrices=(self._matrix(),),
             per_image=tuple(
                 ImageScore(index=index, quality=entry.quality, uncertainty=entry.uncertainty)
@@ -194,17 +220,30 @@ class SegmentationMetric:
                 )
         return confusion_counts(truth[counted], guess[counted], num_classes=len(self._classes))
 
-    def _class_table(self, figures: OverlapFigures) -> Table:
+    def _border_figures(self, entries: Sequence[_ImageCounts], *, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return Boundary IoU and the mean F-score of the contours of each class; nan for those not ``known``."""
+        both, either = self._bands
+        overlap = np.where(known & (either > 0), both / np.maximum(either, 1), np.nan)
+        scores = np.stack([np.full(len(self._classes), np.nan), *(entry.contours for entry in entries)])
+        counts = (~np.isnan(scores)).sum(axis=0)
+        means = np.where(known & (counts > 0), np.nansum(scores, axis=0) / np.maximum(counts, 1), np.nan)
+        return overlap, means
+
+    def _class_table(self, figures: OverlapFigures, borders: tuple[np.ndarray, np.ndarray]) -> Table:
         pixels = self._confusion.sum(axis=1)
         share = pixels / max(int(pixels.sum()), 1)
         rows = []
         for label, name in enumerate(self._classes):
-            values = [part[label] for part in figures]
+            values = [part[label] for part in (*figures, *borders)]
             rows.append((name, float(share[label]), *(None if np.isnan(v) else float(v) for v in values)))
-        note = "Share: of all pixels that count. Recall is the accuracy of the class."
+        note = (
+            "Share: of all pixels that count; ignored ones count for nothing. Recall is the accuracy of the class. "
+            f"Boundary IoU: of bands {BAND_SHARE:.0%} of the diagonal wide. Boundary F: contours met within "
+            f"{TOLERANCE_SHARE:.2%} of the diagonal, mean over images."
+        )
         if (pixels == 0).any():
             note += " A class without pixels in the truth has no figures and is left out of every mean."
-        columns = ("Class", "Share", "IoU", "Dice", "Recall", "Precision")
+        columns = ("Class", "Share", "IoU", "Dice", "Recall", "Precision", "Boundary IoU", "Boundary F")
         return Table(title="Classes", columns=columns, rows=tuple(rows), note=note)
 
     def _matrix(self) -> Matrix:

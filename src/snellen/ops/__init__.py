@@ -1,6 +1,7 @@
 """Pure functions on bare tensors: boxes, coding, anchors, matching, sampling, suppression, region pooling."""
 
 from snellen.ops.anchors import base_anchors, grid_anchors
+from snellen.ops.borders import border_band
 from snellen.ops.box_fusion import fused_boxes
 from snellen.ops.boxes import (
     box_area,
@@ -30,6 +31,7 @@ __all__ = [
     "Matches",
     "base_anchors",
     "best_possible_recall",
+    "border_band",
     "box_area",
     "box_centers_sizes",
     "box_iou",
