@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from snellen.doctor.range_test import lr_range
     from snellen.errors import SnellenError
     from snellen.recipes import (
+        AblationReport,
         BaselineReport,
         CheckReport,
         Run,
         TrainOptions,
+        ablate,
         baseline,
         check,
         convert,
@@ -31,12 +33,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AblationReport": "snellen.recipes",
     "BaselineReport": "snellen.recipes",
     "CheckReport": "snellen.recipes",
     "DatasetIndex": "snellen.data",
     "Run": "snellen.recipes",
     "SnellenError": "snellen.errors",
     "TrainOptions": "snellen.recipes",
+    "ablate": "snellen.recipes",
     "baseline": "snellen.recipes",
     "check": "snellen.recipes",
     "convert": "snellen.recipes",
@@ -53,12 +57,14 @@ _HOMES = {
 }
 
 __all__ = [
+    "AblationReport",
     "BaselineReport",
     "CheckReport",
     "DatasetIndex",
     "Run",
     "SnellenError",
     "TrainOptions",
+    "ablate",
     "baseline",
     "check",
     "convert",

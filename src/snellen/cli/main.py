@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from snellen.cli import baseline, check, data, demo, evaluate, explain, lr, models, predict, train
+from snellen.cli import ablate, baseline, check, data, demo, evaluate, explain, lr, models, predict, train
 from snellen.cli import ensemble as ensembles
 from snellen.errors import (
     CheckpointError,
@@ -47,6 +47,9 @@ class _Commands(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
+_WITH_TRAIN = ("ablate",)  # commands that take every option of `train` besides their own
+_TAKES_OTHERS = {"ignore_unknown_options": True}
+
 app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
@@ -62,12 +65,13 @@ for _name, _command in (
     ("explain", explain.explain),
     ("eval", evaluate.evaluate),
     ("ensemble", ensembles.ensemble),
+    ("ablate", ablate.ablate),
     ("predict", predict.predict),
     ("models", models.models),
     ("lr", lr.lr),
     ("demo", demo.demo),
 ):
-    app.command(_name)(_command)
+    app.command(_name, context_settings=_TAKES_OTHERS if _name in _WITH_TRAIN else None)(_command)
 app.add_typer(data.app, name="data")
 
 

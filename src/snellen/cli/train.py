@@ -7,18 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from snellen.cli.choices import (
-    Optimizer,
-    Padding,
-    Precision,
-    SamplerName,
-    Schedule,
-    assignments,
-    colour,
-    weights_by_class,
-    whole_numbers,
-)
-from snellen.cli.reading import Columns, Separator, Task, read_options
+from snellen.cli.choices import Optimizer, Padding, Precision, SamplerName, Schedule
+from snellen.cli.reading import Columns, Separator, Task
+from snellen.cli.training_options import configured_data, given_keywords
 
 __all__ = ["train"]
 
@@ -107,6 +98,12 @@ def train(
         list[str] | None,
         typer.Option("--set", help="NAME=VALUE for the model, as in `snellen models NAME`; may be repeated."),
     ] = None,
+    repairs: Annotated[
+        Path | None, typer.Option(help="File of training images to leave out and labels to change (YAML, JSON).")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="File of options, as `snellen treat` writes it; what is typed wins.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     split_seed: Annotated[
         int | None, typer.Option(help="Of the splits that the data lack; --seed if left out.")
@@ -161,8 +158,11 @@ def train(
 
     snellen train photos/ --folds 5 --keep 3
 
+    snellen train --config runs/treatment/treated.yaml
+
     snellen train --resume runs/faster_rcnn_r18_fpn
     """
+    given = dict(locals())  # every option, before anything else has a name here
     from snellen import recipes
     from snellen.cli.console import console
 
@@ -171,74 +171,13 @@ def train(
         is_group = (resume / "members.json").exists()
         run = (recipes.resume_members if is_group else recipes.resume)(resume, console=console())
     else:
-        run = _trainer({"seeds": seeds, "folds": folds, "subsets": subsets}, keep)(
-            data,
+        trainer = _trainer({"seeds": seeds, "folds": folds, "subsets": subsets}, keep)
+        run = trainer(
+            configured_data(context, given),
             console=console(),
             check=check,
             force=force,
-            model=model,
-            weights=weights,
-            mean=colour(mean, "--mean"),
-            std=colour(std, "--std"),
-            padding=None if padding is None else padding.value,
-            epochs=epochs,
-            image_size=image_size,
-            batch_size=batch_size,
-            lr=lr,
-            optimizer=None if optimizer is None else optimizer.value,
-            momentum=momentum,
-            nesterov=nesterov,
-            switch_epoch=switch_epoch,
-            switch_lr=switch_lr,
-            schedule=None if schedule is None else schedule.value,
-            milestones=tuple(milestone or ()),
-            power=power,
-            cycles=cycles,
-            plateau_patience=plateau_patience,
-            swa_epochs=swa_epochs,
-            weight_decay=weight_decay,
-            l1=l1,
-            finetune=finetune,
-            layer_decay=layer_decay,
-            freeze=freeze,
-            warmup_steps=warmup_steps,
-            accumulate=accumulate,
-            clip_norm=clip_norm,
-            ema=ema,
-            patience=patience,
-            precision=None if precision is None else precision.value,
-            augment=augment,
-            flip=flip,
-            mosaic=mosaic,
-            mixup=mixup,
-            copy_paste=copy_paste,
-            cutmix=cutmix,
-            randaugment=whole_numbers(randaugment, "--randaugment"),
-            erase=erase,
-            multi_scale=multi_scale,
-            sampler=None if sampler is None else sampler.value,
-            subset=subset,
-            loss=loss,
-            class_weights=weights_by_class(class_weights),
-            headline=headline,
-            proposals=proposals,
-            model_options=assignments(set_option),
-            seed=seed,
-            split_seed=split_seed,
-            device=device,
-            workers=workers,
-            validate_every=validate_every,
-            format=format_name,
-            read=read_options(
-                images=images,
-                classes=classes,
-                ignore_index=ignore_index,
-                task=task,
-                columns=columns,
-                separator=separator,
-            ),
-            folder=out,
-            tensorboard=tensorboard,
+            **given_keywords(context, given),
         )
     if not run.report.exists():
         raise typer.Exit(130)

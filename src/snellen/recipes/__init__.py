@@ -9,9 +9,12 @@ from snellen.recipes.demo import demo
 from snellen.recipes.describing import description_text
 from snellen.recipes.ensembling import ensemble
 from snellen.recipes.evaluating import evaluate, evaluate_run
+from snellen.recipes.experiments.ablation import ablate, resume_ablation
+from snellen.recipes.experiments.ablation_report import AblationReport
 from snellen.recipes.listing import backbone_list, listing_json, model_list
 from snellen.recipes.members import MemberPlan, resume_members, train_members
 from snellen.recipes.options import TrainOptions
+from snellen.recipes.options_file import read_config, write_config
 from snellen.recipes.planning import Plan, make_plan
 from snellen.recipes.predicting import PredictSummary, image_files, predict
 from snellen.recipes.progress import say
@@ -37,6 +40,7 @@ from snellen.report.network_tables import description_json, layers_text
 
 __all__ = [
     "CHARTS",
+    "AblationReport",
     "BaselineReport",
     "BaselineRow",
     "CheckReport",
@@ -46,6 +50,7 @@ __all__ = [
     "RateAdvice",
     "Run",
     "TrainOptions",
+    "ablate",
     "backbone_list",
     "baseline",
     "chart_folder",
@@ -75,7 +80,9 @@ __all__ = [
     "option_lines",
     "predict",
     "prepared",
+    "read_config",
     "resume",
+    "resume_ablation",
     "resume_members",
     "sample_sheet",
     "say",
@@ -85,6 +92,7 @@ __all__ = [
     "system_page",
     "train",
     "train_members",
+    "write_config",
     "write_rate_chart",
     "write_run_report",
     "write_text",

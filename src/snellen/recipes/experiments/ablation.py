@@ -3,24 +3,28 @@
 import json
 import shlex
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from torch import nn
 
 from snellen.data import DatasetIndex
 from snellen.errors import CheckpointError, ConfigError
+from snellen.models import change_settings
 from snellen.recipes.checking import quick_check, refuse_spoiling
 from snellen.recipes.datasets import data_place, load
 from snellen.recipes.experiments.ablation_report import AblationReport
 from snellen.recipes.experiments.arms import BASE, Arm, changed, full_grid, single_changes
 from snellen.recipes.experiments.comparing import compared
 from snellen.recipes.experiments.study import STUDY, Study, seeds_from
-from snellen.recipes.options import TrainOptions, options_from
+from snellen.recipes.options import options_from
 from snellen.recipes.options_file import encoded
-from snellen.recipes.preparing import prepare_training
+from snellen.recipes.preparing import Preparation, prepare_training
 from snellen.recipes.progress import say
 from snellen.recipes.runs import new_folder, write_json
+from snellen.structures import Model
 
 __all__ = ["ablate", "resume_ablation"]
 
@@ -86,8 +90,11 @@ def ablate(
     source = data if isinstance(data, DatasetIndex) else load(data, format=base.format, options=base.read)
     study.write(out, source.fingerprint())
     write_json(out / PLAN, {"split": split, "figures": list(figures), "in_memory": isinstance(data, DatasetIndex)})
-    if check and not (out / "trials").is_dir():
-        _look_first(source, changed(base, study.arms[0].options), force=force, console=console)
+    if not (out / "trials").is_dir():
+        ready = prepare_training(source, changed(base, study.arms[0].options))
+        _check_paths(ready.model, study.arms)
+        if check:
+            _look_first(ready, force=force, console=console)
     held = data if isinstance(data, DatasetIndex) else None
     return _finish(study, out, split, figures, held, processes, console)
 
@@ -166,8 +173,16 @@ def _arms(vary: Vary, vary_use: Vary, arms: Mapping[str, Mapping[str, Any]], *, 
     )
 
 
-def _look_first(source: DatasetIndex, options: TrainOptions, *, force: bool, console: Console | None) -> None:
-    ready = prepare_training(source, options)
+def _check_paths(model: Model, arms: Sequence[Arm]) -> None:
+    """Tell of settings that are not there before hours of training, as far as arms share the model."""
+    module: nn.Module = model  # type: ignore[assignment]  # every model is a module
+    for arm in arms:
+        paths = {name: value for name, value in arm.options.items() if "." in name} | dict(arm.switches)
+        if paths and not {"model", "backbone"} & arm.options.keys():
+            change_settings(deepcopy(module), paths)
+
+
+def _look_first(ready: Preparation, *, force: bool, console: Console | None) -> None:
     diagnosis = quick_check(ready, budget_s=_CHECK_S, console=console)
     if not force:
         refuse_spoiling(diagnosis, ready)

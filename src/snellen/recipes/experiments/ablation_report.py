@@ -35,7 +35,7 @@ REPORT = "ablation.json"
 _VERSION = 1
 _COLUMNS = 110  # of ``AblationReport.text``, which knows no terminal
 _NOTE = (
-    "Mean over {seeds} seeds ± half of Student's 95 % interval; differences are taken seed by seed from “{first}”. "
+    "Mean over {seeds} ± half of Student's 95 % interval; differences are taken seed by seed from “{first}”. "
     "{images}"
     "Seconds are of this machine."
 )
@@ -80,8 +80,9 @@ class AblationReport:
         has_quality = any(row.image_quality is not None for row in self.rows)
         has_memory = any(row.peak_bytes for row in self.rows)
         has_failures = any(row.failures for row in self.rows)
-        columns = ["variant", *(column for name in names for column in (name, f"{name} − first"))]
-        columns += ["per image − first"] * has_quality + ["seconds"] + ["memory"] * has_memory
+        apart = {name: "difference" if len(names) == 1 else f"{name}, difference" for name in names}
+        columns = ["variant", *(column for name in names for column in (name, apart[name]))]
+        columns += ["per image"] * has_quality + ["seconds"] + ["memory"] * has_memory
         columns += ["failed"] * has_failures
         rows = []
         for place, row in enumerate(self.rows):
@@ -94,7 +95,11 @@ class AblationReport:
             cells += [None if row.peak_bytes is None else f"{row.peak_bytes / 1e6:,.0f} MB"] * has_memory
             cells += [len(row.failures)] * has_failures
             rows.append(tuple(cells))
-        note = _NOTE.format(seeds=len(self.seeds), first=self.rows[0].name, images=_IMAGES if has_quality else "")
+        note = _NOTE.format(
+            seeds=f"{len(self.seeds)} seeds" if len(self.seeds) > 1 else "one seed",
+            first=self.rows[0].name,
+            images=_IMAGES if has_quality else "",
+        )
         if self.rows[0].lower_is_better:
             note = f"Less {names[0]} is better. {note}"
         title = f"What each choice is worth: {self.headline} on {self.split}"
