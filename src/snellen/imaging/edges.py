@@ -73,11 +73,11 @@ def derivatives(
     values = luma(flat(images))
     if operator == "roberts":
         length = 2**0.5  # pixels from one corner to the other
-        falling = torch.tensor([[-1.0, 0.0], [0.0, 1.0]]) / length
-        rising = torch.tensor([[0.0, -1.0], [1.0, 0.0]]) / length
+        falling = torch.tensor([[-1.0, 0.0], [0.0, 1.0]], dtype=torch.float64) / length
+        rising = torch.tensor([[0.0, -1.0], [1.0, 0.0]], dtype=torch.float64) / length
         pair = correlated(values, falling), correlated(values, rising)
     else:
-        smooth, step = torch.tensor(_SMOOTHING[operator]), torch.tensor(_CENTRAL)
+        smooth, step = torch.tensor([_SMOOTHING[operator], _CENTRAL], dtype=torch.float64)
         pair = (
             correlated(values, torch.stack([smooth, step]), separable=True),
             correlated(values, torch.stack([step, smooth]), separable=True),

@@ -142,7 +142,7 @@ def neutral_light(images: Images) -> Images:
     gains = torch.stack([gains[:, 0], torch.ones_like(gains[:, 0]), gains[:, 1]], dim=1)
     means = small.mean((2, 3))
     weights = means.new_tensor(LUMA)
-    kept = (means @ weights) / ((means * gains) @ weights).clamp(min=_TINY)
+    kept = (means * weights).sum(1) / (means * gains * weights).sum(1).clamp(min=_TINY)
     return _balanced(images, gains * torch.where(kept > 0, kept, 1.0)[:, None])
 
 
