@@ -25,10 +25,11 @@ from snellen.errors import ConfigError
 from snellen.recipes.options import TrainOptions
 from snellen.structures import BoxTarget, ClassTarget, LabelSetTarget, MaskTarget, Target, ValueTarget
 
-__all__ = ["SHARES", "check_augmentation", "training_change"]
+__all__ = ["SHARES", "check_augmentation", "check_cuts", "training_change"]
 
 _MIXUP_ALPHA = 0.2  # Zhang et al. 2018, section 3.1, for classes
-SHARES = ("mosaic", "mixup", "copy_paste", "cutmix", "erase")  # options that are shares of the training images
+# Options that are shares of the training images.
+SHARES = ("mosaic", "mixup", "copy_paste", "cutmix", "erase", "balanced_crops")
 _WHOLE = (ClassTarget, LabelSetTarget, ValueTarget)
 
 # What each change keeps right, by option.
@@ -40,6 +41,8 @@ _STAND: Mapping[str, tuple[type[Target], ...]] = MappingProxyType(
         "cutmix": (ClassTarget, LabelSetTarget, MaskTarget),
         "erase": (BoxTarget, *_WHOLE),
         "randaugment": _WHOLE,
+        "crop": (MaskTarget,),
+        "balanced_crops": (MaskTarget,),
     }
 )
 
@@ -50,6 +53,15 @@ def check_augmentation(options: TrainOptions, target_type: type[Target]) -> None
         if getattr(options, name) and target_type not in kinds:
             known = ", ".join(kind.__name__ for kind in kinds)
             raise ConfigError(f"{name} keeps {known} right; the data set has {target_type.__name__}. Leave {name} out.")
+
+
+def check_cuts(options: TrainOptions, augment: float) -> None:
+    """Raise ConfigError if it is said how training images are cut, but none is."""
+    if options.balanced_crops and options.crop is None and not augment:
+        raise ConfigError(
+            "balanced_crops says where training images are cut; without augmentation and without a crop none is. Add "
+            "crop=N, the side of a square in pixels, or give augment a strength."
+        )
 
 
 def training_change(index: DatasetIndex, raw: ImageDataset, record: Mapping[str, Any]) -> Transform:
@@ -92,6 +104,8 @@ def _resized(index: DatasetIndex, record: Mapping[str, Any]) -> Transform:
         flip=record["flip"],
         resize=record["resize"],
         look=None if operations is None else rand_augment(*operations),
+        crop=record.get("crop"),
+        balanced_crops=record.get("balanced_crops", 0.0),
     )
 
 

@@ -64,6 +64,10 @@ class TrainOptions:
         randaugment: Number of operations and their magnitude, 0 to 30, in place of the usual change of colours; the
             paper takes 2 and 9. None for none.
         erase: Share of the training images of which a rectangle becomes noise.
+        crop: Side in pixels of the square that is cut out of training images with label maps; the size of the
+            evaluation if None.
+        balanced_crops: Share of those cuts that hold a pixel of a class drawn evenly from those that the image shows.
+        ignored_band: Pixels on either side of a border between classes that count for nothing in training.
         multi_scale: Whether the size of the images changes every ten batches.
         sampler: ``shuffled`` (every image once an epoch), ``repeat_factor`` (images with rare classes more often),
             ``class_balanced`` (every class equally often), ``square_root`` (between these), ``oversampled`` (images
@@ -131,6 +135,9 @@ class TrainOptions:
     cutmix: float = 0.0
     randaugment: tuple[int, int] | None = None
     erase: float = 0.0
+    crop: int | None = None
+    balanced_crops: float = 0.0
+    ignored_band: int | None = None
     multi_scale: bool | None = None
     sampler: SamplerName | None = None
     loss: str | None = None
@@ -187,7 +194,7 @@ def _part(values: Mapping[str, Any]) -> dict[str, Any]:
     return {"part": DataPart(kind="balanced", number=number, of=of, seed=seed)}
 
 
-_MODEL_OPTIONS = ("loss", "class_weights")
+_MODEL_OPTIONS = ("loss", "class_weights", "ignored_band")
 _SHORT_FORMS = ("subset",)
 _FINETUNE = r"auto|all|head|last:[1-9]\d*|gradual|scratch"
 _MAX_MAGNITUDE = 30  # of RandAugment; its paper, section 4
@@ -206,6 +213,8 @@ _WHOLE_NUMBERS: Mapping[str, int] = {  # with the least that is allowed
     "split_seed": 0,
     "workers": 0,
     "validate_every": 1,
+    "crop": 1,
+    "ignored_band": 0,
 }
 _REAL_NUMBERS: Mapping[str, tuple[Callable[[float], bool], str]] = {
     "lr": (lambda value: value > 0, "above 0"),
@@ -216,7 +225,8 @@ _REAL_NUMBERS: Mapping[str, tuple[Callable[[float], bool], str]] = {
     "clip_norm": (lambda value: value >= 0, "above 0, or 0 for no limit"),
     "ema": (lambda value: 0 <= value < 1, "from 0 (no average) to below 1"),
     **dict.fromkeys(
-        ("augment", "mosaic", "mixup", "copy_paste", "cutmix", "erase"), (lambda value: 0 <= value <= 1, "from 0 to 1")
+        ("augment", "mosaic", "mixup", "copy_paste", "cutmix", "erase", "balanced_crops"),
+        (lambda value: 0 <= value <= 1, "from 0 to 1"),
     ),
 }
 

@@ -13,7 +13,7 @@ from snellen.doctor.evidence.transfer import Transfer
 from snellen.errors import CheckpointError, ConfigError, did_you_mean
 from snellen.models import ModelEntry, WeightsReport, builder_options, builder_words, load_weights, weights_settings
 from snellen.recipes.anchoring import anchors_for
-from snellen.recipes.augmenting import SHARES, check_augmentation
+from snellen.recipes.augmenting import SHARES, check_augmentation, check_cuts
 from snellen.recipes.datasets import data_place, load, prepared
 from snellen.recipes.finetuning import fine_tuning, measured_transfer, scratch_options
 from snellen.recipes.judging import chosen_headline
@@ -74,6 +74,7 @@ def prepare_training(data: DatasetIndex | Path | str, options: TrainOptions) -> 
     check_augmentation(options, index.target_type)
     num_train = len(training_sampler(index.split("train"), options.sampler or "shuffled"))
     plan = make_plan(index.describe(), index.target_type, num_train, options)
+    check_cuts(options, plan.augment)
     _check_free(options.folder)
     place = index.root if isinstance(data, DatasetIndex) else data_place(data)
     _check_outlines(index, plan.model)
@@ -281,6 +282,7 @@ def _record(
         "augmentation": plan.model.augmentation,
         "multi_scale": list(plan.model.multi_scale) if plan.multi_scale and plan.model.multi_scale else None,
         **{name: getattr(options, name) for name in SHARES},
+        "crop": options.crop,
         "randaugment": None if options.randaugment is None else list(options.randaugment),
         "sampler": plan.sampler,
         "split_seed": options.seed if options.split_seed is None else options.split_seed,

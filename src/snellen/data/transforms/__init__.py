@@ -1,6 +1,7 @@
 """Transforms of samples: torchvision's for one image, our own for several, and presets."""
 
 from snellen.data.transforms.appearance import MAX_MAGNITUDE, RandomErasing, rand_augment
+from snellen.data.transforms.class_crops import ClassBalancedCrop
 from snellen.data.transforms.colour import colour_jitter, gaussian_blur, photometric_distort
 from snellen.data.transforms.cutmix import CutMix, MixingAfter
 from snellen.data.transforms.geometry import (
@@ -38,6 +39,7 @@ __all__ = [
     "DEFAULT_STRENGTH",
     "MAX_MAGNITUDE",
     "MIN_VISIBLE",
+    "ClassBalancedCrop",
     "Compose",
     "CopyPaste",
     "CutMix",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
-from snellen.data.transforms.mixing import checked_share, uniform
+from snellen.data.transforms.chance import checked_share, uniform
 from snellen.data.transforms.transform import Entries, TorchvisionTransform, Transform
 from snellen.errors import InputError
 from snellen.structures import MaskTarget, Sample

@@ -8,8 +8,9 @@ from types import MappingProxyType
 import numpy as np
 import torch
 
+from snellen.data.transforms.chance import checked_share, uniform
 from snellen.data.transforms.geometry import ResizeExact
-from snellen.data.transforms.mixing import Fetch, Mix, checked_share, looked_up, uniform
+from snellen.data.transforms.mixing import Fetch, Mix, looked_up
 from snellen.data.transforms.transform import Transform
 from snellen.errors import InputError
 from snellen.structures import ClassTarget, LabelSetTarget, MaskTarget, Sample, Target

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import torch
 from torchvision.transforms import v2
 
+from snellen.data.transforms.class_crops import ClassBalancedCrop
 from snellen.data.transforms.transform import Compose, TorchvisionTransform, Transform
 from snellen.errors import InputError
-from snellen.structures import Sample
+from snellen.structures import MaskTarget, Sample
 
 __all__ = [
     "ResizeExact",
@@ -99,12 +100,24 @@ class ZoomToSize:
         short_sides: Of the resized image in pixels; one is drawn for each image.
         short_side: Of the evaluation.
         max_side: Most pixels of the long side in the evaluation.
+        cut: Side of a square to cut instead of the size of the evaluation; None for that size.
+        balanced: Share of the cuts of label maps that hold a pixel of a class drawn evenly from those shown.
     """
 
-    def __init__(self, short_sides: Sequence[int], *, short_side: int, max_side: int) -> None:
+    def __init__(
+        self,
+        short_sides: Sequence[int],
+        *,
+        short_side: int,
+        max_side: int,
+        cut: int | None = None,
+        balanced: float = 0.0,
+    ) -> None:
         self.short_sides = tuple(short_sides)
         self.short_side = short_side
         self.max_side = max_side
+        self.cut = cut
+        self.balanced = balanced
 
     def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
         """Return the zoomed sample; smaller than in the evaluation where the factor is below 1."""
@@ -114,14 +127,18 @@ class ZoomToSize:
         factor = drawn / self.short_side
         zoomed = ResizeExact((max(1, round(usual[0] * factor)), max(1, round(usual[1] * factor))))(sample, generator)
         height, width = zoomed.image.shape[-2:]
-        cut = (min(height, usual[0]), min(width, usual[1]))
+        wanted = usual if self.cut is None else (self.cut, self.cut)
+        cut = (min(height, wanted[0]), min(width, wanted[1]))
         if cut == (height, width):
             return zoomed
+        if self.balanced and isinstance(zoomed.target, MaskTarget):
+            return ClassBalancedCrop(cut, probability=self.balanced)(zoomed, generator)
         return TorchvisionTransform(v2.RandomCrop(cut))(zoomed, generator)
 
     def __repr__(self) -> str:
         """Return the settings."""
-        return f"ZoomToSize({self.short_sides}, short_side={self.short_side}, max_side={self.max_side})"
+        cut = f", cut={self.cut}, balanced={self.balanced}" if self.cut or self.balanced else ""
+        return f"ZoomToSize({self.short_sides}, short_side={self.short_side}, max_side={self.max_side}{cut})"
 
 
 def horizontal_flip(probability: float = 0.5) -> Transform:

@@ -20,12 +20,13 @@ from torch.nn import functional
 from torchvision.ops import masks_to_boxes
 from torchvision.transforms.v2 import functional as v2_functional
 
+from snellen.data.transforms.chance import checked_share, uniform
 from snellen.data.transforms.geometry import ResizeExact, short_side_size
 from snellen.data.transforms.transform import MIN_VISIBLE, TorchvisionTransform, picked
 from snellen.errors import InputError
 from snellen.structures import BoxTarget, ClassTarget, LabelSetTarget, MaskTarget, Sample, Target, ValueTarget
 
-__all__ = ["CopyPaste", "Fetch", "Mix", "MixUp", "Mixing", "Mosaic", "checked_share", "looked_up", "uniform"]
+__all__ = ["CopyPaste", "Fetch", "Mix", "MixUp", "Mixing", "Mosaic", "looked_up"]
 
 Fetch = Callable[[int], Sample]
 
@@ -299,18 +300,6 @@ def _join_labels(
         height, width = target.labels.shape
         labels[top : top + height, left : left + width] = target.labels
     return MaskTarget(labels=labels)
-
-
-def uniform(generator: torch.Generator) -> float:
-    """Return a number drawn evenly from 0..1."""
-    return float(torch.rand((), generator=generator))
-
-
-def checked_share(value: float, name: str) -> float:
-    """Return a share, or raise InputError if it is none."""
-    if not 0 <= value <= 1:
-        raise InputError(f"{name} must lie in 0..1; got {value}.")
-    return value
 
 
 def looked_up(table: Mapping[type[Target], Callable[..., Any]], target: Target, name: str) -> Callable[..., Any]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Literal
 
+from snellen.data.transforms.class_crops import ClassBalancedCrop
 from snellen.data.transforms.colour import photometric_distort
 from snellen.data.transforms.geometry import (
     ResizeExact,
@@ -40,6 +41,8 @@ def training_transform(
     flip: bool = True,
     resize: Resize = "short",
     look: Transform | None = None,
+    crop: int | None = None,
+    balanced_crops: float = 0.0,
 ) -> Transform:
     """Return augmentation and resizing for training.
 
@@ -52,14 +55,19 @@ def training_transform(
             the image into a square (SSD, YOLOv1). For classes: ``squeeze`` squeezes the whole image into a square in
             evaluation, where the others cut a square out of its middle.
         look: What stands in place of the usual change of colours.
+        crop: Side of the square that is cut out of images with label maps; None for the size of the evaluation.
+        balanced_crops: Share of those cuts that hold a pixel of a class drawn evenly from those shown.
 
     Raises:
-        InputError: If the size or the strength is out of range.
+        InputError: If a number is out of range, or a cut is wanted of images without label maps.
     """
     if not 0 <= strength <= 1:
         raise InputError(f"strength of the augmentation must lie in 0..1; got {strength}.")
     _check_size(size)
-    steps = [*_TRAINING[target_type](size, strength, resize)]
+    if crop is None and not balanced_crops:
+        steps = [*_TRAINING[target_type](size, strength, resize)]
+    else:
+        steps = [_cut_labels(target_type, size, strength, crop=crop, balanced=balanced_crops)]
     if flip:
         steps.append(horizontal_flip())
     if look is not None:
@@ -120,8 +128,26 @@ def _for_classes(size: int, strength: float, resize: Resize) -> tuple[Transform,
 def _for_labels(size: int, strength: float, resize: Resize) -> tuple[Transform, ...]:
     if not strength:
         return (_resized(size, resize),)
-    short_sides = _scales(size, 1 - 0.5 * strength, 1 + strength)  # 0.5-2 at 1, Chen et al. 2017, section 4.1
-    return (ZoomToSize(short_sides, short_side=size, max_side=max_side_of(size)),)
+    return (ZoomToSize(_label_scales(size, strength), short_side=size, max_side=max_side_of(size)),)
+
+
+def _label_scales(size: int, strength: float) -> tuple[int, ...]:
+    return _scales(size, 1 - 0.5 * strength, 1 + strength)  # 0.5-2 at 1, Chen et al. 2017, section 4.1
+
+
+def _cut_labels(
+    target_type: type[Target], size: int, strength: float, *, crop: int | None, balanced: float
+) -> Transform:
+    if target_type is not MaskTarget or (crop is not None and crop < 1):
+        raise InputError(
+            f"crop and balanced_crops are for images with label maps, and crop is 1 pixel or more; got "
+            f"{target_type.__name__} and {crop}. Leave them out."
+        )
+    if strength:
+        scales = _label_scales(size, strength)
+        return ZoomToSize(scales, short_side=size, max_side=max_side_of(size), cut=crop, balanced=balanced)
+    whole = ResizeShortSide(size, max_side=max_side_of(size))
+    return whole if crop is None else Compose(whole, ClassBalancedCrop((crop, crop), probability=balanced))
 
 
 def _resized(size: int, resize: Resize) -> Transform:
