@@ -74,6 +74,13 @@ def train(
     erase: Annotated[
         float, typer.Option(help="Share of images of which a rectangle becomes noise.", min=0, max=1)
     ] = 0.0,
+    crop: Annotated[int | None, typer.Option(help="Side in pixels of squares cut out of images with masks.")] = None,
+    balanced_crops: Annotated[
+        float, typer.Option(help="Share of cuts of masks that hold a class drawn from those shown.", min=0, max=1)
+    ] = 0.0,
+    ignored_band: Annotated[
+        int | None, typer.Option(help="Pixels about the borders of masks that count for nothing in training.")
+    ] = None,
     multi_scale: Annotated[
         bool | None, typer.Option("--multi-scale/--no-multi-scale", help="Another image size every ten batches.")
     ] = None,
@@ -155,6 +162,8 @@ def train(
     snellen train skin/ --class-weights inverse --randaugment 2,9 --cutmix 0.5
 
     snellen train skin/ --sampler class_balanced --set logit_adjustment=post_hoc
+
+    snellen train street/ --crop 256 --balanced-crops 0.5 --ignored-band 2
 
     snellen train photos/ --folds 5 --keep 3
 
