@@ -22,7 +22,16 @@ from snellen.metrics.coco import COCO_NAMES, CocoSummary, coco_summary
 from snellen.metrics.decisions import Decision, decided_labels
 from snellen.metrics.detection import DetectionMetric, voc_average_precision
 from snellen.metrics.detection_errors import BACKGROUND
+from snellen.metrics.error_costs import (
+    DetectionErrors,
+    ErrorCost,
+    ErrorKind,
+    error_costs,
+    mended_precision,
+    sort_errors,
+)
 from snellen.metrics.headline import CLASS_HEADLINES, IMBALANCED_FROM, ClassHeadline, class_headline
+from snellen.metrics.intervals import RESAMPLES, image_draws, interval_ends
 from snellen.metrics.label_quality import (
     ObjectQuality,
     class_thresholds,
@@ -43,7 +52,9 @@ from snellen.metrics.label_sets import (
     label_set_figures,
     ranking_losses,
 )
+from snellen.metrics.matching import IGNORED, NOTHING
 from snellen.metrics.objects import ImageObjects
+from snellen.metrics.operating import ImageMatches, match_images, operating_point, rank
 from snellen.metrics.paired import Interval, mean_interval, paired_interval, resampled_interval
 from snellen.metrics.panoptic import PanopticCounts, PanopticFigures, Segments, panoptic_counts, panoptic_figures
 from snellen.metrics.segmentation import OverlapFigures, SegmentationMetric, overlap_figures, region_recalls
@@ -56,8 +67,11 @@ __all__ = [
     "CLASS_HEADLINES",
     "COCO_NAMES",
     "DEFAULT_THRESHOLD",
+    "IGNORED",
     "IMBALANCED_FROM",
     "MOST_TEMPERATURE",
+    "NOTHING",
+    "RESAMPLES",
     "Acuity",
     "BandCounts",
     "ClassFigures",
@@ -65,7 +79,11 @@ __all__ = [
     "ClassificationMetric",
     "CocoSummary",
     "Decision",
+    "DetectionErrors",
     "DetectionMetric",
+    "ErrorCost",
+    "ErrorKind",
+    "ImageMatches",
     "ImageObjects",
     "Interval",
     "LabelSetFigures",
@@ -96,14 +114,20 @@ __all__ = [
     "confusion_counts",
     "coverage_errors",
     "decided_labels",
+    "error_costs",
     "expected_calibration_error",
     "fitted_temperature",
+    "image_draws",
+    "interval_ends",
     "label_set_figures",
     "mask_quality",
+    "match_images",
     "mean_interval",
+    "mended_precision",
     "negative_log_likelihood",
     "normalized_margin",
     "object_quality",
+    "operating_point",
     "overlap_figures",
     "paired_interval",
     "panoptic_counts",
@@ -112,6 +136,7 @@ __all__ = [
     "point_at_recall",
     "point_of_best_f1",
     "pooled_quality",
+    "rank",
     "ranked_curve",
     "ranking_losses",
     "receiver_curve",
@@ -120,6 +145,7 @@ __all__ = [
     "resampled_interval",
     "self_confidence",
     "softmin",
+    "sort_errors",
     "spearman_correlation",
     "tolerance_px",
     "unit_of",

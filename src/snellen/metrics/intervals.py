@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Float64, Int64
 
-__all__ = ["QUICK_FIGURES", "RESAMPLES", "bootstrap_interval"]
+__all__ = ["QUICK_FIGURES", "RESAMPLES", "bootstrap_interval", "image_draws", "interval_ends"]
 
 RESAMPLES = 1000  # Efron and Tibshirani 1993, section 13.3, ask for so many for the ends of an interval
 _LEVEL = 0.95
@@ -31,6 +31,17 @@ def bootstrap_interval(
     """
     generator = np.random.default_rng(seed)
     values = np.array([measure(generator.integers(0, num_images, num_images)) for _ in range(resamples)])
+    return interval_ends(values)
+
+
+def image_draws(num_images: int, draws: int, *, seed: int = 0) -> Float64[np.ndarray, "draws num_images"]:
+    """Return how often each image stands in each draw with replacement: the same draws as rows, as weights."""
+    generator = np.random.default_rng(seed)
+    return generator.multinomial(num_images, np.full(num_images, 1 / num_images), size=draws).astype(np.float64)
+
+
+def interval_ends(values: Float64[np.ndarray, " draws"]) -> tuple[float, float]:
+    """Return the ends of the 95 % percentile interval of drawn figures; nan where no draw has one."""
     known = values[~np.isnan(values)]
     if not len(known):
         return float("nan"), float("nan")
