@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from snellen.doctor.finding import Finding
 from snellen.doctor.words import Language, Text
+from snellen.structures import Curve
 
 __all__ = ["Check", "NotCheckable", "Page", "Stage"]
 
@@ -77,6 +78,7 @@ class Check:
         source: Papers, tools or documents that the criterion is taken from.
         covers: Diagnoses of the inventory (``DX-001``) that it makes.
         caused_by: Codes of checks whose finding explains this one.
+        curves: Of a training: what draws the curves that show a finding, from the trace and the finding.
     """
 
     code: str
@@ -87,3 +89,4 @@ class Check:
     source: str
     covers: tuple[str, ...] = ()
     caused_by: tuple[str, ...] = ()
+    curves: Callable[..., Iterable[Curve]] | None = None

@@ -6,6 +6,7 @@ from enum import IntEnum
 from typing import Any, Literal
 
 from snellen.doctor.words import Text
+from snellen.structures import Curve
 
 __all__ = ["Finding", "Level", "Limit", "Number", "Place", "PlaceKind", "Treatment"]
 
@@ -92,6 +93,7 @@ class Finding:
         treatment: A change that mends it, or None.
         unchecked: What could not be looked at while this was found.
         explained_by: Code of the finding of which this one is a consequence.
+        curves: That show it; no part of what is written as JSON, for they are drawn anew from the trace.
     """
 
     code: str = ""
@@ -105,3 +107,4 @@ class Finding:
     treatment: Treatment | None = None
     unchecked: Text | None = None
     explained_by: str = ""
+    curves: tuple[Curve, ...] = ()

@@ -11,6 +11,7 @@ from snellen.data.sharing import Strings
 from snellen.doctor import Check, CheckResult, Diagnosis, Evidence, Stage, Status, diagnose, read_trace
 from snellen.doctor.evidence.catalog import TRAINING_SOURCES
 from snellen.doctor.watching import TRACE_FILE
+from snellen.doctor.watching.showing import with_curves
 from snellen.errors import ConfigError, DatasetError
 from snellen.recipes.check_report import CheckReport
 from snellen.recipes.evaluating import recorded_data
@@ -55,7 +56,7 @@ def diagnosis_of_training(folder: Path, checks: Sequence[Check]) -> Diagnosis | 
     traces = [read_trace(place) for place in places if (place / TRACE_FILE).is_file()]
     if not traces:
         return None
-    found = [diagnose(Evidence([trace], TRAINING_SOURCES), checks).results for trace in traces]
+    found = [with_curves(diagnose(Evidence([trace], TRAINING_SOURCES), checks).results, trace) for trace in traces]
     return Diagnosis(results=tuple(_of_stages(rows) for rows in zip(*found, strict=True)))
 
 

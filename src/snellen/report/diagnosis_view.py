@@ -7,6 +7,7 @@ from snellen.doctor import CheckResult, Diagnosis, Finding, Language, Level, Sta
 from snellen.report.figures import FigureView
 from snellen.report.formatting import plain_text
 from snellen.report.phrases import LEVELS, OUTCOMES, measured_text, outcome, phrase
+from snellen.report.plots import PlotView, plot_view, worded
 from snellen.report.settings_words import settings_words
 from snellen.report.table_view import TableView, table_view
 from snellen.report.worst_places import Album, Shot
@@ -34,6 +35,7 @@ class FindingView:
     places: TableView
     more: str
     shots: tuple[Shot, ...]
+    plots: tuple[PlotView, ...]
     about: tuple[tuple[str, str], ...]
     consequences: tuple[tuple[str, str], ...]
 
@@ -68,6 +70,7 @@ def _finding_view(diagnosis: Diagnosis, finding: Finding, language: Language, al
         places=_places(finding, language),
         more=phrase("and more", language, count=f"{more:,}") if more > 0 and shown else "",
         shots=() if album is None else tuple(album.shots(finding.places, MOST_SHOTS)),
+        plots=tuple(plot_view(worded(curve, language), language) for curve in finding.curves),
         about=(
             (phrase("finds", language), page.finds),
             (phrase("matters", language), page.matters),

@@ -38,6 +38,7 @@ OUTCOMES: Mapping[str, Text] = {
     "accepted": Text(en="accepted", zh="已接受"),
 }
 PHRASES: Mapping[str, Text] = {
+    "a hole": Text(en="1 value is not finite and leaves a gap.", zh="有 1 个非有限值，留下一处空缺。"),
     "about": Text(en="About this check", zh="关于这项检查"),
     "accepted before": Text(en="Accepted before", zh="此前已接受"),
     "accepted by the baseline": Text(en="accepted by the baseline", zh="已被基线接受"),
@@ -47,6 +48,11 @@ PHRASES: Mapping[str, Text] = {
     "checks": Text(en="{count} checks", zh="共 {count} 项检查"),
     "classes": Text(en="{count} classes", zh="{count} 个类别"),
     "code": Text(en="code", zh="代号"),
+    "coloured": Text(en="The first {shown} of {count} lines have a colour.", zh="{count} 条线中前 {shown} 条有颜色。"),
+    "coloured in part": Text(
+        en="The first {shown} of {count} lines have a colour; {rest} are not drawn.",
+        zh="{count} 条线中前 {shown} 条有颜色，{rest} 条没有画出。",
+    ),
     "consequences": Text(en="explains", zh="由此引起"),
     "covers": Text(en="Diagnoses", zh="诊断编号"),
     "crash": Text(
@@ -60,6 +66,7 @@ PHRASES: Mapping[str, Text] = {
     "finds": Text(en="What it finds", zh="检查什么"),
     "findings": Text(en="Findings", zh="发现的问题"),
     "fix": Text(en="Fix", zh="解决办法"),
+    "holes": Text(en="{count} values are not finite and leave gaps.", zh="有 {count} 个非有限值，留下空缺。"),
     "how to fix": Text(en="How to fix it", zh="如何解决"),
     "images": Text(en="{count} images", zh="{count} 张图像"),
     "levels": Text(en="Levels", zh="级别"),

@@ -16,9 +16,10 @@ from snellen.report.interval_chart import interval_chart
 from snellen.report.model import Bars, Figure, ImageCard, Intervals, Report
 from snellen.report.phrases import summary_line
 from snellen.report.pictures import Picture, picture
-from snellen.report.svg import MAX_COLORED, MAX_SERIES, bar_chart, heat_map, line_chart
+from snellen.report.plots import PlotView, plot_view
+from snellen.report.svg import bar_chart, heat_map
 from snellen.report.table_view import MAX_ROWS, TableView, table_view
-from snellen.structures import Curve, Matrix, Results, Table
+from snellen.structures import Matrix, Results, Table
 
 __all__ = ["report_view"]
 
@@ -31,14 +32,6 @@ MAX_FIGURES = 6  # scalars in the summary when the report names none
 IMAGE_PX = 800  # long side: half a wide screen, since truth and prediction stand side by side
 
 _SEVERITY_RANK = {"error": 0, "warning": 1, "note": 2}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Plot:
-    title: str
-    svg: Markup
-    legend: tuple[str, ...] = ()
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +48,7 @@ class _Split:
     name: str
     scalars: TableView
     tables: tuple[TableView, ...]
-    curves: tuple[_Plot, ...]
+    curves: tuple[PlotView, ...]
     matrices: tuple[_MatrixView, ...]
 
 
@@ -90,7 +83,7 @@ def report_view(report: Report) -> dict[str, object]:
         ),
         "training": (
             *(_intervals(intervals) for intervals in report.intervals),
-            *(_plot(curve) for curve in history_curves(report.history, first=headlines)),
+            *(plot_view(curve) for curve in history_curves(report.history, first=headlines)),
         ),
         "training_tables": tuple(table_view(table) for table in report.training),
         "splits": tuple(_split(place, name, result) for place, (name, result) in enumerate(report.results.items())),
@@ -160,46 +153,27 @@ def _split(place: int, name: str, result: Results) -> _Split:
         name=name,
         scalars=table_view(Table(title="All figures", columns=("figure", "value"), rows=rows), has_bars=False),
         tables=tuple(table_view(table) for table in result.tables),
-        curves=tuple(_plot(curve) for curve in result.curves),
+        curves=tuple(plot_view(curve) for curve in result.curves),
         matrices=tuple(_matrix_view(matrix) for matrix in result.matrices),
     )
 
 
-def _plot(curve: Curve) -> _Plot:
-    notes = [curve.note] if curve.note else []
-    holes = sum(not math.isfinite(y) for series in curve.series for y in series.y)
-    if holes:
-        verb = "value is not finite and leaves a gap" if holes == 1 else "values are not finite and leave gaps"
-        notes.append(f"{holes:,} {verb}.")
-    if len(curve.series) > MAX_COLORED:
-        notes.append(
-            f"The first {MAX_COLORED} of {len(curve.series):,} lines have a colour"
-            + (f"; {len(curve.series) - MAX_SERIES:,} are not drawn." if len(curve.series) > MAX_SERIES else ".")
-        )
-    return _Plot(
-        title=curve.title,
-        svg=line_chart(curve),
-        legend=tuple(series.name for series in curve.series[:MAX_COLORED]),
-        note=" ".join(notes),
-    )
-
-
-def _bars(bars: Bars) -> _Plot:
+def _bars(bars: Bars) -> PlotView:
     pairs = [*zip(bars.names, bars.values, strict=True)]
     note = bars.note
     if len(pairs) > MAX_BARS:
         pairs.sort(key=lambda pair: -pair[1] if math.isfinite(pair[1]) else math.inf)
         note = f"{note} The {MAX_BARS} largest of {len(pairs):,} are shown.".strip()
     shown = pairs[:MAX_BARS]
-    return _Plot(
+    return PlotView(
         title=bars.title,
         svg=bar_chart(bars.title, [name for name, _ in shown], [value for _, value in shown]),
         note=note,
     )
 
 
-def _intervals(intervals: Intervals) -> _Plot:
-    return _Plot(title=intervals.title, svg=interval_chart(intervals), note=intervals.note)
+def _intervals(intervals: Intervals) -> PlotView:
+    return PlotView(title=intervals.title, svg=interval_chart(intervals), note=intervals.note)
 
 
 def _matrix_view(matrix: Matrix) -> _MatrixView:

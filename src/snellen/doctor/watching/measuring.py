@@ -66,14 +66,21 @@ class LayerSampler:
     spent_s: float = 0.0
     _facts: dict[int, Float[Tensor, " facts"]] = field(default_factory=dict)
     _dead: dict[int, Float[Tensor, " units"]] = field(default_factory=dict)
+    _running: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)  # statistics of norms before the pass
     _handles: list[RemovableHandle] = field(default_factory=list)
 
     def attach(self) -> None:
         """Look at the next forward pass."""
+        began = perf_counter()
         self._facts.clear()
-        self.spent_s = 0.0
+        self._running.clear()
         for place, (column, module) in enumerate(self.layers):
+            if isinstance(module, _BatchNorm) and module.training:
+                mean, variance = module.running_mean, module.running_var
+                if mean is not None and variance is not None:
+                    self._running[place] = (mean.clone(), variance.clone())
             self._handles.append(module.register_forward_hook(_hook(self, place, column)))
+        self.spent_s = perf_counter() - began
 
     @property
     def is_attached(self) -> bool:
@@ -105,8 +112,8 @@ class LayerSampler:
             elif column.role == "activation":
                 zeros = _zeros(given)
                 saturated = _saturated(module, given)
-            elif isinstance(module, _BatchNorm) and inputs and isinstance(inputs[0], Tensor):
-                gap = _gap(module, inputs[0].detach(), column.kind, otherwise=nothing)
+            elif place in self._running and inputs and isinstance(inputs[0], Tensor):
+                gap = _gap(inputs[0].detach(), *self._running[place], eps=module.eps, kind=column.kind)
             rms = torch.linalg.vector_norm(given, dtype=torch.float32) / given.numel() ** 0.5
             facts = [rms, given.abs().amax().float(), zeros, dead, saturated, gap]
             self._facts[place] = torch.stack([fact.to(self.device) for fact in facts])
@@ -154,23 +161,26 @@ def _zeros(values: Tensor) -> Float[Tensor, ""]:
     return torch.eq(values, 0, out=is_zero).mean()  # into floats: sums of booleans are slow
 
 
-def _gap(norm: _BatchNorm, read: Tensor, kind: str, *, otherwise: Float[Tensor, ""]) -> Float[Tensor, ""]:
-    """Return how far the output of a norm would be away if its running statistics were used in place of the batch's.
+def _gap(read: Tensor, mean: Tensor, variance: Tensor, *, eps: float, kind: str) -> Float[Tensor, ""]:
+    """Return how far the output of a norm would be away with running statistics in place of the batch's.
 
     With the mean ``m`` and spread ``s`` of the batch and those that run, ``M`` and ``S``, the output of a channel is
     ``(x - m) / s`` in training and ``(x - M) / S`` in evaluation; the root mean square of the difference is
-    ``sqrt((1 - s / S)^2 + ((m - M) / S)^2)`` spreads. Its mean over the channels, each at most ``MOST_GAP``; ``otherwise``
-    where the norm does not use the batch, or keeps no statistics.
+    ``sqrt((1 - s / S)^2 + ((m - M) / S)^2)``. The mean over the channels is returned, each at most ``MOST_GAP``.
+
+    Args:
+        read: What the norm reads.
+        mean: Running mean, before this batch.
+        variance: Running variance, before this batch.
+        eps: Of the norm.
+        kind: Class of the norm.
     """
-    mean, variance = norm.running_mean, norm.running_var
-    if not norm.training or mean is None or variance is None:
-        return otherwise
     shape = (1, -1, *([1] * (read.ndim - 2)))
     centred = thinned(read, kind).float() - mean.float().view(shape)
     over = (0, *range(2, read.ndim))
     shift = centred.mean(over)
-    spread = (centred.square().mean(over) - shift.square()).clamp(min=0) + norm.eps
-    running = variance.float() + norm.eps
+    spread = (centred.square().mean(over) - shift.square()).clamp(min=0) + eps
+    running = variance.float() + eps
     gap = ((1 - (spread / running).sqrt()).square() + shift.square() / running).sqrt()
     return gap.clamp(max=MOST_GAP).mean()
 

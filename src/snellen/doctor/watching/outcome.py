@@ -118,8 +118,9 @@ def learning_of(trace: Trace) -> Learning:
     if not len(values):
         raise NotCheckable(
             Text(
-                en="the loss is not known: give watch the criterion, or call observe(loss) in each step",
-                zh="不知道损失：请把损失函数交给 watch，或在每一步调用 observe(loss)",
+                en="the loss is not known: in a loop of your own give watch the criterion, or call observe(loss) in "
+                "each step",
+                zh="不知道损失：在自己的循环中请把损失函数交给 watch，或在每一步调用 observe(loss)",
             )
         )
     found = course(steps, values)

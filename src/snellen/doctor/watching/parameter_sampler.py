@@ -62,7 +62,7 @@ class ParameterSampler:
         if self._weights is None or self._scales is None:
             return {}
         now = [_blocks(parameter.detach()) for parameter in self._parameters]
-        torch._foreach_sub_(self._weights, now)  # noqa: SLF001 - fused
+        torch._foreach_sub_(self._weights, now)
         moved = norms(self._weights, self._device) * self._scales
         self._weights = None
         return {"update": moved}
@@ -85,9 +85,7 @@ def norms(tensors: Sequence[Tensor | None], device: torch.device) -> Float[Tenso
     return found
 
 
-def cosine(
-    first: Sequence[Tensor], second: Sequence[Tensor], scales: Float[Tensor, " tensors"]
-) -> Float[Tensor, ""]:
+def cosine(first: Sequence[Tensor], second: Sequence[Tensor], scales: Float[Tensor, " tensors"]) -> Float[Tensor, ""]:
     """Return the cosine of the angle between two lists of tensors, taken as one vector each.
 
     Args:
@@ -105,7 +103,7 @@ def cosine(
 
 
 def _parts(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Return copies of the values that stand for each tensor; those of two tensors of one layout lie at the same places."""
+    """Return copies of what stands for each tensor; for tensors of one layout it lies at the same places."""
     return [_blocks(tensor.detach()).clone() for tensor in tensors]
 
 

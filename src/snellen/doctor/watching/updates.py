@@ -55,8 +55,10 @@ def need_samples(count: int) -> None:
     if count < LEAST_SAMPLES:
         raise NotCheckable(
             Text(
-                en=f"{count} steps were looked at closely; {LEAST_SAMPLES} are the least (watch has every=… for more)",
-                zh=f"只细看了 {count} 步；至少需要 {LEAST_SAMPLES} 步（可用 watch 的 every=… 增加）",
+                en=f"{count} steps were looked at closely; {LEAST_SAMPLES} are the least: train longer (in a loop of "
+                "your own, watch(…, every=…) looks more often)",
+                zh=f"只细看了 {count} 步；至少需要 {LEAST_SAMPLES} 步：请延长训练"
+                "（在自己的循环中可用 watch(…, every=…) 更频繁地细看）",
             )
         )
 

@@ -35,6 +35,7 @@ def made(
     dead: Values = 0.0,
     zeros: Values = 0.5,
     saturated: Values = np.nan,
+    gap: Values = np.nan,
     named: Callable[[int], Sequence[int]] = lambda _: (),
     rate: Callable[[int], Values] = lambda _: 0.1,
     terms: Mapping[str, np.ndarray] | None = None,
@@ -55,9 +56,9 @@ def made(
     per_layer = lambda value: tuple(np.broadcast_to(np.asarray(value, float), layers).tolist())  # noqa: E731
     rows: list[StepRow | ValidationRow] = []
     facts = [
-        (1.0, 3.0, per_layer(zeros)[place // 2], per_layer(dead)[place // 2], np.nan)
+        (1.0, 3.0, per_layer(zeros)[place // 2], per_layer(dead)[place // 2], np.nan, per_layer(gap)[place // 2])
         if place % 2 == 0
-        else (1.0, 3.0, 0.5, np.nan, per_layer(saturated)[place // 2])
+        else (1.0, 3.0, 0.5, np.nan, per_layer(saturated)[place // 2], np.nan)
         for place in range(2 * layers - 1)
     ]
     told = {step: ValidationRow(step=step, scores=dict(scores)) for step, scores in validations}

@@ -7,6 +7,7 @@ import numpy as np
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit, Number, Place
 from snellen.doctor.watching.outcome import Learning, Outcome
+from snellen.doctor.watching.showing import answer_curves
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.watching.updates import late, need_samples
 from snellen.doctor.words import Text
@@ -77,6 +78,7 @@ CHECK = Check(
     name="class-collapse",
     stage=Stage.TRAINING,
     judge=judge,
+    curves=answer_curves,
     covers=("DX-001", "DX-004", "DX-012"),
     caused_by=("T1", "T14", "T20", "T26", "T27", "T25", "T24", "T10", "T6", "T8", "T9", "T7", "T3"),
     source="trainproof; SageMaker Debugger, class imbalance",

@@ -7,6 +7,7 @@ import numpy as np
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.finding import Finding, Limit, Place
 from snellen.doctor.watching.outcome import Learning, Outcome, layer_samples
+from snellen.doctor.watching.showing import unit_curves
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.watching.updates import LEAST_SAMPLES, need_samples, with_rate
 from snellen.doctor.words import Text
@@ -63,6 +64,7 @@ CHECK = Check(
     name="dead-units",
     stage=Stage.TRAINING,
     judge=judge,
+    curves=unit_curves,
     covers=("DX-063",),
     caused_by=("T1", "T14", "T20", "T26", "T27", "T25", "T24", "T10", "T6"),
     source="Lu et al. 2019, https://arxiv.org/abs/1903.06733; SageMaker Debugger; AutoTrainer",

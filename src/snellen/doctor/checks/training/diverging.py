@@ -8,6 +8,7 @@ from snellen.doctor.check import Check, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit, Number
 from snellen.doctor.watching.curves import SURE, course, noise_of, running_median
 from snellen.doctor.watching.outcome import Learning, Outcome
+from snellen.doctor.watching.showing import held_out_curves
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.watching.updates import with_rate
 
@@ -90,6 +91,7 @@ CHECK = Check(
     name="diverging",
     stage=Stage.TRAINING,
     judge=judge,
+    curves=held_out_curves,
     covers=("DX-039", "DX-060", "DX-061", "DX-086"),
     caused_by=("T1", "T14", "T26", "T27", "T25", "T10", "T6"),
     source="TheDeepChecker, Braiek & Khomh 2023, https://arxiv.org/abs/2204.00694; Goodfellow et al. 2016, "

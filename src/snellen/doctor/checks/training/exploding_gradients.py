@@ -8,6 +8,7 @@ from snellen.doctor.check import Check, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit, Place, Treatment
 from snellen.doctor.watching.curves import Floats, running_median
 from snellen.doctor.watching.outcome import Learning, Outcome
+from snellen.doctor.watching.showing import gradient_curves
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.watching.updates import CLIPPED_SHARE, clipped_share, lasting, need_samples, whole
 
@@ -83,6 +84,7 @@ CHECK = Check(
     name="exploding-gradients",
     stage=Stage.TRAINING,
     judge=judge,
+    curves=gradient_curves,
     covers=("DX-060", "DX-061"),
     caused_by=("T1", "T14", "T26", "T27", "T10"),
     source="Pascanu et al. 2013, https://arxiv.org/abs/1211.5063; TheDeepChecker; AutoTrainer",

@@ -7,6 +7,7 @@ import numpy as np
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit, Number, Treatment
 from snellen.doctor.watching.outcome import Learning, Outcome
+from snellen.doctor.watching.showing import agreement_curves
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.words import Text
 
@@ -74,6 +75,7 @@ CHECK = Check(
     name="gradient-noise",
     stage=Stage.TRAINING,
     judge=judge,
+    curves=agreement_curves,
     covers=("DX-042", "DX-043"),
     caused_by=("T1", "T14", "T20", "T27", "T25", "T24", "T10", "T8", "T7", "T3", "T4", "T2"),
     source="McCandlish et al. 2018, https://arxiv.org/abs/1812.06162",

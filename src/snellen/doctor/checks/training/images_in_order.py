@@ -9,6 +9,7 @@ from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit
 from snellen.doctor.watching.curves import Floats
 from snellen.doctor.watching.outcome import Learning
+from snellen.doctor.watching.showing import answer_curves
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.watching.updates import need_samples
 from snellen.doctor.words import Text
@@ -68,6 +69,7 @@ CHECK = Check(
     name="images-in-order",
     stage=Stage.TRAINING,
     judge=judge,
+    curves=answer_curves,
     covers=("DX-031",),
     caused_by=("T1", "T14", "T20"),
     source="DX-031; cleanlab, images that are not drawn independently",

@@ -8,6 +8,7 @@ from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit
 from snellen.doctor.watching.curves import Floats, noise_of, rank_correlation
 from snellen.doctor.watching.outcome import HeldOut, held_out_losses, held_out_scores
+from snellen.doctor.watching.showing import held_out_curves
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.words import Text
 
@@ -28,8 +29,9 @@ def judge(trace: Trace) -> Iterator[Finding]:
     if not losses or not scores:
         raise NotCheckable(
             Text(
-                en="a loss and a score of the same validations are needed: validated(loss=…, accuracy=…)",
-                zh="需要同一次验证的损失和分数：validated(loss=…, accuracy=…)",
+                en="a loss and a score of the same validations are needed; in a loop of your own tell "
+                "validated(loss=…, accuracy=…)",
+                zh="需要同一次验证的损失和分数；在自己的循环中请调用 validated(loss=…, accuracy=…)",
             )
         )
     steps, first, second = np.intersect1d(losses[0].steps, scores[0].steps, return_indices=True)
@@ -70,8 +72,9 @@ CHECK = Check(
     name="loss-and-metric-disagree",
     stage=Stage.TRAINING,
     judge=judge,
+    curves=held_out_curves,
     covers=("DX-044",),
-    caused_by=("T1", "T14", "T3"),
+    caused_by=("T1", "T14", "T3", "T11"),
     source=_SOURCE,
     pages={
         "en": Page(

@@ -8,6 +8,7 @@ from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit, Place
 from snellen.doctor.watching.curves import Floats, course
 from snellen.doctor.watching.outcome import BAD_DROP, LEAST_STEPS, Learning, Outcome
+from snellen.doctor.watching.showing import term_curves
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.words import Text
 
@@ -73,6 +74,7 @@ CHECK = Check(
     name="loss-terms-out-of-balance",
     stage=Stage.TRAINING,
     judge=judge,
+    curves=term_curves,
     covers=("DX-091",),
     caused_by=("T1",),
     source="Lin et al. 2017, https://arxiv.org/abs/1708.02002 (balance of easy and hard); Kendall et al. 2018, "

@@ -7,6 +7,7 @@ import numpy as np
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit
 from snellen.doctor.watching.curves import course
+from snellen.doctor.watching.showing import memory_curves
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.words import Text
 
@@ -56,6 +57,7 @@ CHECK = Check(
     name="memory-grows",
     stage=Stage.TRAINING,
     judge=judge,
+    curves=memory_curves,
     source="SageMaker Debugger; PyTorch, My model reports out of memory",
     pages={
         "en": Page(

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from snellen.doctor.check import Check, Page, Stage
 from snellen.doctor.finding import Finding, Level, Place
 from snellen.doctor.watching.rows import Happening, HappeningKind
+from snellen.doctor.watching.showing import mishap_curves
 from snellen.doctor.watching.trace import Trace
 
 __all__ = ["CHECK"]
@@ -45,6 +46,7 @@ CHECK = Check(
     name="not-finite",
     stage=Stage.TRAINING,
     judge=judge,
+    curves=mishap_curves,
     covers=("DX-060",),
     source="TheDeepChecker; detectron2 and MMDetection, which stop there; PyTorch, anomaly detection",
     pages={

@@ -8,6 +8,7 @@ from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit, Number, Treatment
 from snellen.doctor.watching.curves import noise_of, trend
 from snellen.doctor.watching.outcome import GOOD_DROP, Learning, Outcome
+from snellen.doctor.watching.showing import agreement_curves
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.watching.updates import with_rate
 from snellen.doctor.words import Text
@@ -93,6 +94,7 @@ CHECK = Check(
     name="oscillating",
     stage=Stage.TRAINING,
     judge=judge,
+    curves=agreement_curves,
     covers=("DX-039", "DX-042", "DX-052"),
     caused_by=("T1", "T14", "T26", "T27", "T25", "T10", "T6", "T3"),
     source="AutoTrainer; TheDeepChecker; McCandlish et al. 2018, https://arxiv.org/abs/1812.06162",

@@ -8,6 +8,7 @@ import numpy as np
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit, Place
 from snellen.doctor.watching.outcome import Learning, Outcome, layer_samples
+from snellen.doctor.watching.showing import output_curves
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.words import Text
 
@@ -55,6 +56,7 @@ CHECK = Check(
     name="outputs-begin-too-large",
     stage=Stage.TRAINING,
     judge=judge,
+    curves=output_curves,
     covers=("DX-066",),
     caused_by=("T1", "T14", "T25"),
     source="He et al. 2015, https://arxiv.org/abs/1502.01852; DeepCrime's operator change_weights_initialisation (WCI)",

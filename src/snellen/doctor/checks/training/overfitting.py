@@ -9,6 +9,7 @@ from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit, Treatment
 from snellen.doctor.watching.curves import noise_of
 from snellen.doctor.watching.outcome import HeldOut, Learning, Outcome, held_out_losses, held_out_scores
+from snellen.doctor.watching.showing import held_out_curves
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.words import Text
 
@@ -33,8 +34,10 @@ def judge(trace: Trace, learning: Learning) -> Iterator[Finding]:
     if not rows:
         raise NotCheckable(
             Text(
-                en=f"fewer than {LEAST_VALIDATIONS} validations were told: call validated(loss=…, accuracy=…)",
-                zh=f"验证不足 {LEAST_VALIDATIONS} 次：请调用 validated(loss=…, accuracy=…)",
+                en=f"fewer than {LEAST_VALIDATIONS} validations were made: train for more epochs or validate more "
+                "often (--validate-every); in a loop of your own tell validated(loss=…, accuracy=…)",
+                zh=f"验证不足 {LEAST_VALIDATIONS} 次：请训练更多周期或更频繁地验证（--validate-every）；"
+                "在自己的循环中请调用 validated(loss=…, accuracy=…)",
             )
         )
     if learning.outcome == Outcome.BAD:
@@ -131,8 +134,9 @@ CHECK = Check(
     name="overfitting",
     stage=Stage.TRAINING,
     judge=judge,
+    curves=held_out_curves,
     covers=("DX-075", "DX-078", "DX-080"),
-    caused_by=("T1", "T26", "T27", "T3"),
+    caused_by=("T1", "T26", "T27", "T3", "T11"),
     source="SageMaker Debugger, Overfit; AutoTrainer; Prechelt 1998",
     pages={
         "en": Page(

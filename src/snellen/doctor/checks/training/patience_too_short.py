@@ -6,6 +6,7 @@ from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit, Treatment
 from snellen.doctor.watching.curves import line_through
 from snellen.doctor.watching.outcome import HeldOut, held_out_losses, held_out_scores
+from snellen.doctor.watching.showing import held_out_curves
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.words import Text
 
@@ -60,8 +61,9 @@ CHECK = Check(
     name="patience-too-short",
     stage=Stage.TRAINING,
     judge=judge,
+    curves=held_out_curves,
     covers=("DX-038",),
-    caused_by=("T1", "T3", "T12"),
+    caused_by=("T1", "T3", "T11", "T12"),
     source="Prechelt 1998; DeepCrime's operator change_earlystopping_patience (RCP)",
     pages={
         "en": Page(

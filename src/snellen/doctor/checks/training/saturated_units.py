@@ -7,6 +7,7 @@ import numpy as np
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit, Place
 from snellen.doctor.watching.outcome import Learning, Outcome, layer_samples
+from snellen.doctor.watching.showing import saturation_curves
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.watching.updates import LEAST_SAMPLES, need_samples
 from snellen.doctor.words import Text
@@ -53,6 +54,7 @@ CHECK = Check(
     name="saturated-units",
     stage=Stage.TRAINING,
     judge=judge,
+    curves=saturation_curves,
     covers=("DX-062", "DX-066"),
     caused_by=("T1", "T14", "T27", "T10", "T6"),
     source="TheDeepChecker; Glorot & Bengio 2010, figure 2; Rakitianskaia & Engelbrecht 2015",

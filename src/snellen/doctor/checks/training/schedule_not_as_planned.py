@@ -9,6 +9,7 @@ from snellen.doctor.evidence.setup import Setup
 from snellen.doctor.finding import Finding, Level, Limit, Number
 from snellen.doctor.watching.curves import Floats
 from snellen.doctor.watching.outcome import EARLY_STEPS, LEAST_STEPS
+from snellen.doctor.watching.showing import rate_curves
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.words import Text
 
@@ -117,6 +118,7 @@ CHECK = Check(
     name="schedule-not-as-planned",
     stage=Stage.TRAINING,
     judge=judge,
+    curves=rate_curves,
     covers=("DX-048",),
     source="TrainCheck, Jiang et al. 2025, https://arxiv.org/abs/2506.14813; trainproof; PyTorch, order of scheduler "
     "and optimizer",

@@ -7,6 +7,7 @@ import numpy as np
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit
 from snellen.doctor.watching.curves import course
+from snellen.doctor.watching.showing import time_curves
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.words import Text
 
@@ -51,6 +52,7 @@ CHECK = Check(
     name="steps-get-slower",
     stage=Stage.TRAINING,
     judge=judge,
+    curves=time_curves,
     caused_by=("T22",),
     source="PyTorch forum, training slows down with each step: the graph grows; SageMaker Debugger, StepOutlier",
     pages={

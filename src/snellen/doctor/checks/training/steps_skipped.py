@@ -8,6 +8,7 @@ from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.evidence.setup import Setup
 from snellen.doctor.finding import Finding, Level, Limit
 from snellen.doctor.watching.outcome import LEAST_STEPS
+from snellen.doctor.watching.showing import image_curves
 from snellen.doctor.watching.trace import Rows, Trace
 from snellen.doctor.watching.updates import whole
 from snellen.doctor.words import Text
@@ -84,6 +85,7 @@ CHECK = Check(
     name="steps-skipped",
     stage=Stage.TRAINING,
     judge=judge,
+    curves=image_curves,
     caused_by=("T1", "T14", "T20"),
     source="Micikevicius et al. 2018, https://arxiv.org/abs/1710.03740 (loss scaling); trainproof",
     pages={

@@ -9,6 +9,7 @@ from snellen.doctor.evidence.setup import Setup
 from snellen.doctor.finding import Finding, Level, Limit, Treatment
 from snellen.doctor.watching.curves import Trend, line_through, noise_of
 from snellen.doctor.watching.outcome import Learning, Outcome
+from snellen.doctor.watching.showing import rate_curves
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.words import Text
 
@@ -74,6 +75,7 @@ CHECK = Check(
     name="stopped-too-early",
     stage=Stage.TRAINING,
     judge=judge,
+    curves=rate_curves,
     covers=("DX-038", "DX-040"),
     caused_by=("T1", "T14", "T20", "T25", "T24", "T10", "T7", "T3", "T2"),
     source="DX-038; AutoTrainer, slow convergence; DeepCrime's operator change_epochs (HNE)",

@@ -7,6 +7,7 @@ import numpy as np
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit, Place
 from snellen.doctor.watching.outcome import BAD_DROP, Learning, Outcome, held_out_losses, layer_samples
+from snellen.doctor.watching.showing import held_out_curves
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.watching.updates import LEAST_SAMPLES, need_samples
 from snellen.doctor.words import Text
@@ -73,6 +74,7 @@ CHECK = Check(
     name="too-much-dropout",
     stage=Stage.TRAINING,
     judge=judge,
+    curves=held_out_curves,
     covers=("DX-076",),
     caused_by=("T1", "T14", "T20"),
     source="Srivastava et al. 2014; DeepCrime's operator change_dropout_rate (RCD)",

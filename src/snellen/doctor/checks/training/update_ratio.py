@@ -8,6 +8,7 @@ from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit, Place
 from snellen.doctor.watching.curves import Floats
 from snellen.doctor.watching.outcome import Learning, Outcome
+from snellen.doctor.watching.showing import ratio_curves
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.watching.updates import (
     CLIPPED_SHARE,
@@ -128,6 +129,7 @@ CHECK = Check(
     name="update-ratio",
     stage=Stage.TRAINING,
     judge=judge,
+    curves=ratio_curves,
     covers=("DX-039", "DX-040", "DX-056", "DX-072"),
     caused_by=("T1", "T14", "T20", "T26", "T27", "T25", "T24"),
     source="TheDeepChecker, https://arxiv.org/abs/2204.00694; You et al. 2017, https://arxiv.org/abs/1708.03888",

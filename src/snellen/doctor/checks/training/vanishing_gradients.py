@@ -8,6 +8,7 @@ from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit, Place
 from snellen.doctor.watching.curves import Floats
 from snellen.doctor.watching.outcome import Learning, Outcome
+from snellen.doctor.watching.showing import gradient_curves
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.watching.updates import late, need_samples, relative_gradients
 from snellen.doctor.words import Text
@@ -67,6 +68,7 @@ CHECK = Check(
     name="vanishing-gradients",
     stage=Stage.TRAINING,
     judge=judge,
+    curves=gradient_curves,
     covers=("DX-059", "DX-065", "DX-069", "DX-070"),
     caused_by=("T1", "T14", "T20", "T27", "T24", "T10", "T8", "T9"),
     source="Glorot & Bengio 2010; AutoTrainer, https://arxiv.org/abs/2103.16215",

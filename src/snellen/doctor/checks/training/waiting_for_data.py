@@ -7,6 +7,7 @@ import numpy as np
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit
 from snellen.doctor.watching.outcome import LEAST_STEPS
+from snellen.doctor.watching.showing import time_curves
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.words import Text
 
@@ -46,6 +47,7 @@ CHECK = Check(
     name="waiting-for-data",
     stage=Stage.TRAINING,
     judge=judge,
+    curves=time_curves,
     covers=("DX-100",),
     source=_SOURCE,
     pages={

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from snellen.doctor.check import Check, Page, Stage
 from snellen.doctor.finding import Finding, Level, Place
 from snellen.doctor.watching.outcome import Learning, weight_columns
+from snellen.doctor.watching.showing import weight_curves
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.watching.updates import need_samples
 
@@ -67,6 +68,7 @@ CHECK = Check(
     name="weights-never-change",
     stage=Stage.TRAINING,
     judge=judge,
+    curves=weight_curves,
     covers=("DX-064", "DX-072"),
     caused_by=("T1", "T14"),
     source="torchtest2; TrainCheck, https://arxiv.org/abs/2506.14813; SageMaker Debugger, UnchangedTensor",

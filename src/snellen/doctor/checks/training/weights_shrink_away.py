@@ -7,6 +7,7 @@ import numpy as np
 from snellen.doctor.check import Check, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit, Place, Treatment
 from snellen.doctor.watching.outcome import Learning, Outcome, weight_columns
+from snellen.doctor.watching.showing import weight_curves
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.watching.updates import LEAST_SAMPLES, late, need_samples
 
@@ -61,6 +62,7 @@ CHECK = Check(
     name="weights-shrink-away",
     stage=Stage.TRAINING,
     judge=judge,
+    curves=weight_curves,
     covers=("DX-056", "DX-076"),
     caused_by=("T1", "T14", "T27", "T25"),
     source="DeepCrime's operators add_weights_regularisation (RAW) and change_weights_regularisation (RCW); Loshchilov "
