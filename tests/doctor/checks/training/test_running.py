@@ -40,7 +40,7 @@ def test_memory_grows(found, memory, expected):
 
 def test_what_is_said_of_memory(said, judged):
     trace = made(falling(1000), memory=lambda step: GIB + step * 2**20)
-    assert said("T22", trace).endswith("MiB in 585 steps, and goes on: 1e+03 MiB each thousand steps.")
+    assert said("T22", trace).endswith("MiB in 585 steps, and goes on: 1,000 MiB each thousand steps.")
     assert judged("T22", made(falling(60), memory=lambda _: 0)).status == Status.NOT_CHECKABLE
 
 

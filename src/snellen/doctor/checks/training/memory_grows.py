@@ -45,7 +45,7 @@ def judge(trace: Trace) -> Iterator[Finding]:
         numbers={
             "growth": f"{growth / 2**20:.0f}",
             "steps": int(found.at[-1] - found.at[0]),
-            "each": f"{1000 * per_step / 2**20:.3g}",
+            "each": f"{1000 * per_step / 2**20:,.0f}",
         },
         measured=growth / float(found.level[0]),
         limit=Limit(value=LEAST_GROWTH, unit="share", source=_SOURCE),
