@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from snellen.cli.choices import Optimizer, Padding, Precision, SamplerName, Schedule
+from snellen.cli.choices import Activation, Init, NormKind, Optimizer, Padding, Precision, SamplerName, Schedule
 from snellen.cli.reading import Columns, Separator, Task
 from snellen.cli.training_options import configured_data, given_keywords
 
@@ -81,6 +81,9 @@ def train(
     ignored_band: Annotated[
         int | None, typer.Option(help="Pixels about the borders of masks that count for nothing in training.")
     ] = None,
+    enhance: Annotated[
+        str | None, typer.Option(help="Operations on every image, in use too, such as clahe,neutral_light.")
+    ] = None,
     multi_scale: Annotated[
         bool | None, typer.Option("--multi-scale/--no-multi-scale", help="Another image size every ten batches.")
     ] = None,
@@ -101,6 +104,9 @@ def train(
     proposals: Annotated[
         str | None, typer.Option(help="single, fast, quality (selective search) or a file; R-CNN, SPPNet, Fast R-CNN.")
     ] = None,
+    activation: Annotated[Activation | None, typer.Option(help="In the place of the network's own.")] = None,
+    norm: Annotated[NormKind | None, typer.Option(help="In the place of the network's own; without weights.")] = None,
+    init: Annotated[Init | None, typer.Option(help="How first weights are drawn; without weights.")] = None,
     set_option: Annotated[
         list[str] | None,
         typer.Option("--set", help="NAME=VALUE for the model, as in `snellen models NAME`; may be repeated."),
@@ -164,6 +170,8 @@ def train(
     snellen train skin/ --sampler class_balanced --set logit_adjustment=post_hoc
 
     snellen train street/ --crop 256 --balanced-crops 0.5 --ignored-band 2
+
+    snellen train night/ --enhance stretch,neutral_light       the same light in training and in use
 
     snellen train photos/ --folds 5 --keep 3
 

@@ -12,10 +12,12 @@ from torch import Tensor
 from snellen.data.images import image_size, read_image
 from snellen.data.index import DatasetIndex
 from snellen.data.tables import BoxTable
+from snellen.errors import ConfigError
 from snellen.structures import Sample, Target
 
 if TYPE_CHECKING:  # torchvision takes seconds and 150 MB to import
     from snellen.data.transforms.transform import Transform
+    from snellen.imaging import Enhancement
 
 __all__ = ["ImageDataset", "RegionSource", "draw_generator"]
 
@@ -36,7 +38,12 @@ class ImageDataset:
         transform: Applied to every sample that is drawn; None leaves samples as they are in the files.
         masks: Whether outlines of objects become masks. Drawing and moving them costs more than reading the
             image, and a detector of boxes has no use for them.
-        regions: Where proposals from outside come from, for models that want them.
+        regions: Where proposals from outside come from, for models that want them; they see images as they are in the
+            files, whatever is enhanced.
+        enhancement: Operations on every image as soon as it is read, the same in training and in use.
+
+    Raises:
+        ConfigError: If an operation moves pixels, after which annotations would not be right.
     """
 
     def __init__(
@@ -46,11 +53,17 @@ class ImageDataset:
         *,
         masks: bool = False,
         regions: RegionSource | None = None,
+        enhancement: "Enhancement | None" = None,
     ) -> None:
+        if enhancement is not None and enhancement.moving:
+            raise ConfigError(
+                f"the operation {enhancement.moving[0]!r} moves pixels away from their annotations. Leave it out here."
+            )
         self.index = index if masks else _without_outlines(index)
         self.transform = transform
         self.masks = masks
         self.regions = regions
+        self.enhancement = enhancement
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -81,12 +94,12 @@ class ImageDataset:
         return self.transform(sample, draw_generator(seed, epoch, index))
 
     def untransformed(self, index: int) -> Sample:
-        """Return one sample as it is in its file."""
+        """Return one sample as it is in its file, enhanced and not augmented."""
         path = self.index.path(index)
         image = read_image(path)
         size = (image.shape[-2], image.shape[-1])
         return Sample(
-            image=image,
+            image=image if self.enhancement is None else self.enhancement(image),
             target=self.index.target(index, size),
             index=index,
             source=str(path),

@@ -31,7 +31,8 @@ __all__ = ["HOWS", "Ensembling", "Member", "averaged_weights", "ensemble", "memb
 
 Ensembling = Literal["mean", "blend", "soup", "greedy_soup"]
 HOWS: tuple[Ensembling, ...] = get_args(Ensembling)
-_SAME = ("target", "image_size", "resize", "masks", "proposals", "classes")  # that one picture is made for all members
+# That one picture is made for all members.
+_SAME = ("target", "image_size", "resize", "masks", "proposals", "classes", "enhance")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

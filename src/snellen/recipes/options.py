@@ -10,6 +10,8 @@ from typing import Any, get_args
 
 from snellen.data import ReadOptions, Repairs
 from snellen.errors import ConfigError, did_you_mean
+from snellen.imaging import Enhancement
+from snellen.models import ACTIVATIONS, INITS, NORMS, ActivationName, InitName, NormName
 from snellen.nn import Padding
 from snellen.recipes.parts import DataPart
 from snellen.recipes.sampling import SAMPLERS, SamplerName
@@ -80,12 +82,19 @@ class TrainOptions:
             ``balanced_accuracy`` or ``macro_F1``, for one class for each image.
         proposals: For models that judge proposals from outside: ``single``, ``fast`` or ``quality`` (selective search),
             or a file of proposals.
+        activation: In the place of the network's own: ``relu``, ``leaky_relu``, ``elu``, ``selu``, ``silu`` or
+            ``gelu``.
+        norm: In the place of the network's own: ``batch``, ``group`` or ``instance``; without given weights.
+        init: How first weights are drawn, in the place of the network's own way: ``kaiming``, ``xavier`` or
+            ``orthogonal``; without given weights.
         model_options: Further keywords of the model's builder, or settings inside the model by dotted path; see
             ``snellen models NAME``.
         seed: Of everything random.
         split_seed: Of the splits that the data set does not have itself; ``seed`` if None. Runs that are compared, or
             put together, have the same.
         part: The part of the training images to learn from; all if None.
+        enhance: Operations of ``snellen enhance`` on every image as soon as it is read, in training and in use, such as
+            ``("clahe:clip_limit=3", "grey_world")``.
         repairs: Training images to leave out, and labels to change, before anything is learned.
         device: ``cpu``, ``cuda`` or ``cuda:1``.
         workers: Processes that read images; 0 reads in the main process.
@@ -144,10 +153,14 @@ class TrainOptions:
     class_weights: str | Mapping[str, float] | Sequence[float] | None = None
     headline: str | None = None
     proposals: str | None = None
+    activation: ActivationName | None = None
+    norm: NormName | None = None
+    init: InitName | None = None
     model_options: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     split_seed: int | None = None
     part: DataPart | None = None
+    enhance: tuple[str, ...] | None = None
     repairs: Repairs | None = None
     device: str | None = None
     workers: int | None = None
@@ -180,6 +193,8 @@ def options_from(values: Mapping[str, Any]) -> TrainOptions:
     plain = {name: value for name, value in values.items() if name not in _SHORT_FORMS}
     if isinstance(plain.get("repairs"), Mapping):
         plain["repairs"] = Repairs.from_record(plain["repairs"])
+    if plain.get("enhance") is not None:
+        plain["enhance"] = _operations(plain["enhance"])
     return TrainOptions(**{**plain, **paths, **_part(values), "model_options": given})
 
 
@@ -192,6 +207,19 @@ def _part(values: Mapping[str, Any]) -> dict[str, Any]:
     split_seed = values.get("split_seed")
     seed: int = (values.get("seed") or 0) if split_seed is None else split_seed
     return {"part": DataPart(kind="balanced", number=number, of=of, seed=seed)}
+
+
+def _operations(given: str | Sequence[str]) -> tuple[str, ...] | None:
+    """Return operations as they are written down; no text is none."""
+    if not given:
+        return None
+    enhancement = Enhancement.read(given)
+    if enhancement.moving:
+        raise ConfigError(
+            f"enhance keeps every pixel in its place, for what is annotated; got {enhancement.moving[0]!r}. Say "
+            "image_size instead."
+        )
+    return tuple(enhancement.texts())
 
 
 _MODEL_OPTIONS = ("loss", "class_weights", "ignored_band")
@@ -296,6 +324,9 @@ _OTHERS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         "snellen.data.Repairs, or a mapping with drop, labels and objects",
     ),
     "sampler": (lambda value: value in SAMPLERS, f"one of {', '.join(map(repr, SAMPLERS))}"),
+    "activation": (lambda value: value in ACTIVATIONS, f"one of {', '.join(map(repr, ACTIVATIONS))}"),
+    "norm": (lambda value: value in NORMS, f"one of {', '.join(map(repr, NORMS))}"),
+    "init": (lambda value: value in INITS, f"one of {', '.join(map(repr, INITS))}"),
     "optimizer": (lambda value: value in _OPTIMIZERS, f"one of {', '.join(map(repr, _OPTIMIZERS))}"),
     "schedule": (lambda value: value in _SCHEDULES, f"one of {', '.join(map(repr, _SCHEDULES))}"),
 }

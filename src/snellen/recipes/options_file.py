@@ -16,7 +16,7 @@ from snellen.recipes.parts import DataPart
 __all__ = ["decoded", "encoded", "read_config", "write_config"]
 
 _PATHS = ("weights", "folder")
-_TUPLES = ("mean", "std", "milestones", "randaugment")
+_TUPLES = ("mean", "std", "milestones", "randaugment", "enhance")
 
 
 def encoded(options: TrainOptions) -> dict[str, Any]:

@@ -17,9 +17,11 @@ from torchvision.transforms import v2
 from snellen.data import ProposalStore, RegionSource, evaluation_transform, is_image_name, read_image
 from snellen.errors import ConfigError, DatasetError, InputError, MissingExtraError
 from snellen.evaluation import ImagePrediction, Naming, PredictionWriter, predict_tiled, predicted_batches
+from snellen.imaging import Enhancement
 from snellen.metrics import Decision
 from snellen.ops import scale_boxes
 from snellen.recipes.evaluating import PREDICTION_OF
+from snellen.recipes.loaders import recorded_enhancement
 from snellen.recipes.operating import applied, read_operating
 from snellen.recipes.planning import chosen_device
 from snellen.recipes.progress import counted
@@ -143,6 +145,7 @@ def predict(
         device=place,
         tile=tile,
         regions=region_source(used.record, Path(used.record["data"])),
+        enhancement=recorded_enhancement(used.record),
     )
     out = Path(folder) if folder is not None else used.folder / "predictions"
     out.mkdir(parents=True, exist_ok=True)
@@ -236,15 +239,18 @@ class _Judge:
     device: torch.device
     tile: int | None
     regions: RegionSource | None
+    enhancement: Enhancement | None
 
     def predict(self, image: UInt8[Tensor, "3 height width"], index: int, source: str) -> Prediction:
         """Return the prediction for one image, in its pixels."""
         precision = self.run.record["settings"]["precision"]
+        regions = self._regions(image, Path(source))
+        if self.enhancement is not None:
+            image = self.enhancement(image)
         if self.tile is not None and max(image.shape[-2:]) > self.tile:
             return self._tiled(image, precision)
         size = (image.shape[-2], image.shape[-1])
         target = _EMPTY_TARGETS[self.run.target_type](size, len(self.run.classes))
-        regions = self._regions(image, Path(source))
         sample = Sample(image=image, target=target, index=index, source=source, original_size=size, regions=regions)
         change = evaluation_transform(
             self.run.target_type, self.run.record["image_size"], resize=self.run.record["resize"]

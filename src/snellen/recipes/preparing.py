@@ -11,7 +11,15 @@ from torch import nn
 from snellen.data import BoxTable, DatasetIndex, Repairs, repaired
 from snellen.doctor.evidence.transfer import Transfer
 from snellen.errors import CheckpointError, ConfigError, did_you_mean
-from snellen.models import ModelEntry, WeightsReport, builder_options, builder_words, load_weights, weights_settings
+from snellen.models import (
+    ModelEntry,
+    WeightsReport,
+    builder_options,
+    builder_words,
+    draw_weights,
+    load_weights,
+    weights_settings,
+)
 from snellen.recipes.anchoring import anchors_for
 from snellen.recipes.augmenting import SHARES, check_augmentation, check_cuts
 from snellen.recipes.datasets import data_place, load, prepared
@@ -78,6 +86,7 @@ def prepare_training(data: DatasetIndex | Path | str, options: TrainOptions) -> 
     _check_free(options.folder)
     place = index.root if isinstance(data, DatasetIndex) else data_place(data)
     _check_outlines(index, plan.model)
+    _check_new_weights(options)
     builder, reasons = _model_options(plan, options, index)
     judged = chosen_headline(index.split("train"), options.headline)
     reasons |= {**_data_reasons(index, plan, options), **judged.reasons}
@@ -156,6 +165,15 @@ def _check_outlines(index: DatasetIndex, entry: ModelEntry) -> None:
         )
 
 
+def _check_new_weights(options: TrainOptions) -> None:
+    given = [name for name in ("norm", "init") if getattr(options, name) is not None]
+    if given and options.weights is not None:
+        raise ConfigError(
+            f"{given[0]} is for networks that begin with random weights; got weights={str(options.weights)!r} too. "
+            "Leave one of them out."
+        )
+
+
 def _check_free(folder: Path | None) -> None:
     if folder is None:
         return
@@ -170,6 +188,8 @@ def initial_model(record: Mapping[str, Any]) -> tuple[Model, WeightsReport | Non
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(record["settings"]["seed"])
         model = build_model(record)
+        if record.get("init") is not None:
+            draw_weights(model, record["init"])  # type: ignore[arg-type]  # every model is a module
     if record["weights"] is None:
         return model, None
     return model, load_weights(model, record["weights"])  # type: ignore[arg-type]  # every model is a module
@@ -198,6 +218,10 @@ def _model_options(plan: Plan, options: TrainOptions, index: DatasetIndex) -> tu
     check_builder_options(plan.model, options.model_options)
     if plan.frozen_norm:
         chosen["frozen_norm"] = True
+    if options.norm is not None:
+        chosen["norm_name"] = options.norm
+    if options.activation is not None:
+        chosen["activation_name"] = options.activation
     return chosen, reasons
 
 
@@ -284,7 +308,9 @@ def _record(
         **{name: getattr(options, name) for name in SHARES},
         "crop": options.crop,
         "randaugment": None if options.randaugment is None else list(options.randaugment),
+        "enhance": None if options.enhance is None else list(options.enhance),
         "sampler": plan.sampler,
+        "init": options.init,
         "split_seed": options.seed if options.split_seed is None else options.split_seed,
         "part": None if options.part is None else asdict(options.part),
         "repairs": None if options.repairs is None else options.repairs.record(),

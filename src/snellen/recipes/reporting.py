@@ -273,6 +273,9 @@ def _card(dataset: ImageDataset, score: ImageScore, prediction: Prediction | Non
     )
 
 
+_LISTS = ("randaugment", "enhance")  # options that are written with commas between
+
+
 def _commands(run: Run) -> tuple[str, ...]:
     record = run.record
     if "ensemble" in record:
@@ -291,8 +294,7 @@ def _commands(run: Run) -> tuple[str, ...]:
     for name in SHARES:
         if record.get(name):
             words += [f"--{name.replace('_', '-')}", record[name]]
-    if record.get("randaugment"):
-        words += ["--randaugment", ",".join(map(str, record["randaugment"]))]
+    words += [word for name in _LISTS if record.get(name) for word in (f"--{name}", ",".join(map(str, record[name])))]
     part = recorded_part(record)
     if part is not None and part.kind == "balanced":
         words += ["--subset", f"{part.number}/{part.of}"]
@@ -347,6 +349,9 @@ def _tuning_words(record: Mapping[str, Any]) -> list[str]:
     return words if record["freeze"] is None or is_told else [*words, "--freeze", record["freeze"]]
 
 
+_RESHAPED = {"norm_name": "norm", "activation_name": "activation"}  # entries of a record, and their options
+
+
 def _model_words(record: Mapping[str, Any]) -> list[str]:
     options = record["model_options"]
     words = ["--weights", record["weights"]] if record["weights"] else []
@@ -362,8 +367,12 @@ def _model_words(record: Mapping[str, Any]) -> list[str]:
     others = {**options, **options.get("settings_by_path", {})}
     derived = [name for name in DERIVED_OPTIONS if name in record["reasons"]]
     for name, value in others.items():
-        if name not in ("mean", "std", "padding", "image_size", "frozen_norm", "settings_by_path", *derived):
+        if name in _RESHAPED:
+            words += [f"--{_RESHAPED[name]}", value]
+        elif name not in ("mean", "std", "padding", "image_size", "frozen_norm", "settings_by_path", *derived):
             words += ["--set", f"{name}={json.dumps(value)}"]
+    if record.get("init") is not None:
+        words += ["--init", record["init"]]
     return words
 
 

@@ -4,6 +4,7 @@ from snellen.data.transforms.appearance import MAX_MAGNITUDE, RandomErasing, ran
 from snellen.data.transforms.class_crops import ClassBalancedCrop
 from snellen.data.transforms.colour import colour_jitter, gaussian_blur, photometric_distort
 from snellen.data.transforms.cutmix import CutMix, MixingAfter
+from snellen.data.transforms.enhancing import Enhance
 from snellen.data.transforms.geometry import (
     ResizeExact,
     ResizeShortSide,
@@ -43,6 +44,7 @@ __all__ = [
     "Compose",
     "CopyPaste",
     "CutMix",
+    "Enhance",
     "Mix",
     "MixUp",
     "Mixing",
