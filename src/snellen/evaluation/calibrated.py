@@ -6,17 +6,18 @@ from typing import Any
 
 import torch
 from jaxtyping import Int64
-from torch import Tensor, nn
+from torch import Tensor
 
 from snellen.errors import InputError
-from snellen.structures import ClassScores, ImageBatch, LabelSetScores, Model, Prediction, Target
+from snellen.evaluation.wrapping import Wrapped
+from snellen.structures import ClassScores, LabelSetScores, Model, Prediction
 
 __all__ = ["Calibrated", "tempered"]
 
 _LEAST = 1e-30  # of a probability whose logarithm is taken; float32 has smaller ones, but hardly any digits there
 
 
-class Calibrated(nn.Module):
+class Calibrated(Wrapped):
     """A model whose predictions are at another temperature.
 
     Args:
@@ -25,34 +26,12 @@ class Calibrated(nn.Module):
     """
 
     def __init__(self, model: Model, temperature: float) -> None:
-        super().__init__()
-        self.model: Any = model
+        super().__init__(model)
         self.temperature = temperature
-
-    @property
-    def stride(self) -> int:
-        """Of the model."""
-        stride: int = self.model.stride
-        return stride
-
-    @property
-    def target_type(self) -> type[Target]:
-        """What the model learned from."""
-        learned: type[Target] = self.model.target_type
-        return learned
-
-    def forward(self, images: ImageBatch, targets: Target | None = None) -> Any:
-        """Return the output of the model."""
-        return self.model(images, targets)
-
-    def loss(self, output: Any, targets: Any) -> Mapping[str, Tensor]:
-        """Return the losses of the model, which know nothing of a temperature."""
-        losses: Mapping[str, Tensor] = self.model.loss(output, targets)
-        return losses
 
     def decode(self, output: Any, sizes: Int64[Tensor, "batch 2"]) -> Sequence[Prediction]:
         """Return the predictions at the temperature."""
-        return [tempered(one, self.temperature) for one in self.model.decode(output, sizes)]
+        return [tempered(one, self.temperature) for one in super().decode(output, sizes)]
 
 
 def tempered(prediction: Prediction, temperature: float) -> Prediction:

@@ -1,9 +1,9 @@
 """Large images, looked at in overlapping tiles at their own resolution."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from math import ceil
-from typing import Any, NamedTuple
+from itertools import chain
+from typing import Any
 
 import torch
 from jaxtyping import UInt8
@@ -11,57 +11,18 @@ from torch import Tensor
 from torch.nn import functional
 
 from snellen.errors import InputError
+from snellen.evaluation.blended_tiles import blended_map, long_axis
 from snellen.evaluation.loop import PrecisionContext, inspecting
+from snellen.evaluation.pixel_scores import has_pixel_scores
+from snellen.evaluation.tiles import Tile, tiles_of
 from snellen.ops import covered_share, kept_by_nms
 from snellen.structures import Detections, ImageBatch, Model, Prediction, SegmentationMap
 
-__all__ = ["MERGERS", "Tile", "predict_tiled", "tiles_of"]
+__all__ = ["MERGERS", "predict_tiled"]
 
 SAME_OBJECT_IOU = 0.5  # overlap from which two boxes of one class are one object; Felzenszwalb et al. 2010
 CUT_COVERED = 0.7  # share of a box cut by a tile's edge that must lie in a whole box for the cut one to go; our choice
 EDGE_PX = 1.5  # distance to a tile's inner edge at which a box counts as cut by it; our choice
-
-
-class Tile(NamedTuple):
-    """A window of an image, in its pixels."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
-
-
-def _starts(length: int, tile_px: int, overlap_px: int) -> list[int]:
-    if length <= tile_px:
-        return [0]
-    count = ceil((length - overlap_px) / (tile_px - overlap_px))
-    # Spread evenly: the last tile ends at the edge, and all overlaps are at least what was asked for.
-    return [round(step * (length - tile_px) / (count - 1)) for step in range(count)]
-
-
-def tiles_of(size: tuple[int, int], *, tile_px: int, overlap_px: int) -> list[Tile]:
-    """Cut an image into windows of at most ``tile_px`` a side that overlap by at least ``overlap_px``.
-
-    Args:
-        size: Height and width of the image.
-        tile_px: Side of a tile; an image side shorter than this is not cut.
-        overlap_px: Choose it larger than the largest object that must be seen whole.
-
-    Raises:
-        InputError: If the overlap is not smaller than the tile, or the image is empty.
-    """
-    if not 0 <= overlap_px < tile_px or min(size) < 1:
-        raise InputError(
-            f"tiles must be larger than their overlap, and the image not empty; got tiles of {tile_px} px "
-            f"with overlap {overlap_px} px on an image of {size[0]} × {size[1]}. A quarter of the tile is a "
-            "good overlap."
-        )
-    height, width = min(tile_px, size[0]), min(tile_px, size[1])
-    return [
-        Tile(top, left, top + height, left + width)
-        for top in _starts(size[0], tile_px, overlap_px)
-        for left in _starts(size[1], tile_px, overlap_px)
-    ]
 
 
 def predict_tiled(
@@ -77,8 +38,9 @@ def predict_tiled(
     """Predict a large image tile by tile and put the answers together.
 
     Detections are moved into place, and what two tiles saw is joined class by class: the better of two
-    overlapping boxes stays, and a box that a tile's edge cut goes if a whole one covers it. Of overlapping
-    maps each pixel takes the tile in which it lies deepest, because a network sees least at the edges.
+    overlapping boxes stays, and a box that a tile's edge cut goes if a whole one covers it. Probabilities of pixels
+    are faded into one another (see ``blended_map``). Of maps of a model that tells no probabilities each pixel takes
+    the tile in which it lies deepest, because a network sees least at the edges.
 
     Args:
         model: On ``device`` already; its modes are left as they were.
@@ -98,15 +60,36 @@ def predict_tiled(
     """
     size = (image.shape[-2], image.shape[-1])
     tiles = tiles_of(size, tile_px=tile_px, overlap_px=overlap_px)
-    parts: list[Prediction] = []
+    if long_axis(size):
+        tiles.sort(key=lambda tile: (tile.left, tile.top))
     with inspecting(model):
-        for start in range(0, len(tiles), batch_size):
-            batch = _tile_batch(image, tiles[start : start + batch_size], model.stride).to(device)
-            with precision_context():
-                output = model(batch)
-            parts += [part.to("cpu") for part in model.decode(output, batch.original_sizes)]
+        outputs = _outputs(model, image, tiles, batch_size, device, precision_context)
+        first = next(outputs)
+        outputs = chain([first], outputs)
+        if has_pixel_scores(first[1]):
+            return blended_map(model, outputs, size, overlap_px=overlap_px)
+        parts: list[Prediction] = []
+        for some, output in outputs:
+            sizes = torch.tensor([[tile.bottom - tile.top, tile.right - tile.left] for tile in some])
+            parts += [part.to("cpu") for part in model.decode(output, sizes.to(device))]
             merge = _merger(type(parts[0]))
     return merge(parts, tiles, size)
+
+
+def _outputs(  # what is looked at, and how
+    model: Model,
+    image: Tensor,
+    tiles: Sequence[Tile],
+    batch_size: int,
+    device: torch.device | str,
+    precision_context: PrecisionContext,
+) -> Iterator[tuple[list[Tile], Any]]:
+    for start in range(0, len(tiles), batch_size):
+        some = list(tiles[start : start + batch_size])
+        batch = _tile_batch(image, some, model.stride).to(device)
+        with precision_context():
+            output = model(batch)
+        yield some, output
 
 
 def _merger(kind: type[Prediction]) -> Callable[[Sequence[Any], Sequence[Tile], tuple[int, int]], Prediction]:
