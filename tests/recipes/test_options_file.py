@@ -96,3 +96,29 @@ def test_repairs_reach_the_training_and_its_record(charts, tiny, tmp_path):
     assert len(seen.split_rows("train")) == len(train) - 1
     assert seen.fingerprint() == run.record["fingerprint"]
     assert seen.fingerprint() != snellen.recipes.prepared(index, 0).fingerprint()
+
+
+def test_a_network_is_reshaped_and_built_again_as_it_was(charts, tiny, tmp_path):
+    import torch
+    from torch import nn
+
+    run = snellen.train(
+        charts["classes"], model="resnet18", folder=tmp_path / "run", tensorboard=False, measure=("val",),
+        activation="silu", norm="group", init="orthogonal", **{**tiny, "epochs": 1},
+    )  # fmt: skip
+    model = run.load()
+    kinds = {type(layer) for layer in model.modules()}
+    assert nn.SiLU in kinds
+    assert nn.GroupNorm in kinds
+    assert not kinds & {nn.ReLU, nn.BatchNorm2d}
+    from snellen.recipes.preparing import initial_model
+
+    first, again = (initial_model(run.record)[0] for _ in range(2))
+    assert torch.equal(first.backbone.conv1.weight, again.backbone.conv1.weight)
+    rows = first.backbone.conv1.weight.detach().flatten(1)
+    torch.testing.assert_close(rows @ rows.T, 2 * torch.eye(len(rows)), atol=1e-4, rtol=0)
+    page = run.report.read_text(encoding="utf-8")
+    for word in ("--activation silu", "--norm group", "--init orthogonal"):
+        assert word in page
+    with pytest.raises(ConfigError, match="begin with random weights"):
+        snellen.train(charts["classes"], model="resnet18", norm="group", weights=run.weights_file(), **tiny)

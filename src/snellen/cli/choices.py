@@ -8,8 +8,11 @@ from typing import Any
 from snellen.errors import ConfigError
 
 __all__ = [
+    "Activation",
     "BoxMerge",
     "Ensembling",
+    "Init",
+    "NormKind",
     "Optimizer",
     "Padding",
     "Precision",
@@ -58,6 +61,33 @@ class BoxMerge(StrEnum):
 
     fusion = "fusion"
     nms = "nms"
+
+
+class Activation(StrEnum):
+    """Activations in the place of a network's own."""
+
+    relu = "relu"
+    leaky_relu = "leaky_relu"
+    elu = "elu"
+    selu = "selu"
+    silu = "silu"
+    gelu = "gelu"
+
+
+class NormKind(StrEnum):
+    """Norms in the place of a network's own."""
+
+    batch = "batch"
+    group = "group"
+    instance = "instance"
+
+
+class Init(StrEnum):
+    """Ways to draw first weights."""
+
+    kaiming = "kaiming"
+    xavier = "xavier"
+    orthogonal = "orthogonal"
 
 
 class Padding(StrEnum):

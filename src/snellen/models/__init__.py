@@ -15,31 +15,51 @@ from snellen.models.description import (
 from snellen.models.effective_field import EffectiveField, effective_fields
 from snellen.models.entry import ModelEntry, builder_options, builder_words, usual_norm
 from snellen.models.pages import measured, page, page_names
+from snellen.models.reshaping import (
+    ACTIVATIONS,
+    INITS,
+    NORMS,
+    ActivationName,
+    InitName,
+    NormName,
+    change_activations,
+    draw_weights,
+    norm_named,
+)
 from snellen.models.settings import change_settings, settings_of
 from snellen.models.stage_paths import stage_paths
 from snellen.models.weights import WeightsReport, load_weights, weights_settings
 
 __all__ = [
+    "ACTIVATIONS",
     "BACKBONES",
+    "INITS",
     "MODELS",
+    "NORMS",
+    "ActivationName",
     "EffectiveField",
     "FeatureDescription",
+    "InitName",
     "LayerDescription",
     "MapReach",
     "ModelDescription",
     "ModelEntry",
+    "NormName",
     "WeightsReport",
     "builder_options",
     "builder_words",
+    "change_activations",
     "change_settings",
     "count_parameters",
     "describe_backbone",
     "describe_model",
+    "draw_weights",
     "effective_fields",
     "find_model",
     "load_weights",
     "map_reaches",
     "measured",
+    "norm_named",
     "page",
     "page_names",
     "settings_of",

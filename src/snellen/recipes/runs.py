@@ -32,7 +32,7 @@ from torch import nn
 
 from snellen.errors import CheckpointError, ConfigError, did_you_mean
 from snellen.evaluation import from_json
-from snellen.models import ModelEntry, change_settings, find_model
+from snellen.models import ModelEntry, change_activations, change_settings, find_model, norm_named
 from snellen.models.ensemble import Ensemble, MergeSettings
 from snellen.nn import FrozenBatchNorm
 from snellen.structures import Model, Results, Target
@@ -115,8 +115,13 @@ def build_model(record: Mapping[str, Any]) -> Model:
     options = dict(record["model_options"])
     if options.pop("frozen_norm", False):
         options["norm"] = FrozenBatchNorm
+    if (norm := options.pop("norm_name", None)) is not None:
+        options["norm"] = norm_named(norm)
+    activation = options.pop("activation_name", None)
     settings = options.pop("settings_by_path", {})
     model = recorded_entry(record).build(len(record["classes"]), **options)
+    if activation is not None:
+        change_activations(model, activation)  # type: ignore[arg-type]  # every model is a module
     change_settings(model, settings)  # type: ignore[arg-type]  # every model is a module
     return model
 
