@@ -66,7 +66,7 @@ class LayerSampler:
     spent_s: float = 0.0
     _facts: dict[int, Float[Tensor, " facts"]] = field(default_factory=dict)
     _dead: dict[int, Float[Tensor, " units"]] = field(default_factory=dict)
-    _running: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)  # statistics of norms before the pass
+    _running: dict[int, tuple[Tensor, Tensor, float]] = field(default_factory=dict)  # of norms, before the pass
     _handles: list[RemovableHandle] = field(default_factory=list)
 
     def attach(self) -> None:
@@ -78,7 +78,7 @@ class LayerSampler:
             if isinstance(module, _BatchNorm) and module.training:
                 mean, variance = module.running_mean, module.running_var
                 if mean is not None and variance is not None:
-                    self._running[place] = (mean.clone(), variance.clone())
+                    self._running[place] = (mean.clone(), variance.clone(), module.eps)
             self._handles.append(module.register_forward_hook(_hook(self, place, column)))
         self.spent_s = perf_counter() - began
 
@@ -113,7 +113,7 @@ class LayerSampler:
                 zeros = _zeros(given)
                 saturated = _saturated(module, given)
             elif place in self._running and inputs and isinstance(inputs[0], Tensor):
-                gap = _gap(inputs[0].detach(), *self._running[place], eps=module.eps, kind=column.kind)
+                gap = _gap(inputs[0].detach(), *self._running[place], kind=column.kind)
             rms = torch.linalg.vector_norm(given, dtype=torch.float32) / given.numel() ** 0.5
             facts = [rms, given.abs().amax().float(), zeros, dead, saturated, gap]
             self._facts[place] = torch.stack([fact.to(self.device) for fact in facts])
@@ -161,7 +161,7 @@ def _zeros(values: Tensor) -> Float[Tensor, ""]:
     return torch.eq(values, 0, out=is_zero).mean()  # into floats: sums of booleans are slow
 
 
-def _gap(read: Tensor, mean: Tensor, variance: Tensor, *, eps: float, kind: str) -> Float[Tensor, ""]:
+def _gap(read: Tensor, mean: Tensor, variance: Tensor, eps: float, *, kind: str) -> Float[Tensor, ""]:
     """Return how far the output of a norm would be away with running statistics in place of the batch's.
 
     With the mean ``m`` and spread ``s`` of the batch and those that run, ``M`` and ``S``, the output of a channel is

@@ -88,9 +88,9 @@ def term_curves(trace: Trace, _finding: Finding) -> Iterator[Curve]:
 
 def rate_curves(trace: Trace, finding: Finding) -> Iterator[Curve]:
     """Yield the learning rates, the highest first, and the loss."""
-    columns = np.argsort(-np.nanmax(trace.rates, axis=0, initial=0)) if trace.rates.size else []
+    order = np.argsort(-np.nanmax(trace.rates, axis=0, initial=0)).tolist() if trace.rates.size else []
     lines, told = [], set()
-    for column in columns:
+    for column in order:
         values = trace.rates[:, column]
         if values.tobytes() not in told:
             told.add(values.tobytes())
