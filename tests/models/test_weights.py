@@ -13,7 +13,7 @@ from torchvision.transforms.v2 import functional as tv
 from snellen.errors import CheckpointError
 from snellen.models.backbones import BasicBlock, ResNet, mobilenet_v2, resnet18
 from snellen.models.classification import ImageClassifier
-from snellen.models.segmentation import UNet
+from snellen.models.segmentation import unet
 from snellen.models.weights import load_weights, weights_settings
 from snellen.nn import FrozenBatchNorm
 from snellen.structures import ImageBatch
@@ -86,7 +86,7 @@ def test_another_number_of_classes_is_told_and_not_fatal(torchvision_state, tmp_
 
 
 def test_classifier_feeds_an_encoder(torchvision_state, tmp_path):
-    model = UNet(small_resnet(), 3)
+    model = unet(small_resnet(), 3)
     torch.save(torchvision_state, tmp_path / "w.pt")
     report = load_weights(model, tmp_path / "w.pt")
     assert_loaded(model, torchvision_state)

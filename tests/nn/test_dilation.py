@@ -1,8 +1,10 @@
 import pytest
 import torch
+from torch import nn
 
 from snellen.errors import ConfigError
-from snellen.nn import ConvNormAct, Step, dilated_steps
+from snellen.models.backbones.resnet_blocks import Bottleneck, resnet_stage
+from snellen.nn import ConvNormAct, Step, dilated_steps, spread_blocks
 
 RESNET = (1, 2, 2, 2)
 
@@ -43,3 +45,26 @@ def test_reach_of_a_dilated_kernel():
     rows, columns = x.grad[0, 0].nonzero(as_tuple=True)
     assert len(rows) == 9
     assert rows.unique().tolist() == columns.unique().tolist() == [3, 5, 7]
+
+
+def test_multi_grid_is_a_stage_of_blocks_with_rates_of_their_own():
+    """Multi-grid (1, 2, 4) on a stage of dilation 2 (DeepLabv3, section 3.2)."""
+    torch.manual_seed(0)
+    stage = resnet_stage(Bottleneck, 8, 4, num_blocks=3, stride=Step(entering=2, dilation=2))
+    torch.manual_seed(0)
+    wanted = [
+        Bottleneck(8, 4, step=Step(entering=2, dilation=2), norm=nn.BatchNorm2d),
+        Bottleneck(16, 4, step=Step(entering=4, dilation=4), norm=nn.BatchNorm2d),
+        Bottleneck(16, 4, step=Step(entering=8, dilation=8), norm=nn.BatchNorm2d),
+    ]
+    spread_blocks([stage], (1, 2, 4))
+    x = torch.randn(2, 8, 20, 24)
+    torch.testing.assert_close(stage(x), nn.Sequential(*wanted)(x))
+    assert stage(x).shape == (2, 16, 20, 24)
+
+
+@pytest.mark.parametrize("grid", [(1, 2), (1, 2, 4, 8), (0, 1, 2), ()])
+def test_multi_grid_needs_a_factor_for_each_block(grid):
+    stage = resnet_stage(Bottleneck, 8, 4, num_blocks=3, stride=1)
+    with pytest.raises(ConfigError, match="for each of the 3 blocks"):
+        spread_blocks([stage], grid)

@@ -30,7 +30,8 @@ def test_a_page_has_its_picture_and_its_sections(name):
 def test_a_page_is_found_by_a_model_of_the_system():
     assert system_page("rcnn_vgg16") == system_page("rcnn")
     assert "`rcnn_vgg16`" in system_page("rcnn")
-    assert system_page("unet_resnet18") is None
+    assert system_page("unet_resnet18") == system_page("unet")
+    assert system_page("hog_kernel_svm") is None
 
 
 def test_what_was_measured_stands_on_the_page(monkeypatch):

@@ -8,7 +8,12 @@ from torch import Tensor
 
 from snellen.errors import InputError
 
-__all__ = ["class_balanced_weights", "evened_weights", "inverse_frequency_weights"]
+__all__ = [
+    "class_balanced_weights",
+    "evened_weights",
+    "inverse_frequency_weights",
+    "median_frequency_weights",
+]
 
 
 def class_balanced_weights(counts: Integer[Tensor, " num_classes"], beta: float) -> Float[Tensor, " num_classes"]:
@@ -70,6 +75,33 @@ def inverse_frequency_weights(
     number = counts.double()
     weights = torch.where(number > 0, number.clamp(min=1) ** -power, 0.0)
     return evened_weights(weights, counts)
+
+
+def median_frequency_weights(
+    pixels: Integer[Tensor, " num_classes"], image_pixels: Integer[Tensor, " num_classes"]
+) -> Float[Tensor, " num_classes"]:
+    """Weight of each class of pixels: the median of the classes' frequencies over its own.
+
+    The frequency of a class is its share of the pixels of the images that show it, so that a class which is rare among
+    the images, but large where it is, gets no more weight than one that is everywhere.
+
+    Args:
+        pixels: Of each class.
+        image_pixels: Of the images that show each class.
+
+    Returns:
+        Weights, float32; 0 for classes without pixels.
+
+    Source:
+        Eigen & Fergus 2015, section 6.3.2, https://arxiv.org/abs/1411.4734. The median of an even number of classes is
+        the mean of the middle two.
+    """
+    seen = pixels > 0
+    frequency = torch.where(seen, pixels.double() / image_pixels.clamp(min=1), 1.0)
+    if not bool(seen.any()):
+        return torch.zeros_like(frequency, dtype=torch.float32)
+    median = frequency[seen].quantile(0.5)
+    return torch.where(seen, median / frequency, 0.0).float()
 
 
 def evened_weights(

@@ -1,12 +1,14 @@
 """Which examples a step should learn from: those that the model gets most wrong."""
 
+from math import log
+
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from snellen.ops import kept_by_nms
 
-__all__ = ["hard_negatives", "hardest"]
+__all__ = ["hard_negatives", "hard_pixels", "hardest"]
 
 
 def hardest(
@@ -77,3 +79,27 @@ def hard_negatives(
     # The rank of each: where it stands in the sorted order.
     rank = loss.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
     return (rank < most) & negative
+
+
+def hard_pixels(
+    losses: Float[Tensor, "batch height width"],
+    valid: Bool[Tensor, "batch height width"],
+    *,
+    below: float = 0.7,
+    least_share: float = 1 / 16,
+) -> Bool[Tensor, "batch height width"]:
+    """True for the pixels of a batch whose class is not probable yet, and always for a share of the worst.
+
+    Args:
+        losses: Cross-entropy of every pixel in nats. NaN counts as the highest loss.
+        valid: False for pixels that count for nothing.
+        below: Pixels are hard while the probability of their class is below this, 0..1.
+        least_share: At least this share of all pixels is kept, the hardest, 0..1.
+
+    Source:
+        Wu et al. 2016, section 3.1 ("online bootstrapping"), https://arxiv.org/abs/1604.04339; Shrivastava et al. 2016.
+    """
+    loss = losses.detach().float().nan_to_num(nan=torch.inf).masked_fill(~valid, -torch.inf)
+    least = max(1, round(least_share * loss.numel()))
+    limit = loss.flatten().topk(least).values[-1].clamp(max=-log(below) if below > 0 else torch.inf)
+    return valid & (loss >= limit)

@@ -2,7 +2,8 @@
 
 from snellen.nn.blocks import ConvNormAct, Padding, SameConv2d, conv_norm
 from snellen.nn.channel_shuffle import ChannelShuffle, channel_shuffle
-from snellen.nn.dilation import Step, dilated_steps
+from snellen.nn.content import content_cells, content_grid, content_mean, content_windows, spread_over_content
+from snellen.nn.dilation import Step, dilated_steps, spread_blocks
 from snellen.nn.fpn import FeaturePyramid, coarser_map
 from snellen.nn.inception import (
     INCEPTION_EPS,
@@ -20,7 +21,7 @@ from snellen.nn.inception import (
     inception_v3_reduction_17,
 )
 from snellen.nn.l2norm import L2Norm
-from snellen.nn.norm import FrozenBatchNorm, Norm, with_eps
+from snellen.nn.norm import FrozenBatchNorm, Norm, group_norm, with_eps
 from snellen.nn.normalize import IMAGENET_MEAN, IMAGENET_STD, Normalize
 from snellen.nn.pooling import CeilMaxPool2d
 from snellen.nn.preactivation import PreActBasic, PreActBottleneck
@@ -28,16 +29,27 @@ from snellen.nn.residual import PaddedShortCut, ResidualBlock, ShortCut, begin_a
 from snellen.nn.response_norm import ResponseNorm, WithinChannelNorm
 from snellen.nn.separable import SeparableConv2d
 from snellen.nn.squeeze_excitation import Gate, SqueezeExcitation, squeezed_by
+from snellen.nn.upsampling import (
+    BilinearTransposed,
+    Enlargement,
+    Upsampling,
+    bilinear_kernel,
+    enlarged,
+    pooled_places,
+    unpooled,
+)
 from snellen.nn.waist import WaistBlock, bottleneck_block, inverted_block
 
 __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "INCEPTION_EPS",
+    "BilinearTransposed",
     "Branches",
     "CeilMaxPool2d",
     "ChannelShuffle",
     "ConvNormAct",
+    "Enlargement",
     "FeaturePyramid",
     "FrozenBatchNorm",
     "Gate",
@@ -56,16 +68,24 @@ __all__ = [
     "ShortCut",
     "SqueezeExcitation",
     "Step",
+    "Upsampling",
     "WaistBlock",
     "WithinChannelNorm",
     "asymmetric_convs",
     "begin_as_identity",
     "begin_at_zero",
+    "bilinear_kernel",
     "bottleneck_block",
     "channel_shuffle",
     "coarser_map",
+    "content_cells",
+    "content_grid",
+    "content_mean",
+    "content_windows",
     "conv_norm",
     "dilated_steps",
+    "enlarged",
+    "group_norm",
     "inception_naive",
     "inception_v1",
     "inception_v2",
@@ -76,6 +96,10 @@ __all__ = [
     "inception_v3_reduction_8",
     "inception_v3_reduction_17",
     "inverted_block",
+    "pooled_places",
+    "spread_blocks",
+    "spread_over_content",
     "squeezed_by",
+    "unpooled",
     "with_eps",
 ]

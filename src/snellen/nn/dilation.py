@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
+from torch import nn
+
 from snellen.errors import ConfigError
 
-__all__ = ["Step", "dilated_steps"]
+__all__ = ["Step", "dilated_steps", "spread_blocks"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,3 +62,36 @@ def dilated_steps(strides: Sequence[int], *, start: int, output_stride: int | No
         total = total if is_kept else total * stride
         steps.append(Step(stride=1 if is_kept else stride, entering=entering, dilation=dilation))
     return tuple(steps)
+
+
+def spread_blocks(stage: Sequence[nn.Module], multi_grid: Sequence[int]) -> None:
+    """Multiply the dilation of every block of a stage by a number of its own ("multi-grid").
+
+    Blocks are the modules of the stage, or those of a sequence that is one of them, that hold a kernel larger than 1.
+
+    Args:
+        stage: Modules of a backbone's stage; changed in place. Maps keep their sizes.
+        multi_grid: A factor for each block, first to last; (1, 2, 4) in the paper.
+
+    Raises:
+        ConfigError: If there is not one factor for each block, or one is below 1.
+
+    Source:
+        Chen et al. 2017, section 3.2 ("Multi-grid Method"), https://arxiv.org/abs/1706.05587.
+    """
+    parts = [part for module in stage for part in (module if type(module) is nn.Sequential else (module,))]
+    blocks = [convs for part in parts if (convs := _spatial_convs(part))]
+    if len(blocks) != len(multi_grid) or min(multi_grid, default=1) < 1:
+        raise ConfigError(
+            f"multi_grid needs a whole number of 1 or more for each of the {len(blocks)} blocks of the last stage; got "
+            f"{list(multi_grid)}."
+        )
+    for convs, factor in zip(blocks, multi_grid, strict=True):
+        for conv in convs:
+            conv.dilation = (conv.dilation[0] * factor, conv.dilation[1] * factor)
+            if not isinstance(conv.padding, str):
+                conv.padding = (conv.padding[0] * factor, conv.padding[1] * factor)
+
+
+def _spatial_convs(module: nn.Module) -> list[nn.Conv2d]:
+    return [layer for layer in module.modules() if isinstance(layer, nn.Conv2d) and max(layer.kernel_size) > 1]

@@ -16,15 +16,26 @@ class SeparableConv2d(nn.Module):
         out_channels: Depth of the output.
         kernel: Odd side in pixels.
         stride: Step in pixels, of the depthwise convolution.
+        dilation: Distance in pixels between the places that neighbours in its kernel look at.
 
     Source:
-        Sifre 2014 (thesis), section 6.2; as Chollet 2016 uses it, section 2, https://arxiv.org/abs/1610.02357.
+        Sifre 2014 (thesis), section 6.2; as Chollet 2016 uses it, section 2, https://arxiv.org/abs/1610.02357; dilated:
+        Chen et al. 2018, section 3.1, https://arxiv.org/abs/1802.02611.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, *, kernel: int = 3, stride: int = 1) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, *, kernel: int = 3, stride: int = 1, dilation: int = 1
+    ) -> None:
         super().__init__()
         self.depthwise = nn.Conv2d(
-            in_channels, in_channels, kernel, stride, kernel // 2, groups=in_channels, bias=False
+            in_channels,
+            in_channels,
+            kernel,
+            stride,
+            dilation * (kernel // 2),
+            dilation=dilation,
+            groups=in_channels,
+            bias=False,
         )
         self.pointwise = nn.Conv2d(in_channels, out_channels, 1, bias=False)
 

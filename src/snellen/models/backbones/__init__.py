@@ -4,7 +4,13 @@ from snellen.models.backbones.alexnet import FiveConvNet, alexnet, alexnet_paper
 from snellen.models.backbones.backbone import Backbone, freeze_stages, picked_features
 from snellen.models.backbones.bn_inception import BnInception, bn_inception
 from snellen.models.backbones.catalog import BACKBONES, find_backbone
-from snellen.models.backbones.choosing import chosen_backbone, normalize_for, own_norm, pyramid_backbone
+from snellen.models.backbones.choosing import (
+    chosen_backbone,
+    dilated_backbone,
+    normalize_for,
+    own_norm,
+    pyramid_backbone,
+)
 from snellen.models.backbones.cutting import cut_behind
 from snellen.models.backbones.darknet import (
     LEAKY_SLOPE,
@@ -19,6 +25,7 @@ from snellen.models.backbones.darknet import (
 from snellen.models.backbones.densenet import DenseNet, densenet
 from snellen.models.backbones.efficientnet import EFFICIENTNETS, EfficientNet, efficientnet
 from snellen.models.backbones.fc_pair import ALEXNET_POOLED, VGG_POOLED, FcPair, fc_pair_names
+from snellen.models.backbones.fcn_vgg import FcnVgg16
 from snellen.models.backbones.googlenet import GoogLeNet, googlenet, googlenet_paper
 from snellen.models.backbones.inception_v3 import InceptionV3, inception_v3
 from snellen.models.backbones.lenet import LeNet, ScaledTanh, lenet5, lenet5_modern, spread_by_fan_in
@@ -95,6 +102,7 @@ __all__ = [
     "DenseNet",
     "EfficientNet",
     "FcPair",
+    "FcnVgg16",
     "FiveConvNet",
     "GoogLeNet",
     "InceptionV3",
@@ -132,6 +140,7 @@ __all__ = [
     "darknet_tiny_v2",
     "darknet_tiny_v3",
     "densenet",
+    "dilated_backbone",
     "efficientnet",
     "fast_yolo_net",
     "fc_pair_names",

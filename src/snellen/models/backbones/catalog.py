@@ -10,6 +10,7 @@ from snellen.models.backbones.bn_inception import bn_inception
 from snellen.models.backbones.darknet import darknet19, darknet53, darknet_tiny_v2, darknet_tiny_v3
 from snellen.models.backbones.densenet import densenet
 from snellen.models.backbones.efficientnet import efficientnet
+from snellen.models.backbones.fcn_vgg import FcnVgg16
 from snellen.models.backbones.googlenet import googlenet, googlenet_paper
 from snellen.models.backbones.inception_v3 import inception_v3
 from snellen.models.backbones.lenet import lenet5, lenet5_modern
@@ -134,6 +135,7 @@ BACKBONES: Mapping[str, Callable[..., Backbone]] = {
     "vgg16": vgg16,
     "vgg19": vgg19,
     "ssd_vgg16": SsdVgg16,
+    "fcn_vgg16": FcnVgg16,
     "nin": nin,
     "nin_cifar": nin_cifar,
     "googlenet": googlenet,

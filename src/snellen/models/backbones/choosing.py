@@ -10,9 +10,9 @@ from snellen.models.backbones.backbone import Backbone, told_features
 from snellen.models.backbones.catalog import BACKBONES, find_backbone
 from snellen.models.backbones.cutting import cut_behind
 from snellen.models.backbones.timm_adapter import is_timm_name, timm_backbone, timm_norm
-from snellen.nn import FrozenBatchNorm, Norm, Normalize, Padding
+from snellen.nn import FrozenBatchNorm, Norm, Normalize, Padding, spread_blocks
 
-__all__ = ["chosen_backbone", "normalize_for", "own_norm", "pyramid_backbone"]
+__all__ = ["chosen_backbone", "dilated_backbone", "normalize_for", "own_norm", "pyramid_backbone"]
 
 
 def chosen_backbone(
@@ -23,6 +23,8 @@ def chosen_backbone(
     padding: Padding = "torch",
     needs: Sequence[str] = (),
     ends_in: str | None = None,
+    output_stride: int | None = None,
+    multi_grid: Sequence[int] = (),
 ) -> Backbone:
     """Return a backbone with random weights.
 
@@ -34,20 +36,70 @@ def chosen_backbone(
         padding: ``"same"`` for weights trained with TensorFlow.
         needs: Names of the features that the system stands on.
         ends_in: What comes after this feature is left out.
+        output_stride: Greatest stride of any map: stages beyond it are dilated (``dilated_steps``). None for the
+            network as published.
+        multi_grid: Factors on the dilation of the blocks of the last stage, see ``spread_blocks``; none if empty.
 
     Raises:
-        ConfigError: If there is no such backbone, it lacks a feature, or it knows no such norm or padding.
+        ConfigError: If there is no such backbone, it lacks a feature, it knows no such norm or padding, or cannot be
+            dilated so.
         MissingExtraError: If it is one of timm's and timm is not installed.
     """
     own = norm if name == usual else _norm_in_place(name, norm)
     if is_timm_name(name):
-        backbone: Backbone = timm_backbone(name, norm=own, padding=padding, ends_in=ends_in)
+        backbone: Backbone = timm_backbone(
+            name, norm=own, padding=padding, ends_in=ends_in, output_stride=output_stride
+        )
     else:
-        backbone = _ours(name, own, padding)
+        backbone = _ours(name, own, padding, output_stride)
     _check_features(name, backbone, needs)
     if ends_in is not None:
         cut_behind(backbone, ends_in)
+    if multi_grid:
+        spread_blocks(backbone.stage_modules()[backbone.features[-1].name], multi_grid)
     return backbone
+
+
+def dilated_backbone(
+    name: str,
+    *,
+    usual: str,
+    output_stride: int | None,
+    usual_stride: int,
+    norm: Norm | None = nn.BatchNorm2d,
+    padding: Padding = "torch",
+    needs: Sequence[str] = (),
+    multi_grid: Sequence[int] = (),
+) -> Backbone:
+    """Return a backbone whose maps end at a stride, for systems that are published with dilation.
+
+    Args:
+        name: See ``chosen_backbone``.
+        usual: See ``chosen_backbone``.
+        output_stride: Greatest stride of any map. None for ``usual_stride`` where the network can, and for its own
+            strides where it cannot.
+        usual_stride: That the system is published with.
+        norm: See ``chosen_backbone``.
+        padding: See ``chosen_backbone``.
+        needs: See ``chosen_backbone``.
+        multi_grid: See ``chosen_backbone``.
+
+    Raises:
+        ConfigError: As ``chosen_backbone``.
+        MissingExtraError: If it is one of timm's and timm is not installed.
+    """
+
+    def made(stride: int | None) -> Backbone:
+        return chosen_backbone(
+            name, usual=usual, norm=norm, padding=padding, needs=needs, output_stride=stride, multi_grid=multi_grid
+        )
+
+    if output_stride is not None:
+        return made(output_stride)
+    try:
+        return made(usual_stride)
+    except ConfigError:  # it cannot be dilated so; whatever else is wrong comes again
+        return made(None)
 
 
 def pyramid_backbone(
@@ -97,7 +149,7 @@ def _norm_in_place(name: str, norm: Norm | None) -> Norm | None:
     return norm if own is nn.BatchNorm2d and norm is FrozenBatchNorm else own
 
 
-def _ours(name: str, norm: Norm | None, padding: Padding) -> Backbone:
+def _ours(name: str, norm: Norm | None, padding: Padding, output_stride: int | None) -> Backbone:
     build = _builder(name)
     known = inspect.signature(build).parameters
     if padding != "torch" and "padding" not in known:
@@ -105,8 +157,16 @@ def _ours(name: str, norm: Norm | None, padding: Padding) -> Backbone:
         raise ConfigError(
             f"padding must be 'torch' for {name}; got {padding!r}. Leave it out, or choose {' or '.join(others)}."
         )
-    options = {"norm": norm, "padding": padding}
-    return build(**{key: value for key, value in options.items() if key in known})
+    options = {"norm": norm, "padding": padding, "output_stride": output_stride}
+    backbone = build(**{key: value for key, value in options.items() if key in known})
+    coarsest = backbone.features[-1].stride
+    if output_stride is not None and "output_stride" not in known and coarsest != output_stride:
+        raise ConfigError(
+            f"{name} cannot be dilated: its maps end at a stride of {coarsest}; got output_stride={output_stride}. "
+            "Leave it out, or choose a network that can, such as resnet50, mobilenet_v2, efficientnet_b0, densenet121 "
+            "or timm:convnext_tiny."
+        )
+    return backbone
 
 
 def _builder(name: str) -> type[Backbone]:

@@ -122,6 +122,7 @@ class TimmBackbone(Backbone):
     Args:
         name: ``timm:NAME``.
         ends_in: Name of the last feature that is wanted; None for all.
+        output_stride: Greatest stride of any map, for networks that timm can dilate; None for the network as published.
 
     Attributes:
         features: The last map at each stride from 2 on, named by the logarithm of the stride.
@@ -135,16 +136,16 @@ class TimmBackbone(Backbone):
         https://huggingface.co/docs/timm/feature_extraction.
     """
 
-    def __init__(self, name: str, *, ends_in: str | None = None) -> None:
+    def __init__(self, name: str, *, ends_in: str | None = None, output_stride: int | None = None) -> None:
         super().__init__()
-        shapes = _map_shapes(name)
+        shapes = _map_shapes(name, output_stride)
         if ends_in is not None and ends_in in shapes:
             shapes = {key: value for key, value in shapes.items() if key <= ends_in}
         self.name = name
         self.features = tuple(shape.spec for shape in shapes.values())
         self.is_channels_last = [shape.is_channels_last for shape in shapes.values()]
         options = {"features_only": True, "out_indices": [shape.place for shape in shapes.values()]}
-        self.network = timm_network(name, **options, **timm_input(name).options)
+        self.network = timm_network(name, **options, **_dilation(output_stride), **timm_input(name).options)
         self.mean, self.std = timm_colours(name)
 
     def forward(self, x: Float[Tensor, "batch 3 height width"]) -> dict[str, Float[Tensor, "batch _ _ _"]]:
@@ -191,7 +192,12 @@ class TimmBackbone(Backbone):
 
 
 def timm_backbone(
-    name: str, *, norm: Norm | None = nn.BatchNorm2d, padding: Padding = "torch", ends_in: str | None = None
+    name: str,
+    *,
+    norm: Norm | None = nn.BatchNorm2d,
+    padding: Padding = "torch",
+    ends_in: str | None = None,
+    output_stride: int | None = None,
 ) -> TimmBackbone:
     """Return ``timm:NAME`` as a backbone.
 
@@ -200,9 +206,11 @@ def timm_backbone(
         norm: ``FrozenBatchNorm`` freezes its batch norms; others leave it as it is, for a network has its own norms.
         padding: ``"torch"``: names that begin with ``tf_`` pad as TensorFlow does.
         ends_in: Name of the last feature that is wanted; None for all.
+        output_stride: See ``TimmBackbone``.
 
     Raises:
-        ConfigError: If timm has no such network, its maps do not follow the contract, or padding is asked for.
+        ConfigError: If timm has no such network, its maps do not follow the contract, it cannot be dilated so, or
+            padding is asked for.
         MissingExtraError: If timm is not installed.
     """
     if padding != "torch":
@@ -210,7 +218,7 @@ def timm_backbone(
             f"padding must be 'torch' for {name}; got {padding!r}. Leave it out: timm's networks that pad as "
             "TensorFlow does have names of their own, which begin with tf_."
         )
-    backbone = TimmBackbone(name, ends_in=ends_in)
+    backbone = TimmBackbone(name, ends_in=ends_in, output_stride=output_stride)
     if norm is FrozenBatchNorm:
         backbone.network = frozen_norms(backbone.network)
     return backbone
@@ -256,8 +264,12 @@ def timm_input(name: str) -> TimmInput:
     return TimmInput(size=size, is_fixed=True)
 
 
+def _dilation(output_stride: int | None) -> dict[str, int]:
+    return {} if output_stride is None else {"output_stride": output_stride}
+
+
 @cache
-def _map_shapes(name: str) -> dict[str, _MapShape]:
+def _map_shapes(name: str, output_stride: int | None = None) -> dict[str, _MapShape]:
     """Return the maps that a network gives, by the name of the feature, finest first.
 
     Raises:
@@ -265,14 +277,25 @@ def _map_shapes(name: str) -> dict[str, _MapShape]:
     """
     try:
         with torch.device("meta"):
-            network = timm_network(name, features_only=True, **timm_input(name).options)
+            network = timm_network(name, features_only=True, **_dilation(output_stride), **timm_input(name).options)
     except (RuntimeError, AssertionError, AttributeError, TypeError) as error:
+        if output_stride is not None:
+            _map_shapes(name)  # says what is wrong apart from the stride
+            raise ConfigError(
+                f"{name} cannot be dilated by timm; got output_stride={output_stride} ({_first_line(error)}). Leave it "
+                "out, or choose another network, such as timm:convnext_tiny."
+            ) from error
         raise ConfigError(
             f"{name} cannot be a backbone: timm knows no feature maps of it ({_first_line(error)}). It can be a "
             f"classifier (model {name}); as a backbone choose a convolutional network, such as timm:convnext_tiny."
         ) from error
     info: Any = network.feature_info
     strides, channels, indices = info.reduction(), info.channels(), tuple(info.out_indices)
+    if output_stride is not None and max(strides) != output_stride:
+        raise ConfigError(
+            f"{name} cannot be dilated to output_stride={output_stride}: its maps then have strides of "
+            f"{', '.join(map(str, strides))} px. Choose one of those, or leave it out."
+        )
     last = {stride: number for number, stride in enumerate(strides) if stride > 1}
     odd = [stride for stride in last if stride & (stride - 1)]
     if odd:

@@ -60,8 +60,8 @@ class VGG(Backbone):
 
     Attributes:
         features: ``c1`` (conv2's last map, stride 2) to ``c4`` (conv5's last map, stride 16), each after its
-            activation and before its pool, and ``c5``, pool5. Detectors stand on ``c4``. The map at stride 1
-            is not offered.
+            activation and before its pool, and ``c5``, pool5. Detectors stand on ``c4``.
+        inner: ``c0``, conv1's last map, at stride 1.
 
     Source:
         Simonyan & Zisserman 2014, table 1, https://arxiv.org/abs/1409.1556. Differs: the pools round up, as
@@ -75,22 +75,26 @@ class VGG(Backbone):
     def __init__(self, depths: Sequence[int], *, norm: Norm | None = None) -> None:
         super().__init__()
         self.layers, ends = _vgg_layers(depths, norm=norm)
-        self.ends = {f"c{number}": end for number, end in enumerate(ends) if number > 0}
+        self.ends = {f"c{number}": end for number, end in enumerate(ends)}
         self.ends["c5"] = len(self.layers)
-        widths = (*_WIDTHS[1:], _WIDTHS[-1])
-        self.features = tuple(
+        widths = (*_WIDTHS, _WIDTHS[-1])
+        specs = tuple(
             FeatureSpec(name=name, channels=width, stride=2 ** int(name[1:]))
             for name, width in zip(self.ends, widths, strict=True)
         )
+        self.inner, self.features = specs[:1], specs[1:]
         _initialise(self)
 
-    def forward(self, x: Float[Tensor, "batch 3 height width"]) -> dict[str, Float[Tensor, "batch _ _ _"]]:
-        """Return the maps ``c1`` … ``c5`` by name."""
-        return _tapped(self.layers, self.ends, x)
+    def forward(
+        self, x: Float[Tensor, "batch 3 height width"], *, inner: bool = False
+    ) -> dict[str, Float[Tensor, "batch _ _ _"]]:
+        """Return the maps ``c1`` … ``c5`` by name, and ``c0``, if it is wanted."""
+        maps = _tapped(self.layers, self.ends, x)
+        return maps if inner else {spec.name: maps[spec.name] for spec in self.features if spec.name in maps}
 
     def stage_modules(self) -> Mapping[str, Sequence[nn.Module]]:
         """Return the modules between one feature and the next, by the name of the feature they end in."""
-        return _cut(self.layers, self.ends)
+        return _cut(self.layers, {name: end for name, end in self.ends.items() if name != "c0"})
 
 
 class SsdVgg16(Backbone):
@@ -125,6 +129,7 @@ class SsdVgg16(Backbone):
         super().__init__()
         self.atrous = atrous
         self.layers, ends = _vgg_layers(_VGG16, norm=norm, last_pool=False)
+        self.fused_ends = (ends[2], ends[3])  # of conv3 and conv4
         self.relu = nn.ReLU(inplace=True)
         if atrous:
             width = _ATROUS_WIDTH
@@ -149,11 +154,14 @@ class SsdVgg16(Backbone):
 
     def forward(self, x: Float[Tensor, "batch 3 height width"]) -> dict[str, Float[Tensor, "batch _ _ _"]]:
         """Return the maps of ``features`` by name."""
-        maps = _tapped(self.layers, {**self.ends, "conv5": len(self.layers)}, x)
-        x = self.pool5(maps["conv5"])
-        found = {name: maps[name] for name in self.ends}
-        found[self.features[-1].name] = self.relu(self.fc7(self.relu(self.fc6(x))))
-        return found
+        maps = self.convolved(x)
+        x = self.pool5(maps.pop("conv5"))
+        maps[self.features[-1].name] = self.relu(self.fc7(self.relu(self.fc6(x))))
+        return maps
+
+    def convolved(self, x: Float[Tensor, "batch 3 height width"]) -> dict[str, Float[Tensor, "batch _ _ _"]]:
+        """Return the maps of the 3×3 convolutions by name, with ``conv5``, the last one before pool5."""
+        return _tapped(self.layers, {**self.ends, "conv5": len(self.layers)}, x)
 
     def stage_modules(self) -> Mapping[str, Sequence[nn.Module]]:
         """Return the modules between one feature and the next, by the name of the feature they end in."""

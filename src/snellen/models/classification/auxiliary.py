@@ -3,9 +3,9 @@
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from snellen.models.classification.content import content_grid, content_windows
 from snellen.models.classification.heads import Head
 from snellen.nn import INCEPTION_EPS, InceptionConv, Norm, with_eps
+from snellen.nn.content import content_grid, content_windows
 from snellen.structures import FeatureSpec
 
 __all__ = ["GoogLeNetAuxiliaryHead", "InceptionAuxiliaryHead"]

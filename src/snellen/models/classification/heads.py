@@ -6,7 +6,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from snellen.models.backbones import FcPair, fc_pair_names
-from snellen.models.classification.content import content_grid, content_mean
+from snellen.nn.content import content_grid, content_mean
 from snellen.structures import FeatureSpec
 
 __all__ = ["ClassMapHead", "FcHead", "Head", "HeadBuilder", "MeanHead"]

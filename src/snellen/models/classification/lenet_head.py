@@ -5,8 +5,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from snellen.models.backbones import ScaledTanh, spread_by_fan_in
-from snellen.models.classification.content import content_grid
 from snellen.models.classification.heads import Head
+from snellen.nn.content import content_grid
 from snellen.structures import FeatureSpec
 
 __all__ = ["LeNetHead", "RadialOutput", "class_codes"]

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from snellen.errors import ConfigError, InputError
 from snellen.models.backbones import Backbone, normalize_for
 from snellen.models.classification.answers import Answer
-from snellen.models.classification.content import content_cells
 from snellen.models.classification.heads import Head, HeadBuilder, MeanHead
+from snellen.nn.content import content_cells
 from snellen.structures import ImageBatch, Prediction, Target, TensorRecord
 
 __all__ = ["Auxiliary", "HeadOutput", "Trunk"]

@@ -1,64 +1,180 @@
 """The segmenters that exist, by name."""
 
-from collections.abc import Sequence
 from functools import partial
 
 from torch import nn
 
-from snellen.models.backbones import chosen_backbone, normalize_for
 from snellen.models.building import on_backbone
-from snellen.models.entry import ModelEntry
-from snellen.models.segmentation.unet import UNet
-from snellen.nn import Norm, Padding
+from snellen.models.entry import ModelEntry, answering
+from snellen.models.segmentation.answer import PixelAnswer
+from snellen.models.segmentation.building import (
+    build_deeplab_v3,
+    build_deeplab_v3_plus,
+    build_dilated_fcn,
+    build_pspnet,
+    build_segnet,
+    build_skip_fcn,
+    build_unet,
+    build_unet_paper,
+)
 from snellen.structures import MaskTarget
 
 __all__ = ["SEGMENTERS"]
-
-
-def _unet(
-    usual: str,
-    num_classes: int,
-    *,
-    backbone: str,
-    dice_weight: float = 0.0,
-    norm: Norm = nn.BatchNorm2d,
-    padding: Padding = "torch",
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
-) -> UNet:
-    # The decoder starts from random weights, so frozen statistics would only switch its norms off.
-    network = chosen_backbone(backbone, usual=usual, norm=norm, padding=padding)
-    colours = normalize_for(network, mean, std)
-    return UNet(network, num_classes, dice_weight=dice_weight, mean=colours.mean, std=colours.std)
-
 
 _SEGMENTER = partial(
     ModelEntry,
     target_type=MaskTarget,
     licence="Apache-2.0",
-    paper="https://arxiv.org/abs/1505.04597",
+    answers={MaskTarget: PixelAnswer},
     default_size=(256, 256),
 )
+_UNET = partial(_SEGMENTER, page="unet", paper="https://arxiv.org/abs/1505.04597")
+_FCN = partial(_SEGMENTER, page="fcn", paper="https://arxiv.org/abs/1411.4038")
+_SEGNET = partial(_SEGMENTER, page="segnet", paper="https://arxiv.org/abs/1511.00561")
+_DEEPLAB_V3 = partial(_SEGMENTER, page="deeplab_v3", paper="https://arxiv.org/abs/1706.05587")
+_DEEPLAB_V3_PLUS = partial(_SEGMENTER, page="deeplab_v3_plus", paper="https://arxiv.org/abs/1802.02611")
+_PSPNET = partial(_SEGMENTER, page="pspnet", paper="https://arxiv.org/abs/1612.01105")
 
-SEGMENTERS: tuple[ModelEntry, ...] = (
-    _SEGMENTER(
-        name="unet_resnet18",
-        build=on_backbone(_unet, "resnet18"),
-        summary="U-Net with a ResNet-18 encoder: a good first choice",
-    ),
-    _SEGMENTER(
-        name="unet_resnet34",
-        build=on_backbone(_unet, "resnet34"),
-        summary="U-Net with a ResNet-34 encoder",
-    ),
-    _SEGMENTER(
-        name="unet_resnet50",
-        build=on_backbone(_unet, "resnet50"),
-        summary="U-Net with a ResNet-50 encoder",
-    ),
-    _SEGMENTER(
-        name="unet_mobilenet_v2",
-        build=on_backbone(_unet, "mobilenet_v2"),
-        summary="U-Net with a MobileNetV2 encoder: small and quick on a CPU",
-    ),
+# What stands on MobileNetV2 has narrow contexts: at full width they would cost many times what the encoder does.
+_NARROW = 128
+
+SEGMENTERS: tuple[ModelEntry, ...] = tuple(
+    answering(row)
+    for row in (
+        _UNET(
+            name="unet_resnet18",
+            build=on_backbone(build_unet, "resnet18"),
+            summary="U-Net with a ResNet-18 encoder: a good first choice",
+        ),
+        _UNET(
+            name="unet_resnet34",
+            build=on_backbone(build_unet, "resnet34"),
+            summary="U-Net with a ResNet-34 encoder",
+        ),
+        _UNET(
+            name="unet_resnet50",
+            build=on_backbone(build_unet, "resnet50"),
+            summary="U-Net with a ResNet-50 encoder",
+        ),
+        _UNET(
+            name="unet_mobilenet_v2",
+            build=on_backbone(build_unet, "mobilenet_v2"),
+            summary="U-Net with a MobileNetV2 encoder: small and quick on a CPU",
+        ),
+        _UNET(
+            name="unet_paper",
+            build=build_unet_paper,
+            summary="U-Net as published: unpadded convolutions on mirrored images, no norm",
+            default_size=(388, 388),
+        ),
+        _UNET(
+            name="unet_paper_small",
+            build=partial(build_unet_paper, width=16),
+            summary="U-Net as published, a quarter as wide: for a CPU",
+            default_size=(388, 388),
+        ),
+        _FCN(
+            name="fcn_32s_vgg16",
+            build=on_backbone(build_skip_fcn, "fcn_vgg16", finest=32),
+            summary="FCN-32s: VGG-16 as convolutions, scores enlarged 32 times",
+        ),
+        _FCN(
+            name="fcn_16s_vgg16",
+            build=on_backbone(build_skip_fcn, "fcn_vgg16", finest=16),
+            summary="FCN-16s: scores of pool4 added",
+        ),
+        _FCN(
+            name="fcn_8s_vgg16",
+            build=on_backbone(build_skip_fcn, "fcn_vgg16", finest=8),
+            summary="FCN-8s: scores of pool4 and pool3 added",
+        ),
+        _FCN(
+            name="fcn_32s_mobilenet_v2",
+            build=on_backbone(build_skip_fcn, "mobilenet_v2", finest=32, norm=nn.BatchNorm2d),
+            summary="FCN-32s on MobileNetV2",
+        ),
+        _FCN(
+            name="fcn_16s_mobilenet_v2",
+            build=on_backbone(build_skip_fcn, "mobilenet_v2", finest=16, norm=nn.BatchNorm2d),
+            summary="FCN-16s on MobileNetV2",
+        ),
+        _FCN(
+            name="fcn_8s_mobilenet_v2",
+            build=on_backbone(build_skip_fcn, "mobilenet_v2", finest=8, norm=nn.BatchNorm2d),
+            summary="FCN-8s on MobileNetV2: the smallest segmenter here",
+        ),
+        _FCN(
+            name="fcn_resnet50",
+            build=on_backbone(build_dilated_fcn, "resnet50"),
+            summary="FCN on a dilated ResNet-50, torchvision's",
+            default_size=(520, 520),
+        ),
+        _FCN(
+            name="fcn_resnet101",
+            build=on_backbone(build_dilated_fcn, "resnet101"),
+            summary="FCN on a dilated ResNet-101, torchvision's",
+            default_size=(520, 520),
+        ),
+        _SEGNET(
+            name="segnet_vgg16",
+            build=on_backbone(build_segnet, "vgg16"),
+            summary="SegNet: VGG-16 with batch norm, unpooled by the places of its maxima",
+        ),
+        _SEGNET(
+            name="segnet_mobilenet_v2",
+            build=on_backbone(build_segnet, "mobilenet_v2"),
+            summary="SegNet's decoder on MobileNetV2",
+        ),
+        _DEEPLAB_V3(
+            name="deeplab_v3_resnet50",
+            build=on_backbone(build_deeplab_v3, "resnet50", usual_stride=8),
+            summary="DeepLabv3 on ResNet-50 at an output stride of 8, torchvision's",
+            default_size=(520, 520),
+        ),
+        _DEEPLAB_V3(
+            name="deeplab_v3_resnet101",
+            build=on_backbone(build_deeplab_v3, "resnet101", usual_stride=8),
+            summary="DeepLabv3 on ResNet-101 at an output stride of 8, torchvision's",
+            default_size=(520, 520),
+        ),
+        _DEEPLAB_V3(
+            name="deeplab_v3_mobilenet_v2",
+            build=on_backbone(build_deeplab_v3, "mobilenet_v2", width=_NARROW, separable=True),
+            summary="DeepLabv3 on MobileNetV2 with a narrow, separable pyramid: for a CPU",
+        ),
+        _DEEPLAB_V3_PLUS(
+            name="deeplab_v3_plus_resnet50",
+            build=on_backbone(build_deeplab_v3_plus, "resnet50"),
+            summary="DeepLabv3+ on ResNet-50",
+            default_size=(513, 513),
+        ),
+        _DEEPLAB_V3_PLUS(
+            name="deeplab_v3_plus_resnet101",
+            build=on_backbone(build_deeplab_v3_plus, "resnet101"),
+            summary="DeepLabv3+ on ResNet-101",
+            default_size=(513, 513),
+        ),
+        _DEEPLAB_V3_PLUS(
+            name="deeplab_v3_plus_mobilenet_v2",
+            build=on_backbone(build_deeplab_v3_plus, "mobilenet_v2", width=_NARROW),
+            summary="DeepLabv3+ on MobileNetV2, narrow: for a CPU",
+        ),
+        _PSPNET(
+            name="pspnet_resnet50",
+            build=on_backbone(build_pspnet, "resnet50"),
+            summary="PSPNet on ResNet-50 at an output stride of 8",
+            default_size=(473, 473),
+        ),
+        _PSPNET(
+            name="pspnet_resnet101",
+            build=on_backbone(build_pspnet, "resnet101"),
+            summary="PSPNet on ResNet-101 at an output stride of 8",
+            default_size=(473, 473),
+        ),
+        _PSPNET(
+            name="pspnet_mobilenet_v2",
+            build=on_backbone(build_pspnet, "mobilenet_v2", width=_NARROW, usual_stride=16),
+            summary="PSPNet's pooling on MobileNetV2, narrow, at an output stride of 16: for a CPU",
+        ),
+    )
 )

@@ -15,11 +15,11 @@ from torch import nn
 
 from snellen.errors import TrainingError
 from snellen.models.backbones import Backbone, normalize_for
-from snellen.models.classification.content import content_cells, content_mean
 from snellen.models.shallow.describing import contents, described
 from snellen.models.shallow.feature_store import FeatureStore, description_key
 from snellen.models.shallow.features import FeatureKind, find_features
 from snellen.models.shallow.fitted import FittedArrays, check_arrays
+from snellen.nn.content import content_cells, content_mean
 from snellen.structures import ImageBatch
 
 __all__ = ["HandMadeFeatures", "NetworkFeatures"]

@@ -4,11 +4,18 @@ import pytest
 import torch
 from torch.nn import functional
 
-from snellen.models.classification.content import content_cells, content_grid, content_mean, content_windows
+from snellen.nn import content_cells, content_grid, content_mean, content_windows, spread_over_content
+from snellen.structures import ImageBatch
 
 
 def noise(*shape: int) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(1))
+
+
+def canvas_of(*sizes: tuple[int, int]) -> ImageBatch:
+    """Blank images on a canvas of the first size."""
+    pixels = torch.zeros(len(sizes), 3, *sizes[0], dtype=torch.uint8)
+    return ImageBatch(pixels=pixels, sizes=torch.tensor(sizes), original_sizes=torch.tensor(sizes))
 
 
 def whole(num: int, rows: int, columns: int) -> torch.Tensor:
@@ -48,12 +55,30 @@ def test_windows_shrink_on_small_maps():
 
 
 @pytest.mark.parametrize(("cells", "wanted"), [((5, 7), [[5, 7], [2, 4]]), ((4, 6), [[4, 6], [1, 3]])])
-def test_cells_of_an_image_smaller_than_the_canvas(cells, wanted, make_images):
+def test_cells_of_an_image_smaller_than_the_canvas(cells, wanted):
     """Canvas 40 × 56 with stride 8: 5 × 7 cells, or one less along each axis where a network pads nothing."""
-    images = make_images((40, 56), (10, 30), canvas=(40, 56))
+    images = canvas_of((40, 56), (10, 30))
     assert content_cells(torch.zeros(2, 1, *cells), images, 8).tolist() == wanted
 
 
-def test_at_least_one_cell(make_images):
-    images = make_images((299, 299), (20, 20), canvas=(299, 299))
+def test_at_least_one_cell():
+    images = canvas_of((299, 299), (20, 20))
     assert content_cells(torch.zeros(2, 1, 8, 8), images, 32).tolist() == [[8, 8], [1, 1]]
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+@pytest.mark.parametrize("side", [1, 2, 6])
+@pytest.mark.parametrize("size", [(9, 13), (6, 6), (1, 4)])
+def test_spreading_is_torchs_interpolation(size, side, align_corners):
+    grid = noise(2, 3, side, side)
+    found = spread_over_content(grid, whole(2, *size), size, align_corners=align_corners)
+    wanted = functional.interpolate(grid, size, mode="bilinear", align_corners=align_corners)
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_spreading_covers_each_images_own_cells():
+    grid = noise(2, 3, 2, 2)
+    found = spread_over_content(grid, torch.tensor([[4, 6], [8, 10]]), (8, 10))
+    torch.testing.assert_close(found[:1, :, :4, :6], functional.interpolate(grid[:1], (4, 6), mode="bilinear"))
+    torch.testing.assert_close(found[1:], functional.interpolate(grid[1:], (8, 10), mode="bilinear"))
+    assert torch.equal(found[0, :, 4:, :6], found[0, :, 3:4, :6].expand(-1, 4, -1))

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from snellen.structures import ImageBatch
 
-__all__ = ["content_cells", "content_grid", "content_mean", "content_windows"]
+__all__ = ["content_cells", "content_grid", "content_mean", "content_windows", "spread_over_content"]
 
 
 def content_cells(
@@ -72,6 +72,42 @@ def content_windows(
     width = cells.clamp(max=window)[..., None]  # batch 2 1
     starts = place * (cells[..., None] - width) // max(1, side - 1)  # batch 2 side
     return _window_means(features, starts, starts + width)
+
+
+def spread_over_content(
+    grid: Float[Tensor, "batch channels side side"],
+    cells: Int64[Tensor, "batch 2"],
+    size: tuple[int, int],
+    *,
+    align_corners: bool = False,
+) -> Float[Tensor, "batch channels rows columns"]:
+    """Return a grid enlarged bilinearly over each image's own cells; behind them its border goes on.
+
+    Where the cells are the whole map it is ``torch.nn.functional.interpolate``.
+
+    Args:
+        grid: What ``content_grid`` returns, or what was made of it.
+        cells: Rows and columns of each image.
+        size: Rows and columns of the map.
+        align_corners: Whether the centres of the outermost cells lie on those of the grid, instead of the borders on
+            the borders.
+    """
+    along = [
+        _shares_of(grid.shape[axis - 2], cells[:, axis], size[axis], align_corners=align_corners) for axis in (0, 1)
+    ]
+    rows, columns = (share.to(grid.dtype)[:, None] for share in along)
+    return rows @ grid @ columns.transpose(-1, -2)
+
+
+def _shares_of(
+    side: int, cells: Int64[Tensor, " batch"], length: int, *, align_corners: bool
+) -> Float[Tensor, "batch length side"]:
+    """Return how much of each cell of a grid goes into each cell of a map, along one axis."""
+    number = cells[:, None].float()
+    cell = torch.arange(length, device=cells.device).minimum(cells[:, None] - 1)
+    place = cell * (side - 1) / (number - 1).clamp(min=1) if align_corners else (cell + 0.5) * side / number - 0.5
+    place = place.clamp(0, side - 1)  # batch length
+    return (1 - (place[..., None] - torch.arange(side, device=cells.device)).abs()).clamp(min=0)
 
 
 def _window_means(

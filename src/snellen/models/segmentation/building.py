@@ -1,0 +1,240 @@
+"""Builders of segmenters by the names of their backbones."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import nn
+
+from snellen.errors import ConfigError
+from snellen.models.backbones import Backbone, chosen_backbone, dilated_backbone
+from snellen.models.segmentation.deeplab import deeplab_v3, deeplab_v3_plus, pspnet
+from snellen.models.segmentation.fcn import dilated_fcn, skip_fcn
+from snellen.models.segmentation.segmenter import AUXILIARY_WEIGHT, Segmenter
+from snellen.models.segmentation.segnet import VGG16_DECODER, segnet
+from snellen.models.segmentation.unet import unet
+from snellen.models.segmentation.unet_paper import UNetPaper
+from snellen.nn import IMAGENET_MEAN, IMAGENET_STD, Norm, Padding, Upsampling, group_norm
+
+__all__ = [
+    "DecoderNorm",
+    "build_deeplab_v3",
+    "build_deeplab_v3_plus",
+    "build_dilated_fcn",
+    "build_pspnet",
+    "build_segnet",
+    "build_skip_fcn",
+    "build_unet",
+    "build_unet_paper",
+]
+
+DecoderNorm = Literal["batch", "group"]
+_SEGNET_ENCODER = "vgg16"
+
+
+def build_unet(  # noqa: PLR0913 - the options of a run
+    usual: str,
+    num_classes: int,
+    *,
+    backbone: str,
+    decoder_channels: Sequence[int] | None = None,
+    upsampling: Upsampling = "nearest",
+    up_kernel: int = 2,
+    decoder_norm: DecoderNorm = "batch",
+    deep_supervision: bool = False,
+    auxiliary_weight: float = AUXILIARY_WEIGHT,
+    norm: Norm = nn.BatchNorm2d,
+    padding: Padding = "torch",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> Segmenter:
+    """Return U-Net; see ``unet``. The decoder has its own norms: frozen statistics would only switch them off."""
+    return unet(
+        chosen_backbone(backbone, usual=usual, norm=norm, padding=padding), num_classes,
+        decoder_channels=decoder_channels, upsampling=upsampling, up_kernel=up_kernel, norm=_norm(decoder_norm),
+        deep_supervision=deep_supervision, auxiliary_weight=auxiliary_weight, mean=mean, std=std,
+    )  # fmt: skip
+
+
+def build_unet_paper(
+    num_classes: int,
+    *,
+    width: int = 64,
+    dropout: float = 0.5,
+    norm: Norm | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> UNetPaper:
+    """Return U-Net as published; see ``UNetPaper``. It has no norm layers."""
+    if norm is not None:
+        raise ConfigError("the published U-Net has no norm layers; leave norm out, or choose unet_resnet18.")
+    return UNetPaper(
+        num_classes, width=width, dropout=dropout, mean=IMAGENET_MEAN if mean is None else mean,
+        std=IMAGENET_STD if std is None else std,
+    )  # fmt: skip
+
+
+def build_skip_fcn(
+    usual: str,
+    num_classes: int,
+    *,
+    finest: int,
+    backbone: str,
+    norm: Norm | None = None,
+    padding: Padding = "torch",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> Segmenter:
+    """Return FCN-32s, 16s or 8s; see ``skip_fcn``."""
+    network = chosen_backbone(backbone, usual=usual, norm=norm, padding=padding)
+    return skip_fcn(network, num_classes, finest=finest, mean=mean, std=std)
+
+
+def build_dilated_fcn(  # noqa: PLR0913 - the options of a run
+    usual: str,
+    num_classes: int,
+    *,
+    backbone: str,
+    output_stride: int | None = None,
+    auxiliary_weight: float = 0.5,
+    align_corners: bool = False,
+    decoder_norm: DecoderNorm = "batch",
+    norm: Norm = nn.BatchNorm2d,
+    padding: Padding = "torch",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> Segmenter:
+    """Return torchvision's FCN; see ``dilated_fcn``. ``output_stride``: see ``dilated_backbone``; usually 8."""
+    network = dilated_backbone(
+        backbone, usual=usual, output_stride=output_stride, usual_stride=8, norm=norm, padding=padding
+    )
+    return dilated_fcn(
+        network, num_classes, norm=_norm(decoder_norm), auxiliary_weight=auxiliary_weight, align_corners=align_corners,
+        mean=mean, std=std,
+    )  # fmt: skip
+
+
+def build_segnet(  # noqa: PLR0913 - the options of a run
+    usual: str,
+    num_classes: int,
+    *,
+    backbone: str,
+    num_convs: Sequence[int] | None = None,
+    deep_supervision: bool = False,
+    auxiliary_weight: float = AUXILIARY_WEIGHT,
+    decoder_norm: DecoderNorm = "batch",
+    norm: Norm = nn.BatchNorm2d,
+    padding: Padding = "torch",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> Segmenter:
+    """Return SegNet; see ``segnet``. On VGG-16 the decoder mirrors the encoder, as published."""
+    if num_convs is None and backbone == _SEGNET_ENCODER:
+        num_convs = VGG16_DECODER
+    return segnet(
+        chosen_backbone(backbone, usual=usual, norm=norm, padding=padding), num_classes, num_convs=num_convs,
+        norm=_norm(decoder_norm), deep_supervision=deep_supervision, auxiliary_weight=auxiliary_weight, mean=mean,
+        std=std,
+    )  # fmt: skip
+
+
+def build_deeplab_v3(  # noqa: PLR0913 - the options of a run
+    usual: str,
+    num_classes: int,
+    *,
+    backbone: str,
+    output_stride: int | None = None,
+    usual_stride: int = 16,
+    multi_grid: Sequence[int] = (),
+    width: int = 256,
+    rates: Sequence[int] | None = None,
+    image_pooling: bool = True,
+    separable: bool = False,
+    auxiliary_weight: float = 0.0,
+    align_corners: bool = False,
+    decoder_norm: DecoderNorm = "batch",
+    norm: Norm = nn.BatchNorm2d,
+    padding: Padding = "torch",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> Segmenter:
+    """Return DeepLabv3; see ``deeplab_v3``. ``output_stride`` and ``multi_grid``: see ``dilated_backbone``."""
+    network = _atrous(backbone, usual, output_stride, usual_stride, multi_grid, norm, padding)
+    return deeplab_v3(
+        network, num_classes, width=width, rates=rates, image_pooling=image_pooling, separable=separable,
+        norm=_norm(decoder_norm), auxiliary_weight=auxiliary_weight, align_corners=align_corners, mean=mean, std=std,
+    )  # fmt: skip
+
+
+def build_deeplab_v3_plus(  # noqa: PLR0913 - the options of a run
+    usual: str,
+    num_classes: int,
+    *,
+    backbone: str,
+    output_stride: int | None = None,
+    multi_grid: Sequence[int] = (),
+    width: int = 256,
+    rates: Sequence[int] | None = None,
+    image_pooling: bool = True,
+    separable: bool = True,
+    auxiliary_weight: float = 0.0,
+    align_corners: bool = False,
+    decoder_norm: DecoderNorm = "batch",
+    norm: Norm = nn.BatchNorm2d,
+    padding: Padding = "torch",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> Segmenter:
+    """Return DeepLabv3+; see ``deeplab_v3_plus``. ``output_stride`` is usually 16."""
+    network = _atrous(backbone, usual, output_stride, 16, multi_grid, norm, padding, needs=("c2",))
+    return deeplab_v3_plus(
+        network, num_classes, width=width, rates=rates, image_pooling=image_pooling, separable=separable,
+        norm=_norm(decoder_norm), auxiliary_weight=auxiliary_weight, align_corners=align_corners, mean=mean, std=std,
+    )  # fmt: skip
+
+
+def build_pspnet(  # noqa: PLR0913 - the options of a run
+    usual: str,
+    num_classes: int,
+    *,
+    backbone: str,
+    output_stride: int | None = None,
+    usual_stride: int = 8,
+    width: int = 512,
+    bins: Sequence[int] = (1, 2, 3, 6),
+    auxiliary_weight: float = AUXILIARY_WEIGHT,
+    align_corners: bool = False,
+    decoder_norm: DecoderNorm = "batch",
+    norm: Norm = nn.BatchNorm2d,
+    padding: Padding = "torch",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> Segmenter:
+    """Return PSPNet; see ``pspnet``. ``output_stride`` is usually 8."""
+    network = _atrous(backbone, usual, output_stride, usual_stride, (), norm, padding)
+    return pspnet(
+        network, num_classes, width=width, bins=bins, norm=_norm(decoder_norm), auxiliary_weight=auxiliary_weight,
+        align_corners=align_corners, mean=mean, std=std,
+    )  # fmt: skip
+
+
+def _atrous(
+    name: str,
+    usual: str,
+    output_stride: int | None,
+    usual_stride: int,
+    multi_grid: Sequence[int],
+    norm: Norm,
+    padding: Padding,
+    needs: Sequence[str] = (),
+) -> Backbone:
+    return dilated_backbone(
+        name, usual=usual, output_stride=output_stride, usual_stride=usual_stride, norm=norm, padding=padding,
+        needs=needs, multi_grid=multi_grid,
+    )  # fmt: skip
+
+
+def _norm(name: str) -> Norm:
+    norms: dict[str, Norm] = {"batch": nn.BatchNorm2d, "group": group_norm}
+    if name not in norms:
+        raise ConfigError(f"decoder_norm must be 'batch' or 'group'; got {name!r}.")
+    return norms[name]
