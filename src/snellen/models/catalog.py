@@ -9,12 +9,13 @@ from snellen.models.classification.timm_classifier import timm_entry
 from snellen.models.detection.catalog import DETECTORS
 from snellen.models.entry import ModelEntry
 from snellen.models.segmentation.catalog import SEGMENTERS
+from snellen.models.segmentation.classical import CLASSICAL_SEGMENTERS
 from snellen.models.shallow import hand_made_names, shallow_entry
 from snellen.structures import Target
 
 __all__ = ["MODELS", "find_model"]
 
-MODELS: tuple[ModelEntry, ...] = (*CLASSIFIERS, *SEGMENTERS, *DETECTORS)
+MODELS: tuple[ModelEntry, ...] = (*CLASSIFIERS, *SEGMENTERS, *CLASSICAL_SEGMENTERS, *DETECTORS)
 
 
 def find_model(name: str, target_type: type[Target] | None = None) -> ModelEntry:
