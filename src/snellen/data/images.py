@@ -20,15 +20,21 @@ from torch import Tensor
 from snellen.errors import DatasetError
 
 __all__ = [
+    "DEEP_MODES",
     "IMAGE_SUFFIXES",
+    "PILLOW_ERRORS",
     "PIXEL_LIMIT",
     "ImageHeader",
     "decoded_image",
+    "full_scale",
+    "image_content",
     "image_header",
     "image_size",
     "is_image_name",
     "read_image",
     "read_mask",
+    "rgb_pixels",
+    "unreadable_image",
 ]
 
 PIXEL_LIMIT = 178_956_970  # pixels; where Pillow, too, calls a file a decompression bomb
@@ -58,8 +64,8 @@ EXIF_ORIENTATION = 0x0112
 TIFF_MAX_SAMPLE_VALUE = 281
 TRANSPOSING_ORIENTATIONS = (5, 6, 7, 8)
 _ALPHA_MODES = frozenset(("LA", "La", "PA", "RGBA", "RGBa"))
-_DEEP_MODES = frozenset(("I;16", "I;16B", "I;16L", "I;16N", "I", "F"))
-_PILLOW_ERRORS = (
+DEEP_MODES = frozenset(("I;16", "I;16B", "I;16L", "I;16N", "I", "F"))
+PILLOW_ERRORS = (
     OSError,
     SyntaxError,
     ValueError,
@@ -111,12 +117,12 @@ def decoded_image(path: Path) -> tuple[UInt8[Tensor, "3 height width"], tuple[st
     Raises:
         DatasetError: If the file is missing, empty, truncated, too large, or no image.
     """
-    content = _content(path)
+    content = image_content(path)
     try:
         with Image.open(BytesIO(content)) as image:
-            pixels, notes = _rgb(image)
-    except _PILLOW_ERRORS as error:
-        raise _unreadable(path, content, error) from error
+            pixels, notes = rgb_pixels(image)
+    except PILLOW_ERRORS as error:
+        raise unreadable_image(path, content, error) from error
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), notes  # [h, w, 3] -> [3, h, w]
 
 
@@ -143,8 +149,8 @@ def image_header(path: Path) -> ImageHeader:
             notes = _notes(image, turned=orientation != 1)
     except FileNotFoundError as error:
         raise _missing(path) from error
-    except _PILLOW_ERRORS as error:
-        raise _unreadable(path, _content(path), error) from error
+    except PILLOW_ERRORS as error:
+        raise unreadable_image(path, image_content(path), error) from error
     turned = orientation in TRANSPOSING_ORIENTATIONS
     return ImageHeader(
         size=(width, height) if turned else (height, width),
@@ -165,7 +171,7 @@ def read_mask(path: Path, *, coloured: bool) -> NDArray[np.int32]:
     Raises:
         DatasetError: If the file cannot be read.
     """
-    content = _content(path)
+    content = image_content(path)
     try:
         with Image.open(BytesIO(content)) as image:
             upright = ImageOps.exif_transpose(image)
@@ -173,12 +179,17 @@ def read_mask(path: Path, *, coloured: bool) -> NDArray[np.int32]:
                 rgb = np.asarray(upright.convert("RGB")).astype(np.int32)
                 return np.asarray(rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2], dtype=np.int32)
             values = np.asarray(upright)
-    except _PILLOW_ERRORS as error:
-        raise _unreadable(path, content, error) from error
+    except PILLOW_ERRORS as error:
+        raise unreadable_image(path, content, error) from error
     return (values if values.ndim == 2 else values[..., 0]).astype(np.int32)
 
 
-def _content(path: Path) -> bytes:
+def image_content(path: Path) -> bytes:
+    """Return the bytes of an image file.
+
+    Raises:
+        DatasetError: If it is missing, empty or cannot be opened.
+    """
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
@@ -202,14 +213,15 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) else 1
 
 
-def _rgb(image: Image.Image) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+def rgb_pixels(image: Image.Image) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    """Return an opened image as RGB, ``[height, width, 3]``, and the names of conversions; see `decoded_image`."""
     if image.size[0] * image.size[1] > PIXEL_LIMIT:
         message = f"{image.size[0]} x {image.size[1]} pixels are more than the limit of {PIXEL_LIMIT}"
         raise Image.DecompressionBombError(message)
     turned = image.getexif().get(EXIF_ORIENTATION, 1) != 1
     notes = _notes(image, turned=turned)
     upright: Image.Image = ImageOps.exif_transpose(image) if turned else image
-    if upright.mode in _DEEP_MODES:
+    if upright.mode in DEEP_MODES:
         grey = _eight_bits(np.asarray(upright), image)
         return np.repeat(grey[..., None], 3, axis=2), notes
     if upright.mode in _ALPHA_MODES or "transparency" in upright.info:
@@ -223,7 +235,7 @@ def _notes(image: Image.Image, *, turned: bool) -> tuple[str, ...]:
     notes = ["exif-rotated"] if turned else []
     if getattr(image, "is_animated", False) and image.format != "MPO":  # cameras add previews in that form
         notes.append("animated")
-    if image.mode in _DEEP_MODES:
+    if image.mode in DEEP_MODES:
         notes.append("float" if image.mode == "F" else "16-bit")
     elif image.mode in _ALPHA_MODES or "transparency" in image.info:
         notes.append("alpha")
@@ -233,26 +245,34 @@ def _notes(image: Image.Image, *, turned: bool) -> tuple[str, ...]:
 
 
 def _eight_bits(values: NDArray[np.generic], image: Image.Image) -> NDArray[np.uint8]:
-    """Scale deep grey by the largest value that the file's depth allows."""
     numbers = np.nan_to_num(values.astype(np.float64))
+    return np.clip(np.rint(numbers * (255.0 / full_scale(numbers, image))), 0, 255).astype(np.uint8)
+
+
+def full_scale(values: NDArray[np.float64], image: Image.Image) -> float:
+    """Return the value of deep grey that is white: the largest that the file's depth allows.
+
+    Args:
+        values: Of all pixels, finite.
+        image: Opened; TIFF may state its largest value.
+    """
     stated = getattr(image, "tag_v2", {}).get(TIFF_MAX_SAMPLE_VALUE)
-    largest = float(numbers.max(initial=0.0))
+    largest = float(values.max(initial=0.0))
     if stated:
-        full = float(stated[0] if isinstance(stated, tuple) else stated)
-    elif image.mode == "F" and largest <= 1.0:
-        full = 1.0
-    elif image.mode == "F" and largest <= 255.0:
-        full = 255.0
-    else:
-        full = max(65535.0, largest)
-    return np.clip(np.rint(numbers * (255.0 / full)), 0, 255).astype(np.uint8)
+        return float(stated[0] if isinstance(stated, tuple) else stated)
+    if image.mode == "F" and largest <= 1.0:
+        return 1.0
+    if image.mode == "F" and largest <= 255.0:
+        return 255.0
+    return max(65535.0, largest)
 
 
 def _missing(path: Path) -> DatasetError:
     return DatasetError("the image file does not exist. Put it there, or take it out of the annotations.", file=path)
 
 
-def _unreadable(path: Path, content: bytes, error: BaseException) -> DatasetError:
+def unreadable_image(path: Path, content: bytes, error: BaseException) -> DatasetError:
+    """Return what to say of a file that a decoder refused."""
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         advice = f"the image is too large ({error}). Cut it into tiles or scale it down."
     elif content[4:8] == b"ftyp":
