@@ -1,13 +1,15 @@
 """What watching costs: training steps with and without it, in turns, beside hooks on every module and histograms.
 
     python benchmarks/doctor/watch_overhead.py
-    python benchmarks/doctor/watch_overhead.py --models resnet18 --rounds 2 --steps 40
+    python benchmarks/doctor/watch_overhead.py --models resnet18 --seconds 30
 
-Each variant trains the same model on the same batches from the same weights; a round is a number of steps of each, in
-turns, of which the median counts. *Hooks*: forward and backward hooks on every module that note mean and spread and
-read them back, as loggers of activations do. *Histograms*: of every gradient, every ``--histogram-every`` steps, as
-``wandb.watch`` makes them. ``snellen.watch`` runs with what it chooses by itself, after its first, closer look. After
-the last round the weights of the plain and of the watched run are compared bit for bit. Writes
+Each variant trains the same model on the same batches from the same weights, one step each, in turns; what counts is
+the processor time of a step over that of the plain step beside it. *Hooks*: forward hooks on every module, and on the
+gradients of what they give out, that note mean and spread and read them back, as loggers of activations do.
+*Histograms*: of every gradient in every step, as ``wandb.watch`` makes them. ``snellen.watch`` runs with what it chooses
+by itself: a step that is not looked at, the two steps of a sample, and how far samples lie apart are measured by
+themselves and added up, so that few steps tell of a long run; to them the share is added that judging may take at most.
+At the end the weights of the plain and of the watched run are compared bit for bit. Writes
 ``results/watch_overhead.md``.
 """
 
@@ -18,10 +20,9 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,12 @@ from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
 import snellen
+from snellen.doctor.watching.watch import JUDGING_SHARE
 
 HERE = Path(__file__).resolve().parent
-VARIANTS = ("plain", "snellen.watch", "hooks", "histograms")
-LOOKED_CLOSELY = 16  # steps at the start, which are not counted
+WARM_UP = 2  # steps of each, which are not counted
+OTHERS_EVERY = 5  # steps, in which hooks and histograms have their turn too: they cost so much that few tell it
+ERROR_OF_MEDIAN = 1.2533 * 1.4826  # standard error, in median absolute deviations over the root of the number
 
 
 class Loop:
@@ -63,22 +66,23 @@ def unet() -> Loop:
     import segmentation_models_pytorch as smp
 
     model = smp.Unet("resnet18", encoder_weights=None, classes=5)
-    batch = torch.randn(4, 3, 128, 128), torch.randint(0, 5, (4, 128, 128))
+    batch = torch.randn(4, 3, 96, 96), torch.randint(0, 5, (4, 96, 96))
     return Loop(model, batch, lambda m, b: functional.cross_entropy(m(b[0]), b[1]))
 
 
 def faster_rcnn() -> Loop:
     model = torchvision.models.detection.fasterrcnn_resnet50_fpn(
-        weights=None, weights_backbone=None, num_classes=4, min_size=256, max_size=256
-    )
-    corners = torch.rand(6, 2) * 150
-    targets = [{"boxes": torch.cat([corners, corners + 60], 1), "labels": torch.randint(1, 4, (6,))} for _ in range(2)]
-    return Loop(model, ([torch.rand(3, 256, 256) for _ in range(2)], targets), lambda m, b: sum(m(*b).values()))
+        weights=None, weights_backbone=None, num_classes=4, min_size=192, max_size=192,
+        rpn_pre_nms_top_n_train=500, rpn_post_nms_top_n_train=200, box_batch_size_per_image=64,
+    )  # fmt: skip
+    corners = torch.rand(6, 2) * 120
+    targets = [{"boxes": torch.cat([corners, corners + 50], 1), "labels": torch.randint(1, 4, (6,))} for _ in range(2)]
+    return Loop(model, ([torch.rand(3, 192, 192) for _ in range(2)], targets), lambda m, b: sum(m(*b).values()))
 
 
 MODELS: dict[str, Callable[[], Loop]] = {
-    "resnet18": lambda: classifier(torchvision.models.resnet18, 128, 16),
-    "resnet50": lambda: classifier(torchvision.models.resnet50, 128, 8),
+    "resnet18": lambda: classifier(torchvision.models.resnet18, 96, 16),
+    "resnet50": lambda: classifier(torchvision.models.resnet50, 96, 8),
     "unet_resnet18": unet,
     "faster_rcnn_r50_fpn": faster_rcnn,
 }
@@ -104,90 +108,124 @@ def with_hooks(loop: Loop) -> list[RemovableHandle]:
     return [module.register_forward_hook(partial(look, name)) for name, module in leaves]
 
 
-def with_histograms(loop: Loop, numbers: Iterator[int], every: int) -> None:
+def with_histograms(loop: Loop) -> None:
     loop.step()
-    if next(numbers) % every == 0:
-        for parameter in loop.model.parameters():
-            if parameter.grad is not None:
-                torch.histc(parameter.grad.float(), bins=64).tolist()
+    for parameter in loop.model.parameters():
+        if parameter.grad is not None:
+            torch.histc(parameter.grad.float(), bins=64).tolist()
 
 
-def steps_of(loop: Loop, variant: str, every: int, stack: ExitStack) -> Callable[[], None]:
-    """Return one step under a variant."""
-    if variant == "snellen.watch":
+def seconds_of(step: Callable[[], object], seed: int) -> float:
+    """Return the processor time of one step."""
+    torch.manual_seed(seed)  # samplers of detectors draw
+    began = time.process_time()
+    step()
+    return time.process_time() - began
+
+
+class Measured:
+    """The times of one model's steps: pairs of a variant and the plain step beside it."""
+
+    def __init__(self) -> None:
+        self.plain: list[float] = []
+        self.watched: dict[int, float] = {}
+        self.others: dict[str, list[float]] = {"hooks": [], "histograms": []}
+
+    def share(self, steps: Sequence[int]) -> tuple[float, float]:
+        """Return what watched steps cost beyond the plain ones beside them, as a share, and its standard error."""
+        return median_of([self.watched[step] / self.plain[step - 1] - 1 for step in steps])
+
+
+def median_of(values: Sequence[float]) -> tuple[float, float]:
+    if not values:
+        return float("nan"), float("nan")
+    middle = statistics.median(values)
+    spread = statistics.median(abs(value - middle) for value in values)
+    return middle, ERROR_OF_MEDIAN * spread / len(values) ** 0.5
+
+
+def measure(name: str, seconds: float) -> str:
+    """Return the row of one model, after so many seconds of processor time."""
+    torch.manual_seed(0)
+    first, found = MODELS[name](), Measured()
+    loops = {variant: copy.deepcopy(first) for variant in ("plain", "watched", "hooks", "histograms")}
+    with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
+        loop = loops["watched"]
         doctor = stack.enter_context(
             snellen.watch(loop.model, loop.optimizer, folder=folder, on_finding=lambda *_: None)
         )
+        doctor._judged_at = 10**9  # noqa: SLF001 - its limit is added instead
+        for handle in with_hooks(loops["hooks"]):
+            stack.callback(handle.remove)
 
-        def step() -> None:
+        def watched() -> None:
+            doctor._ended_at = time.perf_counter()  # noqa: SLF001 - the turns of the others are no waiting for data
             doctor.observe(loop.step())
 
-        return step
-    if variant == "hooks":
-        for handle in with_hooks(loop):
-            stack.callback(handle.remove)
-    if variant == "histograms":
-        return partial(with_histograms, loop, count(1), every)
+        run: dict[str, Callable[[], object]] = {
+            "plain": loops["plain"].step,
+            "watched": watched,
+            "hooks": loops["hooks"].step,
+            "histograms": lambda: with_histograms(loops["histograms"]),
+        }
+        ends = time.process_time() + seconds
+        step = 0
+        while time.process_time() < ends or step < 2 * OTHERS_EVERY:
+            step += 1
+            order = ("plain", "watched") if step % 2 else ("watched", "plain")
+            times = {variant: seconds_of(run[variant], step) for variant in order}
+            found.plain.append(times["plain"])
+            found.watched[step] = times["watched"]
+            if step % OTHERS_EVERY == 0:
+                for variant in found.others:
+                    found.others[variant].append(seconds_of(run[variant], step) / times["plain"] - 1)
+        interval = doctor._schedule.interval  # noqa: SLF001 - what it has chosen
+        looked_at = [int(number) for number in doctor.trace.sampled if number > WARM_UP]
+    pairs = zip(loops["plain"].model.state_dict().values(), loop.model.state_dict().values(), strict=True)
+    is_same = all(torch.equal(one, other) for one, other in pairs)
+    return row(name, found, looked_at, interval, is_same=is_same)
 
-    def plain() -> None:
-        loop.step()
 
-    return plain
-
-
-def measure(name: str, rounds: int, steps: int, every: int) -> str:
-    torch.manual_seed(0)
-    first = MODELS[name]()
-    times: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
-    with ExitStack() as stack:
-        loops = {variant: copy.deepcopy(first) for variant in VARIANTS}
-        run = {variant: steps_of(loops[variant], variant, every, stack) for variant in VARIANTS}
-        for variant in VARIANTS:
-            torch.manual_seed(1)  # samplers of detectors draw
-            for _ in range(LOOKED_CLOSELY):
-                run[variant]()
-        for number in range(rounds):
-            order = VARIANTS[number % len(VARIANTS) :] + VARIANTS[: number % len(VARIANTS)]
-            for variant in order:
-                torch.manual_seed(2 + number)
-                began = time.process_time()
-                for _ in range(steps):
-                    run[variant]()
-                times[variant].append((time.process_time() - began) / steps)
-    same = all(
-        torch.equal(one, other)
-        for one, other in zip(
-            loops["plain"].model.state_dict().values(), loops["snellen.watch"].model.state_dict().values(), strict=True
-        )
-    )
-    cells = [f"{1000 * statistics.median(times['plain']):.0f}"]
-    for variant in VARIANTS[1:]:
-        shares = [a / b - 1 for a, b in zip(times[variant], times["plain"], strict=True)]
-        cells.append(f"{statistics.median(shares):+.1%} ({min(shares):+.1%} … {max(shares):+.1%})")
-    return f"| {name} | {' | '.join(cells)} | {'yes' if same else 'NO'} |\n"
+def row(name: str, found: Measured, looked_at: Sequence[int], interval: int, *, is_same: bool) -> str:
+    firsts = [step for step in looked_at if step + 1 in looked_at or step - 1 not in looked_at]
+    seconds = [step for step in looked_at if step not in firsts]
+    quiet = [step for step in found.watched if step > WARM_UP and step not in looked_at]
+    usual, error = found.share(quiet)
+    first, second = found.share(firsts)[0], found.share(seconds)[0] if seconds else 0.0
+    whole = usual + (first - usual + second - usual) / interval + JUDGING_SHARE
+    cells = [
+        f"{1000 * statistics.median(found.plain):.0f}",
+        f"{usual:+.2%} ± {error:.2%}",
+        f"{first:+.0%}, {second:+.0%}",
+        f"{interval}",
+        f"**{whole:+.2%} ± {error:.2%}**",
+        *(f"{median_of(values)[0]:+.0%}" for values in found.others.values()),
+        "yes" if is_same else "NO",
+    ]
+    return f"| {name} | {' | '.join(cells)} |\n"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", choices=sorted(MODELS), default=list(MODELS))
-    parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=60)
-    parser.add_argument("--histogram-every", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=200, help="of processor time for each model")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     text = (
         "# What watching costs\n\n"
-        f"`python benchmarks/doctor/watch_overhead.py --rounds {arguments.rounds} --steps {arguments.steps}`; Python "
-        f"{platform.python_version()}, torch {torch.__version__}, {arguments.threads} thread, other programs on the "
-        f"machine with a load of {os.getloadavg()[0]:.1f}. Processor time of a training step; what each variant adds, "
-        f"median over rounds in turns (least … most). Histograms: every {arguments.histogram_every} steps.\n\n"
-        "| model | plain, ms | snellen.watch | hooks on every module | histograms of gradients | same bits |\n"
-        "|---|---|---|---|---|---|\n"
+        f"`python benchmarks/doctor/watch_overhead.py --seconds {arguments.seconds:g}`; Python "
+        f"{platform.python_version()}, torch {torch.__version__}, {arguments.threads} thread, load of the machine "
+        f"{os.getloadavg()[0]:.1f}. Processor time of a training step over that of the plain step beside it: median, with "
+        "its standard error. *Whole*: the step that is not looked at, the two of a sample as often as they come, and "
+        f"{JUDGING_SHARE:.1%} for judging, its limit. Histograms: of the gradients, in every step.\n\n"
+        "| model | plain step, ms | not looked at | the two of a sample | steps between samples | whole | "
+        "hooks on every module | histograms | same bits |\n"
+        "|---|---|---|---|---|---|---|---|---|\n"
     )
     for name in arguments.models:
-        line = measure(name, arguments.rounds, arguments.steps, arguments.histogram_every)
+        line = measure(name, arguments.seconds)
         text += line
         print(line, end="", flush=True)
     if set(arguments.models) == set(MODELS):

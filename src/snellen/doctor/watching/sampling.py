@@ -19,11 +19,15 @@ class SampleSchedule:
     Args:
         first: Number of the first step.
         every: Steps between samples; chosen if None.
+
+    Attributes:
+        interval: Steps between samples, as they are looked at now.
     """
 
     def __init__(self, first: int, every: int | None = None) -> None:
         self._first, self._every = first, every
         self._due = first
+        self.interval = 1 if every is None else every
         self._usual: deque[float] = deque(maxlen=RECENT)
 
     def is_due(self, step: int) -> bool:
@@ -40,13 +44,10 @@ class SampleSchedule:
         """
         if not spent_s:
             self._usual.append(step_s)
-        elif not self.is_due(step):
-            return  # the second of a pair
-        elif self._every is not None:
-            self._due = step + self._every
-        elif step < self._first + ALWAYS - 1:
-            self._due = step + 1
-        else:
+        if not spent_s or not self.is_due(step):
+            return  # not looked at, or the second of a pair
+        if self._every is None and step >= self._first + ALWAYS - 1:
             usual = median(self._usual) if self._usual else step_s
             interval = 2 * spent_s / (SHARE * max(usual, 1e-6))
-            self._due = step + round(min(max(interval, LEAST_INTERVAL), MOST_INTERVAL))
+            self.interval = round(min(max(interval, LEAST_INTERVAL), MOST_INTERVAL))
+        self._due = step + self.interval
