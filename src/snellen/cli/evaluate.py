@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from snellen.cli.choices import Which
+from snellen.cli.looking import Crf, CrfSet, Flip, Scales, Tile, wanted_crf, wanted_scales
 
 __all__ = ["evaluate"]
 
@@ -32,6 +33,14 @@ def evaluate(
     plain: Annotated[
         bool, typer.Option("--plain", help="Use no thresholds and no temperature, whatever was chosen.")
     ] = False,
+    tile: Tile = None,
+    scales: Scales = None,
+    flip: Flip = False,
+    crf: Crf = False,
+    crf_set: CrfSet = None,
+    tune_crf: Annotated[
+        bool, typer.Option("--tune-crf", help="Choose the dense CRF on the validation images first, and keep it.")
+    ] = False,
     format_name: Annotated[str | None, typer.Option("--format", help="Where recognising it fails.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 …")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
@@ -39,7 +48,8 @@ def evaluate(
     """Measure a trained model: figures, tables, and predictions on disk.
 
     Thresholds and temperature are chosen on the validation images of the run and kept in its folder; later measurements
-    and `snellen predict` use them.
+    and `snellen predict` use them. Measurements with tiles, several scales, mirrored images or a dense CRF lie beside
+    the plain one, in folders of their own.
 
     [bold]Examples[/bold]
 
@@ -50,6 +60,8 @@ def evaluate(
     snellen eval runs/resnet18 other_photos/
 
     snellen eval runs/resnet18 --at-recall 0.95 --find melanoma --calibrate
+
+    snellen eval runs/unet_resnet18 --scales 0.75,1,1.25 --flip --tune-crf
     """
     from snellen import recipes
     from snellen.cli.console import console
@@ -66,6 +78,11 @@ def evaluate(
         find=find,
         calibrate=calibrate,
         plain=plain,
+        tile=tile,
+        scales=wanted_scales(scales),
+        flip=flip,
+        crf=wanted_crf(crf_set, crf=crf),
+        tune_crf=tune_crf,
         device=device,
         format=format_name,
         console=console(),

@@ -1,6 +1,7 @@
 """The verb evaluate: a run over a split, with predictions and results on disk."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,21 +10,31 @@ from rich.console import Console
 
 from snellen.data import DatasetIndex, ImageDataset, ReadOptions, Repairs, repaired, task_of, verify
 from snellen.errors import ConfigError, did_you_mean
-from snellen.evaluation import METRICS, ImagePrediction, Naming, PredictionWriter, to_json
+from snellen.evaluation import METRICS, Naming, PredictionWriter, to_json
 from snellen.evaluation import evaluate as measured
+from snellen.imaging import DenseCrfSettings
+from snellen.recipes.crf_choice import choose_crf, read_crf
 from snellen.recipes.datasets import load, prepared
+from snellen.recipes.inference import (
+    PLAIN,
+    Inference,
+    check_inference,
+    crf_settings,
+    seen_by,
+    with_inference,
+)
 from snellen.recipes.judging import recorded_judging
 from snellen.recipes.loaders import evaluation_loader
+from snellen.recipes.measuring import measured_in_batches, measured_in_tiles
 from snellen.recipes.operating import Operating, applied, choose_operating, read_operating
 from snellen.recipes.operating_choices import goal_from
 from snellen.recipes.parts import part_of, recorded_part
 from snellen.recipes.planning import chosen_device
-from snellen.recipes.progress import counted, say
+from snellen.recipes.progress import say
 from snellen.recipes.proposing import region_source, tell_faults
 from snellen.recipes.runs import Run, add_skipped
 from snellen.report import results_text
 from snellen.structures import (
-    Batch,
     BoxTarget,
     ClassScores,
     ClassTarget,
@@ -70,6 +81,7 @@ def evaluate_run(
     name: str | None = None,
     device: str | None = None,
     operating: Operating | None = None,
+    inference: Inference = PLAIN,
     console: Console | None = None,
 ) -> Results:
     """Measure a run and write ``evaluation/NAME/`` in its folder.
@@ -82,47 +94,40 @@ def evaluate_run(
         name: Of the folder; the split if None.
         device: Where to compute; that of the run if None.
         operating: Thresholds and temperature to measure with; None for the most probable class.
+        inference: What is done beside one look at each image; it stands in the results, and behind the name of the
+            folder.
         console: Where to say what happens.
 
     Raises:
-        ConfigError: If the data set is of another kind or has other classes than the run.
+        ConfigError: If the data set is of another kind or has other classes than the run, or the model cannot look at
+            images so.
         InputError: If there is no such split.
     """
     check_fits(run, index)
     part = index if split is None else index.split(split)
     place = torch.device(chosen_device(device or run.record["device"])[0])
     model = run.load(which=which, device=place)
+    check_inference(run, inference, model.stride)
     module: torch.nn.Module = model  # type: ignore[assignment]  # every model is a module
     module.to(memory_format=torch.channels_last)
-    loader = evaluation_loader(part, run.record, model.stride)
-    dataset = ImageDataset(part, masks=run.record["masks"])
-    folder = run.folder / "evaluation" / (name or split or "all")
+    seen = applied(seen_by(model, inference), operating)
+    told = "-".join(filter(None, [name or split or "all", inference.suffix]))
+    folder = run.folder / "evaluation" / told
     decision = None if operating is None else operating.decision
     naming = Naming(classes=run.classes, decision=decision)
+    metric = METRICS[part.target_type](part.classes, part.attributes, recorded_judging(run.record, decision))
     with PredictionWriter(folder, PREDICTION_OF[part.target_type], naming) as writer:
-
-        def keep(batch: Batch, predictions: list[Prediction]) -> None:
-            rows = batch.indices.tolist()
-            sizes = batch.images.original_sizes.tolist()
-            for row, size, prediction in zip(rows, sizes, predictions, strict=True):
-                writer.write(
-                    ImagePrediction(index=row, source=part.paths[row], size=(size[0], size[1]), prediction=prediction)
-                )
-
-        results = measured(
-            applied(model, operating),
-            counted(loader.epoch(0), total=len(loader), what=f"measuring {split or 'all images'}", console=console),
-            dataset.truth,
-            METRICS[part.target_type](part.classes, part.attributes, recorded_judging(run.record, decision)),
-            device=place,
-            precision_context=lambda: autocast(place, run.record["settings"]["precision"]),
-            on_batch=keep,
-        )
+        common: dict[str, Any] = {"device": place, "console": console}
+        if inference.tile is None:
+            results, skipped = measured_in_batches(run, seen, part, metric, writer, **common)
+        else:
+            results, skipped = measured_in_tiles(run, seen, part, metric, writer, tile=inference.tile, **common)
+    results = with_inference(results, inference)
     (folder / "results.json").write_text(to_json(results), encoding="utf-8")
-    add_skipped(run.folder, loader.skipped)
+    add_skipped(run.folder, skipped)
     if console is not None:
-        console.print(results_text({name or split or "all": results}))
-        for path, reason in loader.skipped.items():
+        console.print(results_text({told: results}))
+        for path, reason in skipped.items():
             say(console, f"skipped {path}: {reason}", style="yellow")
     return results
 
@@ -155,6 +160,11 @@ def evaluate(
     find: str | None = None,
     calibrate: bool = False,
     plain: bool = False,
+    tile: int | None = None,
+    scales: Sequence[float] = (1.0,),
+    flip: bool = False,
+    crf: bool | DenseCrfSettings | Mapping[str, Any] | None = None,
+    tune_crf: bool = False,
     device: str | None = None,
     format: str | None = None,
     console: Console | None = None,
@@ -162,7 +172,8 @@ def evaluate(
     """Measure a trained model, on the data of its run or on others.
 
     Thresholds and a temperature are chosen on the validation images of the run, never on those that are measured, and
-    are kept: later calls, and ``predict``, use them until others are chosen.
+    are kept: later calls, and ``predict``, use them until others are chosen. So are the kernels of a dense CRF, which
+    are used where one is wanted. Measurements with tiles, views or a field have folders of their own.
 
     Args:
         run: Trained, or its folder.
@@ -175,13 +186,19 @@ def evaluate(
         find: Class that the threshold is for; of two classes the rarer one if None, of label sets all.
         calibrate: Fit a temperature, so that probabilities mean what they say.
         plain: Use no thresholds and no temperature, whatever was chosen.
+        tile: Side in pixels of the tiles into which larger images are cut; each is resized as the model is used to.
+        scales: Factors of the size at which the model is used to see images; its answers are averaged.
+        flip: Whether mirrored images are seen, too.
+        crf: Whether labels of pixels are refined by a dense CRF: with what was chosen for the run or the defaults; its
+            settings; or those that differ, by name.
+        tune_crf: Choose its settings on the validation images first.
         device: Where to compute; that of the run if None.
         format: Of ``data``.
         console: Where to say what happens.
 
     Raises:
-        ConfigError: If the data set is of another kind or has other classes than the run, or what is wanted of a
-            threshold cannot be reached.
+        ConfigError: If the data set is of another kind or has other classes than the run, what is wanted of a
+            threshold cannot be reached, or the model cannot look at images so.
         InputError: If there is no such split.
     """
     used = run if isinstance(run, Run) else Run.open(run)
@@ -195,7 +212,18 @@ def evaluate(
         )
     else:
         operating = None if plain else read_operating(used, which)
-    common: dict[str, Any] = {"which": which, "device": device, "operating": operating, "console": console}
+    inference = Inference(tile=tile, scales=tuple(scales), flip=flip)
+    if tune_crf:
+        choose_crf(used, recorded_index(used), inference=inference, which=which, device=device, console=console)
+    kernels = read_crf(used, which)
+    settings = crf_settings(None if kernels is None else kernels.settings, wanted=tune_crf if crf is None else crf)
+    common: dict[str, Any] = {
+        "which": which,
+        "device": device,
+        "operating": operating,
+        "inference": replace(inference, crf=settings),
+        "console": console,
+    }
     if data is None:
         return _of_own_data(used, split, rewrite=chooses, **common)
     source = load(data, format=format, options=_read_like(used)) if isinstance(data, (str, Path)) else data

@@ -25,7 +25,15 @@ from snellen.recipes.runs import Run, write_json
 from snellen.structures import Model
 from snellen.training import autocast
 
-__all__ = ["OPERATING", "Operating", "applied", "choose_operating", "operating_lines", "read_operating"]
+__all__ = [
+    "OPERATING",
+    "Operating",
+    "applied",
+    "choose_operating",
+    "operating_lines",
+    "read_operating",
+    "weights_digest",
+]
 
 OPERATING = "operating.json"
 _VERSION = 1
@@ -73,7 +81,7 @@ def read_operating(run: Run, which: str = "best") -> Operating | None:
             f"{file}: expected what `snellen eval --best-f1` wrote; got {type(error).__name__}: {error}. Remove the "
             "file, or choose again."
         ) from error
-    return found if found is not None and found.weights == _digest(run.weights_file(which)) else None
+    return found if found is not None and found.weights == weights_digest(run.weights_file(which)) else None
 
 
 def applied(model: Model, operating: Operating | None) -> Model:
@@ -143,7 +151,7 @@ def choose_operating(
         counts = index.split("train").annotations.class_counts(len(run.classes)).sum(axis=0)
         decision, points = choices.decide(answers, wanted, run.classes, counts)
     chosen = Operating(
-        weights=_digest(run.weights_file(which)),
+        weights=weights_digest(run.weights_file(which)),
         num_images=len(answers.probs),
         goal=wanted,
         decision=decision,
@@ -199,7 +207,8 @@ def _predicted(
     return predictions, truths
 
 
-def _digest(file: Path) -> str:
+def weights_digest(file: Path) -> str:
+    """Return what tells the weights of a checkpoint from others."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
 

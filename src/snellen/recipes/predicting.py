@@ -1,8 +1,7 @@
 """The verb predict: a run over images, folders, patterns or a video."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -11,43 +10,27 @@ import torch
 from jaxtyping import UInt8
 from rich.console import Console
 from torch import Tensor
-from torch.nn import functional
-from torchvision.transforms import v2
 
-from snellen.data import ProposalStore, RegionSource, evaluation_transform, is_image_name, read_image
+from snellen.data import is_image_name, read_image
 from snellen.errors import ConfigError, DatasetError, InputError, MissingExtraError
-from snellen.evaluation import ImagePrediction, Naming, PredictionWriter, predict_tiled, predicted_batches
-from snellen.imaging import Enhancement
+from snellen.evaluation import ImagePrediction, Naming, PredictionWriter
+from snellen.imaging import DenseCrfSettings
 from snellen.metrics import Decision
-from snellen.ops import scale_boxes
+from snellen.recipes.crf_choice import read_crf
 from snellen.recipes.evaluating import PREDICTION_OF
-from snellen.recipes.loaders import recorded_enhancement
+from snellen.recipes.inference import Inference, check_inference, crf_settings, seen_by
 from snellen.recipes.operating import applied, read_operating
 from snellen.recipes.planning import chosen_device
 from snellen.recipes.progress import counted
-from snellen.recipes.proposing import region_source
-from snellen.recipes.runs import Run
+from snellen.recipes.runs import Run, write_json
+from snellen.recipes.single_images import ImageJudge
 from snellen.report import draw
-from snellen.structures import (
-    Batch,
-    BoxTarget,
-    ClassTarget,
-    Detections,
-    LabelSetTarget,
-    MaskTarget,
-    Model,
-    Prediction,
-    Sample,
-    SegmentationMap,
-    Target,
-    ValueTarget,
-)
-from snellen.training import autocast
+from snellen.structures import Prediction
 
 __all__ = ["PredictSummary", "image_files", "predict"]
 
+PREDICTED_WITH = "predicted_with.json"
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"})
-_TILE_OVERLAP = 0.2  # of a tile's side; Akyon et al. 2022 (SAHI)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +85,9 @@ def predict(
     folder: Path | str | None = None,
     which: str = "best",
     tile: int | None = None,
+    scales: Sequence[float] = (1.0,),
+    flip: bool = False,
+    crf: bool | DenseCrfSettings | Mapping[str, Any] | None = None,
     min_score: float = 0.3,
     drawn: bool = True,
     device: str | None = None,
@@ -117,6 +103,10 @@ def predict(
         folder: Where to write; ``predictions`` in the run's folder if None.
         which: ``best`` or ``last`` weights.
         tile: Side in pixels of the tiles into which large images are cut; each is resized as the model is used to.
+        scales: Factors of the size at which the model is used to see images; its answers are averaged.
+        flip: Whether mirrored images are seen, too.
+        crf: Whether labels of pixels are refined by a dense CRF: with what was chosen for the run (see ``evaluate``) or
+            the defaults; its settings; or those that differ, by name.
         min_score: Detections below it are not drawn; the files have them all.
         drawn: Whether to draw.
         device: Where to compute; that of the run if None.
@@ -135,20 +125,16 @@ def predict(
     model = used.load(which=which, device=place)
     module: torch.nn.Module = model  # type: ignore[assignment]  # every model is a module
     module.to(memory_format=torch.channels_last)
-    if tile is not None:
-        _check_tile(used, tile, model.stride)
+    chosen = read_crf(used, which)
+    settings = crf_settings(None if chosen is None else chosen.settings, wanted=crf)
+    inference = Inference(tile=tile, scales=tuple(scales), flip=flip, crf=settings)
+    check_inference(used, inference, model.stride)
     operating = read_operating(used, which)
     decision = None if operating is None else operating.decision
-    judge = _Judge(
-        run=used,
-        model=applied(model, operating),
-        device=place,
-        tile=tile,
-        regions=region_source(used.record, Path(used.record["data"])),
-        enhancement=recorded_enhancement(used.record),
-    )
+    judge = ImageJudge.of(used, applied(seen_by(model, inference), operating), device=place, tile=tile)
     out = Path(folder) if folder is not None else used.folder / "predictions"
     out.mkdir(parents=True, exist_ok=True)
+    write_json(out / PREDICTED_WITH, {"run": str(used.folder), "which": which, **inference.record()})
     skipped: dict[str, str] = {}
     kept: list[ImagePrediction] = []
     naming = Naming(classes=used.classes, decision=decision)
@@ -176,23 +162,6 @@ def predict(
         reasons = "\n".join(f"  {reason}" for reason in list(skipped.values())[:3])
         raise InputError(f"expected at least one readable image; none of {len(files)} files could be read:\n{reasons}")
     return PredictSummary(folder=out, predictions=tuple(kept), skipped=skipped)
-
-
-def _check_tile(run: Run, tile: int, stride: int) -> None:
-    if PREDICTION_OF[run.target_type] not in _RESCALED:
-        raise ConfigError(
-            f"tile is for models that say where things are; {run.record['model']} judges an image as a whole. "
-            "Leave it out."
-        )
-    if run.record["resize"] == "square":
-        raise ConfigError(
-            f"tile is for models that take images of any size; {run.record['model']} takes squares of "
-            f"{run.record['image_size']} px. Leave it out."
-        )
-    if run.record["proposals"] is not None:
-        raise ConfigError(f"tile is for models that make their own proposals; {run.record['model']} does not.")
-    if tile < stride:
-        raise ConfigError(f"tile must be at least {stride} px for this model; got {tile}. Take larger tiles.")
 
 
 def _frames(file: Path) -> Iterator[tuple[str, UInt8[Tensor, "3 height width"]]]:
@@ -228,105 +197,6 @@ def _video_frames(file: Path) -> Iterator[UInt8[Tensor, "3 height width"]]:
             raise DatasetError("expected a video with frames; not one can be decoded. Convert it to MP4.", file=file)
     finally:
         video.release()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Judge:
-    """A loaded model with everything one image needs."""
-
-    run: Run
-    model: Model
-    device: torch.device
-    tile: int | None
-    regions: RegionSource | None
-    enhancement: Enhancement | None
-
-    def predict(self, image: UInt8[Tensor, "3 height width"], index: int, source: str) -> Prediction:
-        """Return the prediction for one image, in its pixels."""
-        precision = self.run.record["settings"]["precision"]
-        regions = self._regions(image, Path(source))
-        if self.enhancement is not None:
-            image = self.enhancement(image)
-        if self.tile is not None and max(image.shape[-2:]) > self.tile:
-            return self._tiled(image, precision)
-        size = (image.shape[-2], image.shape[-1])
-        target = _EMPTY_TARGETS[self.run.target_type](size, len(self.run.classes))
-        sample = Sample(image=image, target=target, index=index, source=source, original_size=size, regions=regions)
-        change = evaluation_transform(
-            self.run.target_type, self.run.record["image_size"], resize=self.run.record["resize"]
-        )
-        batch = Batch.collate([change(sample, torch.Generator())], stride=self.model.stride)
-        _, predictions = next(
-            predicted_batches(
-                self.model,
-                [batch],
-                device=self.device,
-                precision_context=lambda: autocast(self.device, precision),
-            )
-        )
-        return predictions[0]
-
-    def _regions(self, image: UInt8[Tensor, "3 height width"], file: Path) -> Tensor | None:
-        if isinstance(self.regions, ProposalStore) and not file.is_file():  # a frame of a video
-            return self.regions.compute(image)
-        return None if self.regions is None else self.regions(file, image)
-
-    def _tiled(self, image: UInt8[Tensor, "3 height width"], precision: Any) -> Prediction:
-        tile = self.tile or 0
-        scale = self.run.record["image_size"] / tile
-        size = (image.shape[-2], image.shape[-1])
-        scaled = v2.functional.resize(image, [ceil(side * scale) for side in size], antialias=True)
-        side = ceil(self.run.record["image_size"] / self.model.stride) * self.model.stride
-        found = predict_tiled(
-            self.model,
-            scaled,
-            tile_px=side,
-            overlap_px=int(side * _TILE_OVERLAP),
-            device=self.device,
-            precision_context=lambda: autocast(self.device, precision),
-        )
-        return _RESCALED[type(found)](found, (scaled.shape[-2], scaled.shape[-1]), size)
-
-
-def _no_boxes(size: tuple[int, int], num_classes: int) -> BoxTarget:
-    del size, num_classes
-    nothing = torch.zeros(0, dtype=torch.bool)
-    return BoxTarget(boxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.int64), valid=nothing, ignored=nothing)
-
-
-# What a sample needs to pass through the transforms where nothing is known.
-_EMPTY_TARGETS: Mapping[type[Target], Callable[[tuple[int, int], int], Target]] = {
-    BoxTarget: _no_boxes,
-    ClassTarget: lambda _size, num_classes: ClassTarget(probs=torch.zeros(num_classes)),
-    LabelSetTarget: lambda _size, num_classes: LabelSetTarget(
-        shown=torch.zeros(num_classes), known=torch.zeros(num_classes, dtype=torch.bool)
-    ),
-    MaskTarget: lambda size, _num_classes: MaskTarget(labels=torch.zeros(size, dtype=torch.uint8)),
-    ValueTarget: lambda _size, num_values: ValueTarget(
-        values=torch.zeros(num_values), known=torch.zeros(num_values, dtype=torch.bool)
-    ),
-}
-
-
-def _rescaled_boxes(found: Detections, before: tuple[int, int], after: tuple[int, int]) -> Detections:
-    boxes = scale_boxes(found.boxes, torch.tensor(before), torch.tensor(after))
-    masks = found.masks
-    if masks is not None:
-        masks = functional.interpolate(masks[:, None].float(), after, mode="nearest-exact")[:, 0].to(torch.uint8)
-    return Detections(boxes=boxes, scores=found.scores, labels=found.labels, masks=masks)
-
-
-def _rescaled_map(found: SegmentationMap, before: tuple[int, int], after: tuple[int, int]) -> SegmentationMap:
-    del before
-    labels = functional.interpolate(found.labels[None, None].float(), after, mode="nearest-exact")[0, 0]
-    confidence = functional.interpolate(found.confidence[None, None], after, mode="bilinear", align_corners=False)
-    return SegmentationMap(labels=labels.to(torch.uint8), confidence=confidence[0, 0])
-
-
-_RESCALED: Mapping[type[Prediction], Callable[[Any, tuple[int, int], tuple[int, int]], Prediction]] = {
-    Detections: _rescaled_boxes,
-    SegmentationMap: _rescaled_map,
-}
 
 
 class _Artist:

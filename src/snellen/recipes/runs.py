@@ -12,7 +12,8 @@ stages.json           what each stage took and gave; for trainings of several st
 checkpoints/          last.pt (to go on), best.pt (to use); a folder for each stage
 cache/                features of regions, as long as there are stages that need them
 operating.json        thresholds and temperature that were chosen on the validation images; not there if none were
-evaluation/SPLIT/     results.json and predictions
+crf.json              kernels of a dense CRF that were chosen on them; not there if none were
+evaluation/SPLIT/     results.json and predictions; SPLIT-HOW/ of several looks at each image
 report.html
 """
 
