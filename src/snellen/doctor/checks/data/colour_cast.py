@@ -9,15 +9,16 @@ from snellen.data import DatasetIndex
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.checks.images import image_places, medians_of_splits
 from snellen.doctor.evidence.images import ImageFacts
-from snellen.doctor.finding import Finding, Level, Limit, Place
+from snellen.doctor.finding import Finding, Level, Limit, Place, Treatment
 from snellen.doctor.words import Text
 
-__all__ = ["CHECK"]
+__all__ = ["CHECK", "agreed_tint"]
 
 CAST = 0.5  # natural logarithm of a channel over green: 1.65 times; healthy photographs: 0 to 11 % of a set above
 SET_CAST = 0.25  # of the median image; healthy sets: 0 to 0.13
 SPLIT_CAST = 0.11  # distance of the medians of two splits; healthy splits: 0 to 0.06
 WARNING_SHARE = 0.25  # of the images
+_BALANCED = Treatment(settings={"enhance": ("neutral_light",)})
 _SOURCE = "calibration on 10 healthy data sets (benchmarks/results/doctor_scan.md)"
 
 
@@ -26,7 +27,7 @@ def judge(index: DatasetIndex, facts: ImageFacts) -> Iterator[Finding]:
     usable = facts.is_readable & facts.is_coloured
     if not usable.any():
         raise NotCheckable(Text(en="no image is coloured", zh="没有彩色图像"))
-    tints = _agreed(facts.white_tint, facts.edge_tint)
+    tints = agreed_tint(facts.white_tint, facts.edge_tint)
     strength = np.hypot(tints[:, 0], tints[:, 1])
     rows = np.flatnonzero(usable & (strength > CAST))
     usual = np.median(tints[usable], axis=0)
@@ -39,6 +40,7 @@ def judge(index: DatasetIndex, facts: ImageFacts) -> Iterator[Finding]:
             limit=Limit(value=SET_CAST, source=_SOURCE),
             places=image_places(index, rows, strength[rows], lambda row: _told(tints[row])),
             num_places=int(usable.sum()),
+            treatment=Treatment(settings={"enhance": (_undone(usual),)}),
         )
     elif len(rows):
         share = len(rows) / int(usable.sum())
@@ -49,11 +51,12 @@ def judge(index: DatasetIndex, facts: ImageFacts) -> Iterator[Finding]:
             limit=Limit(value=WARNING_SHARE, unit="share", source=_SOURCE),
             places=image_places(index, rows, strength[rows], lambda row: _told(tints[row])),
             num_places=len(rows),
+            treatment=_BALANCED,
         )
     both = np.concatenate([facts.white_tint, facts.edge_tint], axis=1).astype(np.float64)
     both[~usable] = np.nan
     for name, median, base in medians_of_splits(index, both):
-        shift = _agreed((median - base)[None, :2], (median - base)[None, 2:])[0]
+        shift = agreed_tint((median - base)[None, :2], (median - base)[None, 2:])[0]
         apart = float(np.hypot(*shift))
         if apart > SPLIT_CAST:
             yield Finding(
@@ -64,13 +67,27 @@ def judge(index: DatasetIndex, facts: ImageFacts) -> Iterator[Finding]:
                 limit=Limit(value=SPLIT_CAST, source=_SOURCE),
                 places=(Place(kind="split", name=name, score=apart),),
                 num_places=1,
+                treatment=_BALANCED,
             )
 
 
-def _agreed(white: NDArray[np.floating], edge: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return for red and blue the part on which bright places and edges agree: a green wood has white clouds."""
+def agreed_tint(white: NDArray[np.floating], edge: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return for red and blue the part on which bright places and edges agree: a green wood has white clouds.
+
+    Args:
+        white: Red and blue over green of bright places, as natural logarithms, ``[*, 2]``.
+        edge: The same of edges.
+    """
     agree = np.sign(white) == np.sign(edge)
     return np.where(agree, np.sign(white) * np.minimum(np.abs(white), np.abs(edge)), 0.0).astype(np.float64)
+
+
+def _undone(tint: NDArray[np.float64]) -> str:
+    """Return the operation that takes one tint off all images; the strongest channel stays as it is."""
+    red, blue = np.exp(-tint).tolist()
+    strongest = min(red, 1.0, blue)
+    red, green, blue = (round(gain / strongest, 2) for gain in (red, 1.0, blue))
+    return f"gains:red={red:g}:green={green:g}:blue={blue:g}"
 
 
 def _gains(tint: NDArray[np.float64]) -> dict[str, float | str]:
@@ -103,8 +120,8 @@ CHECK = Check(
             "times between the medians of training and another split.",
             false_alarms="Pictures that one colour fills: a flower, a sunset, a stained section. Such data are meant "
             "to look so.",
-            fix="Balance the white of the images alike in training and in use (grey world or grey edge), or vary "
-            "colour while training (a higher --augment).",
+            fix="Balance the white of the images alike in training and in use (snellen train --enhance neutral_light; "
+            "grey_world and grey_edge are others), or vary colour while training (a higher --augment).",
             messages={
                 "default": "{count} of {images} images ({share}) have a strong colour cast.",
                 "all": "The images have a colour cast as a whole: red is {red} and blue {blue} times green.",
@@ -120,7 +137,8 @@ CHECK = Check(
             "干。单张图像达到 1.65 倍会提示，占四分之一则警告；中位图像达到 1.28 倍、训练与另一子集的中位数相差 1.12 "
             "倍会警告。",
             false_alarms="被一种颜色填满的画面：花朵、日落、染色切片。这类数据本来如此。",
-            fix="在训练和使用中以同样方式做白平衡（灰度世界或灰度边缘），或在训练中变化颜色（提高 --augment）。",
+            fix="在训练和使用中以同样方式做白平衡（snellen train --enhance neutral_light；另有 grey_world 与 "
+            "grey_edge），或在训练中变化颜色（提高 --augment）。",
             messages={
                 "default": "{images} 张图像中有 {count} 张（{share}）明显偏色。",
                 "all": "图像整体偏色：红是绿的 {red} 倍，蓝是绿的 {blue} 倍。",

@@ -23,6 +23,8 @@ WARNING_SHARE = 0.25  # of the images of a split; healthy splits have up to 2.8 
 SPLIT_DARKER = 0.7  # ratio of the median brightness; healthy splits: 0.77 to 1.3
 SPLIT_BLURRIER = 0.7  # ratio of the median sharpness; healthy splits: 0.83 to 1.2
 SPLIT_NOISIER = 6.0  # levels of 255: difference of the median noise; healthy splits: below 2
+# Each image from its own range: what is dark or pale is mended, and a healthy image hardly changes.
+_STRETCHED = Treatment(settings={"enhance": ("stretch",)})
 _SOURCE = "calibration on 10 healthy data sets and planted faults (benchmarks/results/doctor_scan.md)"
 
 
@@ -53,7 +55,6 @@ def _images(
     if not len(rows):
         return
     share, name = max((np.isin(members, rows).mean(), name) for name, members in split_rows(index))
-    drop = message == "low_information"
     yield Finding(
         level=Level.WARNING if share >= WARNING_SHARE else Level.INFO,
         message=message,
@@ -63,8 +64,14 @@ def _images(
         limit=Limit(value=WARNING_SHARE, unit="share", source=_SOURCE),
         places=image_places(index, rows, limit[1] * values[rows], lambda row: f"{values[row]:.2f}"),
         num_places=len(rows),
-        treatment=Treatment(drop_images=tuple(index.paths[row] for row in rows.tolist())) if drop else None,
+        treatment=_treatment(index, message, rows),
     )  # fmt: skip
+
+
+def _treatment(index: DatasetIndex, message: str, rows: NDArray[np.int64]) -> Treatment | None:
+    if message == "low_information":
+        return Treatment(drop_images=tuple(index.paths[row] for row in rows.tolist()))
+    return _STRETCHED if message in ("dark", "bright") else None
 
 
 def _splits(index: DatasetIndex, facts: ImageFacts) -> Iterator[Finding]:
@@ -95,6 +102,7 @@ def _split(name: str, message: str, measured: float, limit: float) -> Finding:
         limit=Limit(value=limit, source=_SOURCE),
         places=(Place(kind="split", name=name, score=measured),),
         num_places=1,
+        treatment=_STRETCHED if message in ("split_darker", "split_brighter") else None,
     )
 
 
@@ -140,15 +148,20 @@ CHECK = Check(
                 "split_calmer": "Images of {split} are less noisy than those of training, by {measured} levels of 255.",
             },
             fixes={
-                "dark": "Lift them with a logarithm, c log(1 + r), or take the full range of a 16-bit file; leave out "
-                "what stays black.",
-                "bright": "Expose less or stretch the range; what is white has lost its detail for good.",
+                "dark": "Stretch each image from its own range, in training and in use (snellen train --enhance "
+                "stretch), or, where single lights are bright, lift with a logarithm, c log(1 + r) (--enhance log); "
+                "take the full range of a 16-bit file; leave out what stays black.",
+                "bright": "Expose less, or stretch each image from its own range, in training and in use (snellen "
+                "train --enhance stretch); what is white has lost its detail for good.",
                 "blurred": "Leave them out, or, if such images will come in use, keep them and label what can still "
                 "be seen; sharpening (Laplacian) helps the eye and adds nothing that a network could not find.",
                 **dict.fromkeys(
+                    ("split_darker", "split_brighter"),
+                    "Stretch each image from its own range, in training and in use (snellen train --enhance stretch), "
+                    "or train on images like those of use, or vary brightness while training (a higher --augment).",
+                ),
+                **dict.fromkeys(
                     (
-                        "split_darker",
-                        "split_brighter",
                         "split_blurrier",
                         "split_sharper",
                         "split_noisier",
@@ -187,14 +200,19 @@ CHECK = Check(
                 "split_calmer": "{split} 的图像噪声比训练图像低 {measured} 级（满值 255）。",
             },
             fixes={
-                "dark": "用对数 c log(1 + r) 提亮，或使用 16 位文件的完整范围；仍然全黑的请排除。",
-                "bright": "降低曝光或拉伸范围；已成白色的细节无法恢复。",
+                "dark": "在训练和使用中按每张图像自身的范围拉伸（snellen train --enhance stretch），若画面中有个别亮光"
+                "，则用对数 c log(1 + r) 提亮（--enhance log）；使用 16 位文件的完整范围；仍然全黑的请排除。",
+                "bright": "降低曝光，或在训练和使用中按每张图像自身的范围拉伸（snellen train --enhance stretch）；已成"
+                "白色的细节无法恢复。",
                 "blurred": "将其排除；若使用时会遇到这样的图像，则保留并标注仍能看清的内容。锐化（拉普拉斯）有助于人"
                 "眼，但不会增加网络找不到的信息。",
                 **dict.fromkeys(
+                    ("split_darker", "split_brighter"),
+                    "在训练和使用中按每张图像自身的范围拉伸（snellen train --enhance stretch），或用与实际使用相似的图"
+                    "像训练，或在训练中变化亮度（提高 --augment）。",
+                ),
+                **dict.fromkeys(
                     (
-                        "split_darker",
-                        "split_brighter",
                         "split_blurrier",
                         "split_sharper",
                         "split_noisier",

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from snellen.data import DatasetIndex
 from snellen.doctor.check import Check, Page, Stage
 from snellen.doctor.checks.images import image_places, split_rows
 from snellen.doctor.evidence.images import ImageFacts
-from snellen.doctor.finding import Finding, Level, Limit
+from snellen.doctor.finding import Finding, Level, Limit, Treatment
 
 __all__ = ["CHECK"]
 
@@ -18,6 +19,8 @@ DARK_BELOW, BRIGHT_ABOVE = 64, 200  # levels of 255: darker and brighter images 
 WARNING_SHARE = 0.25  # of the images of a split
 # Where the extremes are far apart, or the means of 16 parts explain most of the spread, stretching does nothing.
 FULL_RANGE = 150  # levels of 255 from the darkest to the brightest percentile of the images at fault
+WHOLE_SET = 0.9  # share of the images from which one stretch for all is safe; others would be clipped by it
+LOCAL = ("stretch", "clahe")  # the limit of CLAHE alone leaves a narrow range narrow
 UNEVEN = 0.9  # spread of the means of 16 parts over the spread of all pixels
 
 
@@ -43,7 +46,16 @@ def judge(index: DatasetIndex, facts: ImageFacts) -> Iterator[Finding]:
         limit=Limit(value=WARNING_SHARE, unit="share", source="calibration: at most 6 % of a healthy split"),
         places=image_places(index, rows, -used[rows].astype(np.float64), lambda row: f"{low[row]}..{high[row]}"),
         num_places=len(rows),
+        treatment=Treatment(settings={"enhance": _operations(message, low[rows], high[rows], len(index))}),
     )  # fmt: skip
+
+
+def _operations(message: str, low: NDArray[np.int64], high: NDArray[np.int64], num_images: int) -> tuple[str, ...]:
+    """Return what mends images that use the levels from ``low`` to ``high``; healthy ones among them hardly change."""
+    if message == "default":
+        is_whole = len(low) >= WHOLE_SET * num_images
+        return (f"levels:low={int(np.median(low))}:high={int(np.median(high))}" if is_whole else "stretch",)
+    return LOCAL if message == "clahe" else (message,)
 
 
 CHECK = Check(
@@ -64,7 +76,8 @@ CHECK = Check(
             "the spread, the light is uneven and local equalisation helps; if images lie at very different places of "
             "the range, equalisation of each; else one stretch for all.",
             false_alarms="Pictures of one plain surface, in which there is little to see.",
-            fix="Stretch the range of all images alike, from {low} and {high} to 0 and 255, in training and in use.",
+            fix="Stretch the range of all images alike, from {low} and {high} to 0 and 255, in training and in use "
+            "(snellen train --enhance levels:low={low}:high={high}; stretch takes each image's own range).",
             messages=dict.fromkeys(
                 ("default", "equalise", "clahe"),
                 "{count} of {images} images ({share} of {split}) use fewer than {limit} of 255 levels, {low} to "
@@ -72,9 +85,10 @@ CHECK = Check(
             ),
             fixes={
                 "equalise": "Equalise the histogram of each image, or stretch each from its own percentiles, in "
-                "training and in use: they lie at different places of the range.",
-                "clahe": "Equalise locally (CLAHE), in training and in use: the light is uneven, so one curve for the "
-                "whole image cannot help.",
+                "training and in use (snellen train --enhance equalise, or stretch): they lie at different places "
+                "of the range.",
+                "clahe": "Equalise locally (snellen train --enhance stretch,clahe), in training and in use: the light is "
+                "uneven, so one curve for the whole image cannot help.",
             },
         ),
         "zh": Page(
@@ -85,15 +99,18 @@ CHECK = Check(
             "若 16 个部分的均值解释了大部分差异，则光照不均，局部均衡有用；若各图像位于范围内不同位置，则应逐张均衡；"
             "否则统一拉伸即可。",
             false_alarms="单一平面的照片，其中本来没有多少内容。",
-            fix="在训练和使用中对所有图像统一拉伸，把 {low} 至 {high} 拉到 0 至 255。",
+            fix="在训练和使用中对所有图像统一拉伸，把 {low} 至 {high} 拉到 0 至 255（snellen train --enhance "
+            "levels:low={low}:high={high}；stretch 按每张图像自身的范围拉伸）。",
             messages=dict.fromkeys(
                 ("default", "equalise", "clahe"),
                 "{images} 张图像中有 {count} 张（占 {split} 的 {share}）只用到 255 级中不足 {limit} 级，中位数为 "
                 "{low} 至 {high}。",
             ),
             fixes={
-                "equalise": "在训练和使用中对每张图像做直方图均衡，或按各自的百分位拉伸：它们位于范围内的不同位置。",
-                "clahe": "在训练和使用中做局部均衡（CLAHE）：光照不均，整图一条曲线无济于事。",
+                "equalise": "在训练和使用中对每张图像做直方图均衡，或按各自的百分位拉伸（snellen train --enhance "
+                "equalise 或 stretch）：它们位于范围内的不同位置。",
+                "clahe": "在训练和使用中做局部均衡（snellen train --enhance stretch,clahe）：光照不均，"
+                "整图一条曲线无济于事。",
             },
         ),
     },

@@ -8,7 +8,7 @@ from snellen.data import DatasetIndex
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.checks.images import image_places, split_rows
 from snellen.doctor.evidence.images import ImageFacts
-from snellen.doctor.finding import Finding, Level, Limit
+from snellen.doctor.finding import Finding, Level, Limit, Treatment
 from snellen.doctor.words import Text
 
 __all__ = ["CHECK"]
@@ -49,6 +49,7 @@ def judge(index: DatasetIndex, facts: ImageFacts) -> Iterator[Finding]:
             index, rows, clipped[rows], lambda row: f"255: {facts.burnt[row]:.0%}, 0: {facts.black[row]:.0%}"
         ),
         num_places=len(rows),
+        treatment=Treatment(settings={"enhance": ("exposure",)}),
     )  # fmt: skip
 
 
@@ -68,8 +69,9 @@ CHECK = Check(
             measured=f"Pixels that are 0, 1, 254 or 255 make up more than {CLIPPED:.0%} of an image. It is told, and a "
             "warning from a quarter of a split. Where white or black is the ground of most images, it cannot be told.",
             false_alarms="Objects before a white wall or a night sky in data that are otherwise different.",
-            fix="Expose for the bright parts, or take several exposures; where it is too late, process with local "
-            "thresholds or local equalisation (CLAHE), and leave out what is lost.",
+            fix="Expose for the bright parts, or take several exposures; where it is too late, lift and lower by local "
+            "thresholds or equalise locally, in training and in use (snellen train --enhance exposure, or clahe), and "
+            "leave out what is lost.",
             messages={
                 "default": "{count} of {images} images ({share} of {split}) are clipped over more than {limit}: "
                 "{burnt} burnt, {black} black.",
@@ -82,7 +84,8 @@ CHECK = Check(
             measured=f"值为 0、1、254 或 255 的像素超过图像的 {CLIPPED:.0%}。会提示，占某子集四分之一则警告。"
             "若多数图像以白色或黑色为背景，则无法判断。",
             false_alarms="数据中其他图像不同，而个别物体位于白墙或夜空之前。",
-            fix="按亮部曝光，或多次曝光；若为时已晚，用局部阈值或局部均衡（CLAHE）处理，并排除已丢失的图像。",
+            fix="按亮部曝光，或多次曝光；若为时已晚，在训练和使用中按局部阈值提亮与压暗，或做局部均衡（snellen "
+            "train --enhance exposure 或 clahe），并排除已丢失的图像。",
             messages={
                 "default": "{images} 张图像中有 {count} 张（占 {split} 的 {share}）超过 {limit} 的面积被截断：{burnt} "
                 "张过曝，{black} 张全黑。",
