@@ -6,7 +6,12 @@ import torch
 from sklearn.utils.class_weight import compute_class_weight
 
 from snellen.errors import InputError
-from snellen.losses import class_balanced_weights, evened_weights, inverse_frequency_weights
+from snellen.losses import (
+    class_balanced_weights,
+    evened_weights,
+    inverse_frequency_weights,
+    median_frequency_weights,
+)
 
 
 @pytest.mark.parametrize("beta", [0.9, 0.999, 0.9999])
@@ -63,3 +68,22 @@ def test_evened_weights_keep_the_size_of_the_loss():
     weights = evened_weights(class_balanced_weights(counts, 0.999), counts)
     assert float((weights * counts).sum() / counts.sum()) == pytest.approx(1)
     assert evened_weights(torch.zeros(2), counts).tolist() == [0, 0]
+
+
+def test_median_frequency_by_hand():
+    """Eigen & Fergus 2015, section 6.3.2: frequencies of 0.5, 0.25 and 0.1 have the median 0.25."""
+    pixels, image_pixels = torch.tensor([500, 250, 10, 0]), torch.tensor([1000, 1000, 100, 0])
+    assert median_frequency_weights(pixels, image_pixels).tolist() == pytest.approx([0.5, 1, 2.5, 0])
+
+
+def test_a_class_that_is_rare_among_images_but_large_in_them_weighs_little():
+    """What median frequency balancing has over the inverse frequency of pixels."""
+    pixels, image_pixels = torch.tensor([900, 90, 90]), torch.tensor([1000, 1000, 100])
+    weights = median_frequency_weights(pixels, image_pixels)
+    assert weights[2] < 0.2 * weights[1]
+
+
+def test_median_frequency_of_nothing():
+    assert (
+        median_frequency_weights(torch.zeros(3, dtype=torch.long), torch.zeros(3, dtype=torch.long)).tolist() == [0] * 3
+    )

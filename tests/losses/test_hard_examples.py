@@ -6,7 +6,7 @@ import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from snellen.losses import hard_negatives, hardest
+from snellen.losses import hard_negatives, hard_pixels, hardest
 
 
 def some_boxes(*shape, seed=0):
@@ -112,3 +112,30 @@ def test_empty_in_empty_out(shape):
     assert hard_negatives(losses, none, none).shape == shape
     assert hardest(losses, torch.zeros(*shape, 4), none.long(), keep=3).shape == shape
     assert hardest(losses, None, none.long(), keep=3).shape == shape
+
+
+def test_hard_pixels_are_those_that_are_not_sure_yet():
+    """Q-014, SYS-043: probabilities of 0.9, 0.8, 0.6 and 0.1 for the right class; below 0.7 is hard."""
+    losses = -torch.tensor([[[0.9, 0.8, 0.6, 0.1]]]).log()
+    valid = torch.ones(1, 1, 4, dtype=torch.bool)
+    assert hard_pixels(losses, valid, below=0.7, least_share=0.25).tolist() == [[[False, False, True, True]]]
+
+
+@given(seed=st.integers(0, 1000), below=st.floats(0.0, 1.0), share=st.floats(0.01, 1.0))
+@settings(max_examples=30, deadline=None)
+def test_hard_pixels_against_a_plain_sort(seed, below, share):
+    generator = torch.Generator().manual_seed(seed)
+    losses = torch.rand(2, 5, 7, generator=generator) * 3
+    valid = torch.rand(2, 5, 7, generator=generator) < 0.8
+    found = hard_pixels(losses, valid, below=below, least_share=share)
+    values = sorted(losses[valid].tolist(), reverse=True)
+    least = max(1, round(share * losses.numel()))
+    sure = sum(torch.tensor(values).neg().exp() <= below).item()
+    assert found.sum().item() == min(len(values), max(least, sure))
+    assert not found[~valid].any()
+    assert losses[found].min() >= losses[valid & ~found].max() if (valid & ~found).any() else True
+
+
+def test_hard_pixels_where_nothing_counts():
+    assert not hard_pixels(torch.ones(1, 2, 2), torch.zeros(1, 2, 2, dtype=torch.bool)).any()
+    assert hard_pixels(torch.full((1, 1, 2), torch.nan), torch.ones(1, 1, 2, dtype=torch.bool)).any()

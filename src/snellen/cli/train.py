@@ -96,7 +96,10 @@ def train(
     loss: Annotated[str | None, typer.Option(help="What the model minimises, such as focal.")] = None,
     class_weights: Annotated[
         str | None,
-        typer.Option(help="inverse, inverse_sqrt, effective_number, numbers in label order, or NAME=NUMBER,…."),
+        typer.Option(
+            help="inverse, inverse_sqrt, effective_number, median_frequency (of pixels), numbers in label order, or "
+            "NAME=NUMBER,…."
+        ),
     ] = None,
     headline: Annotated[
         str | None, typer.Option(help="accuracy, balanced_accuracy or macro_F1: decides which weights are best.")

@@ -21,7 +21,7 @@ from snellen.nn.inception import (
     inception_v3_reduction_17,
 )
 from snellen.nn.l2norm import L2Norm
-from snellen.nn.norm import FrozenBatchNorm, Norm, group_norm, with_eps
+from snellen.nn.norm import FrozenBatchNorm, Norm, with_eps
 from snellen.nn.normalize import IMAGENET_MEAN, IMAGENET_STD, Normalize
 from snellen.nn.pooling import CeilMaxPool2d
 from snellen.nn.preactivation import PreActBasic, PreActBottleneck
@@ -85,7 +85,6 @@ __all__ = [
     "conv_norm",
     "dilated_steps",
     "enlarged",
-    "group_norm",
     "inception_naive",
     "inception_v1",
     "inception_v2",

@@ -7,9 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["FrozenBatchNorm", "Norm", "group_norm", "with_eps"]
-
-_MOST_GROUPS = 32  # Wu & He 2018, table 3
+__all__ = ["FrozenBatchNorm", "Norm", "with_eps"]
 
 Norm = Callable[[int], nn.Module]  # number of channels -> layer
 
@@ -24,16 +22,6 @@ def with_eps(norm: Norm, eps: float) -> Norm:
         return layer
 
     return made
-
-
-def group_norm(num_channels: int) -> nn.GroupNorm:
-    """Return a norm over 32 groups of channels, or as many below as divide them: it does not depend on the batch.
-
-    Source:
-        Wu & He 2018, section 3, https://arxiv.org/abs/1803.08494.
-    """
-    groups = next(groups for groups in range(_MOST_GROUPS, 0, -1) if num_channels % groups == 0)
-    return nn.GroupNorm(groups, num_channels)
 
 
 class FrozenBatchNorm(nn.Module):

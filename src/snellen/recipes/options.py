@@ -76,8 +76,8 @@ class TrainOptions:
             repeated until all classes are as large as the largest) or ``undersampled`` (as many of each class as the
             smallest has, others in each epoch).
         loss: Of the model, as in ``snellen models NAME``.
-        class_weights: In the loss of one class for each image: ``inverse`` frequency, ``inverse_sqrt``,
-            ``effective_number``, numbers in label order, or numbers by class name.
+        class_weights: In the loss of one class for each image or pixel: ``inverse`` frequency, ``inverse_sqrt``,
+            ``effective_number``, for pixels ``median_frequency``, numbers in label order, or numbers by class name.
         headline: Figure that decides which weights are best and when training stops: ``accuracy``,
             ``balanced_accuracy`` or ``macro_F1``, for one class for each image.
         proposals: For models that judge proposals from outside: ``single``, ``fast`` or ``quality`` (selective search),

@@ -81,7 +81,7 @@ def _maps(module: nn.Module, image_size: int, ready: Preparation) -> Iterator[Fe
     fields = [_seen(reach, image_size) for reach in reaches]
     deepest = None if None in fields else max(field for field in fields if field is not None)
     if ready.plan.model.target_type is not BoxTarget:
-        stride = 1 if hasattr(module, "decoder") else max(reach.stride for reach in reaches)
+        stride = getattr(module, "answer_stride", max(reach.stride for reach in reaches))
         yield FeatureMap(name="output", stride=stride, receptive_field_px=deepest)
         return
     wanted = getattr(head, "names", None) or getattr(getattr(module, "proposals", None), "names", None)

@@ -8,16 +8,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from snellen.data import DatasetIndex, LabelSetTable, ValueTable
+from snellen.data import DatasetIndex, LabelSetTable, MaskTable, ValueTable
+from snellen.doctor.evidence.mask_pixels import pixels_of_masks
 from snellen.errors import ConfigError, did_you_mean
 from snellen.models.classification.objective import CLASS_WEIGHTINGS, class_weights_of
+from snellen.models.segmentation import PIXEL_WEIGHTINGS, pixel_class_weights
+from snellen.models.segmentation.answer import USUAL_PIXEL_BETA
 from snellen.recipes.sampling import SamplerName, shown_counts
-from snellen.structures import ClassTarget, LabelSetTarget, Target, ValueTarget
+from snellen.structures import ClassTarget, LabelSetTarget, MaskTarget, Target, ValueTarget
 
 __all__ = ["DERIVED_OPTIONS", "target_options"]
 
 DERIVED_OPTIONS = (
     "class_counts",
+    "class_pixels",
+    "image_pixels",
     "shares",
     "value_mean",
     "value_spread",
@@ -120,6 +125,44 @@ def _of_values(train: DatasetIndex, given: Mapping[str, Any], counts: Counts) ->
     return options, dict.fromkeys(options, "of the training images: the network works in standard units")
 
 
+def _of_masks(train: DatasetIndex, given: Mapping[str, Any], counts: Counts) -> tuple[Options, Reasons]:
+    del counts  # of images; here pixels count
+    options: Options = {}
+    reasons: Reasons = {}
+    weights = given.get("class_weights")
+    if isinstance(weights, Mapping):
+        options["class_weights"] = _weights_by_name(weights, train.classes)
+        reasons["class_weights"] = "given; classes that are not named weigh 1"
+    if not isinstance(weights, str) or weights not in PIXEL_WEIGHTINGS or not isinstance(train.annotations, MaskTable):
+        return options, reasons
+    pixels, of_images = _pixel_counts(train)
+    for name, numbers in (("class_pixels", pixels), ("image_pixels", of_images)):
+        if name not in given:
+            options[name] = numbers.tolist()
+    reasons["class_pixels"] = f"of the training masks: {_named(train.classes, pixels)}"
+    reasons["image_pixels"] = "of the training images that show each class"
+    beta = given["beta"] if isinstance(given.get("beta"), int | float) else USUAL_PIXEL_BETA
+    known = [torch.tensor(given.get(name, options.get(name))) for name in ("class_pixels", "image_pixels")]
+    factors = pixel_class_weights(weights, *known, num_classes=len(train.classes), beta=beta)
+    reasons["class_weights"] = f"given; in the loss a pixel counts {_named(train.classes, factors.numpy())}"
+    return options, reasons
+
+
+def _pixel_counts(train: DatasetIndex) -> tuple[Counts, Counts]:
+    """Return the training pixels of each class, and those of the training images that show it."""
+    found = pixels_of_masks(train, None)
+    sizes = found.sizes.astype(np.int64).prod(axis=1)[:, None]  # of each image
+    pixels = np.rint(found.shares[:, :-1].astype(np.float64) * sizes).astype(np.int64)
+    return pixels.sum(axis=0), ((pixels > 0) * sizes).sum(axis=0)
+
+
 _DERIVED: Mapping[type[Target], Callable[[DatasetIndex, Mapping[str, Any], Counts], tuple[Options, Reasons]]] = (
-    MappingProxyType({ClassTarget: _of_classes, LabelSetTarget: _of_label_sets, ValueTarget: _of_values})
+    MappingProxyType(
+        {
+            ClassTarget: _of_classes,
+            LabelSetTarget: _of_label_sets,
+            MaskTarget: _of_masks,
+            ValueTarget: _of_values,
+        }
+    )
 )

@@ -1,7 +1,6 @@
 """Builders of segmenters by the names of their backbones."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 from torch import nn
 
@@ -13,10 +12,9 @@ from snellen.models.segmentation.segmenter import AUXILIARY_WEIGHT, Segmenter
 from snellen.models.segmentation.segnet import VGG16_DECODER, segnet
 from snellen.models.segmentation.unet import unet
 from snellen.models.segmentation.unet_paper import UNetPaper
-from snellen.nn import IMAGENET_MEAN, IMAGENET_STD, Norm, Padding, Upsampling, group_norm
+from snellen.nn import IMAGENET_MEAN, IMAGENET_STD, FrozenBatchNorm, Norm, Padding, Upsampling
 
 __all__ = [
-    "DecoderNorm",
     "build_deeplab_v3",
     "build_deeplab_v3_plus",
     "build_dilated_fcn",
@@ -27,7 +25,6 @@ __all__ = [
     "build_unet_paper",
 ]
 
-DecoderNorm = Literal["batch", "group"]
 _SEGNET_ENCODER = "vgg16"
 
 
@@ -39,7 +36,6 @@ def build_unet(  # noqa: PLR0913 - the options of a run
     decoder_channels: Sequence[int] | None = None,
     upsampling: Upsampling = "nearest",
     up_kernel: int = 2,
-    decoder_norm: DecoderNorm = "batch",
     deep_supervision: bool = False,
     auxiliary_weight: float = AUXILIARY_WEIGHT,
     norm: Norm = nn.BatchNorm2d,
@@ -47,10 +43,10 @@ def build_unet(  # noqa: PLR0913 - the options of a run
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
 ) -> Segmenter:
-    """Return U-Net; see ``unet``. The decoder has its own norms: frozen statistics would only switch them off."""
+    """Return U-Net; see ``unet``."""
     return unet(
         chosen_backbone(backbone, usual=usual, norm=norm, padding=padding), num_classes,
-        decoder_channels=decoder_channels, upsampling=upsampling, up_kernel=up_kernel, norm=_norm(decoder_norm),
+        decoder_channels=decoder_channels, upsampling=upsampling, up_kernel=up_kernel, norm=_own_norm(norm),
         deep_supervision=deep_supervision, auxiliary_weight=auxiliary_weight, mean=mean, std=std,
     )  # fmt: skip
 
@@ -97,7 +93,6 @@ def build_dilated_fcn(  # noqa: PLR0913 - the options of a run
     output_stride: int | None = None,
     auxiliary_weight: float = 0.5,
     align_corners: bool = False,
-    decoder_norm: DecoderNorm = "batch",
     norm: Norm = nn.BatchNorm2d,
     padding: Padding = "torch",
     mean: Sequence[float] | None = None,
@@ -108,7 +103,7 @@ def build_dilated_fcn(  # noqa: PLR0913 - the options of a run
         backbone, usual=usual, output_stride=output_stride, usual_stride=8, norm=norm, padding=padding
     )
     return dilated_fcn(
-        network, num_classes, norm=_norm(decoder_norm), auxiliary_weight=auxiliary_weight, align_corners=align_corners,
+        network, num_classes, norm=_own_norm(norm), auxiliary_weight=auxiliary_weight, align_corners=align_corners,
         mean=mean, std=std,
     )  # fmt: skip
 
@@ -121,7 +116,6 @@ def build_segnet(  # noqa: PLR0913 - the options of a run
     num_convs: Sequence[int] | None = None,
     deep_supervision: bool = False,
     auxiliary_weight: float = AUXILIARY_WEIGHT,
-    decoder_norm: DecoderNorm = "batch",
     norm: Norm = nn.BatchNorm2d,
     padding: Padding = "torch",
     mean: Sequence[float] | None = None,
@@ -132,7 +126,7 @@ def build_segnet(  # noqa: PLR0913 - the options of a run
         num_convs = VGG16_DECODER
     return segnet(
         chosen_backbone(backbone, usual=usual, norm=norm, padding=padding), num_classes, num_convs=num_convs,
-        norm=_norm(decoder_norm), deep_supervision=deep_supervision, auxiliary_weight=auxiliary_weight, mean=mean,
+        norm=_own_norm(norm), deep_supervision=deep_supervision, auxiliary_weight=auxiliary_weight, mean=mean,
         std=std,
     )  # fmt: skip
 
@@ -151,7 +145,6 @@ def build_deeplab_v3(  # noqa: PLR0913 - the options of a run
     separable: bool = False,
     auxiliary_weight: float = 0.0,
     align_corners: bool = False,
-    decoder_norm: DecoderNorm = "batch",
     norm: Norm = nn.BatchNorm2d,
     padding: Padding = "torch",
     mean: Sequence[float] | None = None,
@@ -161,7 +154,7 @@ def build_deeplab_v3(  # noqa: PLR0913 - the options of a run
     network = _atrous(backbone, usual, output_stride, usual_stride, multi_grid, norm, padding)
     return deeplab_v3(
         network, num_classes, width=width, rates=rates, image_pooling=image_pooling, separable=separable,
-        norm=_norm(decoder_norm), auxiliary_weight=auxiliary_weight, align_corners=align_corners, mean=mean, std=std,
+        norm=_own_norm(norm), auxiliary_weight=auxiliary_weight, align_corners=align_corners, mean=mean, std=std,
     )  # fmt: skip
 
 
@@ -178,7 +171,6 @@ def build_deeplab_v3_plus(  # noqa: PLR0913 - the options of a run
     separable: bool = True,
     auxiliary_weight: float = 0.0,
     align_corners: bool = False,
-    decoder_norm: DecoderNorm = "batch",
     norm: Norm = nn.BatchNorm2d,
     padding: Padding = "torch",
     mean: Sequence[float] | None = None,
@@ -188,7 +180,7 @@ def build_deeplab_v3_plus(  # noqa: PLR0913 - the options of a run
     network = _atrous(backbone, usual, output_stride, 16, multi_grid, norm, padding, needs=("c2",))
     return deeplab_v3_plus(
         network, num_classes, width=width, rates=rates, image_pooling=image_pooling, separable=separable,
-        norm=_norm(decoder_norm), auxiliary_weight=auxiliary_weight, align_corners=align_corners, mean=mean, std=std,
+        norm=_own_norm(norm), auxiliary_weight=auxiliary_weight, align_corners=align_corners, mean=mean, std=std,
     )  # fmt: skip
 
 
@@ -203,7 +195,6 @@ def build_pspnet(  # noqa: PLR0913 - the options of a run
     bins: Sequence[int] = (1, 2, 3, 6),
     auxiliary_weight: float = AUXILIARY_WEIGHT,
     align_corners: bool = False,
-    decoder_norm: DecoderNorm = "batch",
     norm: Norm = nn.BatchNorm2d,
     padding: Padding = "torch",
     mean: Sequence[float] | None = None,
@@ -212,7 +203,7 @@ def build_pspnet(  # noqa: PLR0913 - the options of a run
     """Return PSPNet; see ``pspnet``. ``output_stride`` is usually 8."""
     network = _atrous(backbone, usual, output_stride, usual_stride, (), norm, padding)
     return pspnet(
-        network, num_classes, width=width, bins=bins, norm=_norm(decoder_norm), auxiliary_weight=auxiliary_weight,
+        network, num_classes, width=width, bins=bins, norm=_own_norm(norm), auxiliary_weight=auxiliary_weight,
         align_corners=align_corners, mean=mean, std=std,
     )  # fmt: skip
 
@@ -233,8 +224,6 @@ def _atrous(
     )  # fmt: skip
 
 
-def _norm(name: str) -> Norm:
-    norms: dict[str, Norm] = {"batch": nn.BatchNorm2d, "group": group_norm}
-    if name not in norms:
-        raise ConfigError(f"decoder_norm must be 'batch' or 'group'; got {name!r}.")
-    return norms[name]
+def _own_norm(norm: Norm | None) -> Norm:
+    """Return the norm of what stands on a backbone: frozen statistics would only switch off what begins at random."""
+    return nn.BatchNorm2d if norm is None or norm is FrozenBatchNorm else norm
