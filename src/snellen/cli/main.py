@@ -12,7 +12,21 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from snellen.cli import ablate, baseline, check, data, demo, evaluate, explain, lr, models, predict, train
+from snellen.cli import (
+    ablate,
+    baseline,
+    check,
+    data,
+    demo,
+    enhance,
+    evaluate,
+    explain,
+    lr,
+    models,
+    predict,
+    train,
+    treat,
+)
 from snellen.cli import ensemble as ensembles
 from snellen.errors import (
     CheckpointError,
@@ -65,8 +79,10 @@ for _name, _command in (
     ("explain", explain.explain),
     ("eval", evaluate.evaluate),
     ("ensemble", ensembles.ensemble),
+    ("treat", treat.treat),
     ("ablate", ablate.ablate),
     ("predict", predict.predict),
+    ("enhance", enhance.enhance),
     ("models", models.models),
     ("lr", lr.lr),
     ("demo", demo.demo),
@@ -106,6 +122,8 @@ def _root(
     snellen train PATH                a model and a report; nothing else has to be given
 
     snellen predict RUN IMAGES        drawn images and results as JSON
+
+    snellen enhance IMAGES --auto     images with their light mended
     """
 
 

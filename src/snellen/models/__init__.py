@@ -17,6 +17,7 @@ from snellen.models.entry import ModelEntry, builder_options, builder_words, usu
 from snellen.models.pages import measured, page, page_names
 from snellen.models.reshaping import (
     ACTIVATIONS,
+    BENDING,
     INITS,
     NORMS,
     ActivationName,
@@ -33,6 +34,7 @@ from snellen.models.weights import WeightsReport, load_weights, weights_settings
 __all__ = [
     "ACTIVATIONS",
     "BACKBONES",
+    "BENDING",
     "INITS",
     "MODELS",
     "NORMS",

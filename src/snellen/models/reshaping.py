@@ -12,6 +12,7 @@ from snellen.nn import Norm
 
 __all__ = [
     "ACTIVATIONS",
+    "BENDING",
     "INITS",
     "NORMS",
     "ActivationName",
@@ -42,7 +43,7 @@ _MADE: Mapping[ActivationName, Callable[[], nn.Module]] = MappingProxyType(
     }
 )
 # Layers that stand between two layers and bend; those that give shares, such as a gate's sigmoid, are not among them.
-_BENDING = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.SiLU, nn.GELU, nn.Hardswish, nn.Tanh, nn.PReLU)
+BENDING = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.SiLU, nn.GELU, nn.Hardswish, nn.Tanh, nn.PReLU)
 
 
 def change_activations(model: nn.Module, name: ActivationName) -> int:
@@ -65,7 +66,7 @@ def change_activations(model: nn.Module, name: ActivationName) -> int:
     count = 0
     for module in model.modules():
         for key, child in module.named_children():
-            if isinstance(child, _BENDING):
+            if isinstance(child, BENDING):
                 setattr(module, key, _MADE[name]())
                 count += 1
     if not count:

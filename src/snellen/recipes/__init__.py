@@ -7,6 +7,8 @@ from snellen.recipes.checking import check
 from snellen.recipes.datasets import CHARTS, chart_folder, convert, load, prepared, sample_sheet
 from snellen.recipes.demo import demo
 from snellen.recipes.describing import description_text
+from snellen.recipes.enhance_work import EnhancedImage
+from snellen.recipes.enhancing import EnhanceSummary, enhance, operation_list
 from snellen.recipes.ensembling import ensemble
 from snellen.recipes.evaluating import evaluate, evaluate_run
 from snellen.recipes.experiments.ablation import ablate, resume_ablation
@@ -21,8 +23,11 @@ from snellen.recipes.progress import say
 from snellen.recipes.range_testing import RateAdvice, find_rate, write_rate_chart
 from snellen.recipes.reporting import write_run_report
 from snellen.recipes.runs import Run
+from snellen.recipes.segmenting import Segmented, segment, segment_files
 from snellen.recipes.shallow_listing import shallow_list, shallow_parts
 from snellen.recipes.training import resume, train
+from snellen.recipes.treating.treating import TreatmentOutline, outline, treat
+from snellen.recipes.treating.treatment_report import TreatmentReport
 from snellen.recipes.zoo import (
     describe,
     description_lines,
@@ -44,12 +49,17 @@ __all__ = [
     "BaselineReport",
     "BaselineRow",
     "CheckReport",
+    "EnhanceSummary",
+    "EnhancedImage",
     "MemberPlan",
     "Plan",
     "PredictSummary",
     "RateAdvice",
     "Run",
+    "Segmented",
     "TrainOptions",
+    "TreatmentOutline",
+    "TreatmentReport",
     "ablate",
     "backbone_list",
     "baseline",
@@ -63,6 +73,7 @@ __all__ = [
     "description_lines",
     "description_text",
     "draw_fields",
+    "enhance",
     "ensemble",
     "evaluate",
     "evaluate_run",
@@ -77,7 +88,9 @@ __all__ = [
     "measured_fields",
     "model_list",
     "models",
+    "operation_list",
     "option_lines",
+    "outline",
     "predict",
     "prepared",
     "read_config",
@@ -86,12 +99,15 @@ __all__ = [
     "resume_members",
     "sample_sheet",
     "say",
+    "segment",
+    "segment_files",
     "shallow_list",
     "shallow_parts",
     "system_names",
     "system_page",
     "train",
     "train_members",
+    "treat",
     "write_config",
     "write_rate_chart",
     "write_run_report",

@@ -309,7 +309,7 @@ def _finish(
         "shares": list(made.shares),
         **made.facts,
     }
-    left_out = ("version", "finetune", "layer_decay", "freeze", "transfer", "part")
+    left_out = ("version", "options", "finetune", "layer_decay", "freeze", "transfer", "part")
     record = {
         **{name: value for name, value in base.items() if name not in left_out},
         "model": made.model,

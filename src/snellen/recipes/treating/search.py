@@ -1,0 +1,230 @@
+"""Which treatments help: short trainings first, the better half goes on, what is left is combined and confirmed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import ceil, isfinite
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from snellen.data import DatasetIndex
+from snellen.metrics import Interval, paired_interval
+from snellen.recipes.experiments.arms import Arm, changed
+from snellen.recipes.experiments.study import ArmOutcomes, Study
+from snellen.recipes.options import TrainOptions
+from snellen.recipes.planning import make_plan
+from snellen.recipes.progress import say
+from snellen.recipes.sampling import training_sampler
+from snellen.recipes.treating.plan import UNTREATED, Try
+
+__all__ = [
+    "JOIN",
+    "SHARES",
+    "Judged",
+    "Search",
+    "combined",
+    "gain_of",
+    "judged_beside",
+    "planned_epochs",
+    "rungs",
+    "shortened",
+]
+
+SHARES = (0.25, 0.5, 1.0)  # of each training's own epochs; Jamieson and Talwalkar 2016, with eta 2
+JOIN = " + "  # between the names of treatments that are put together
+_LEAST_EPOCHS = 2  # of a short training; one says nothing of where it goes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """One treatment beside none, at one budget.
+
+    Attributes:
+        name: Of the treatment.
+        gain: Difference of the validation score, higher is better, paired by seed; a training that failed counts as
+            the worst that any reached.
+        failures: Why seeds failed.
+        seconds: Of a training, the mean.
+        share: Of the epochs.
+        folders: Of the runs.
+        control: Of the untreated ones.
+    """
+
+    name: str
+    gain: Interval
+    failures: tuple[str, ...]
+    seconds: float
+    share: float
+    folders: tuple[Path, ...]
+    control: tuple[Path, ...] = ()
+
+    @property
+    def helps(self) -> bool:
+        """Whether it measurably helps and every training went through."""
+        return self.gain.is_above_zero and not self.failures
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """The trainings of a treatment, treated and untreated, on the same data with the same seeds.
+
+    Attributes:
+        data: Path of the data set.
+        index: The same with its splits.
+        base: Untreated.
+        seeds: Of every configuration.
+        folder: Where trainings lie.
+        processes: Trainings at once.
+        console: Where to say what happens.
+    """
+
+    data: str
+    index: DatasetIndex
+    base: TrainOptions
+    seeds: tuple[int, ...]
+    folder: Path
+    processes: int = 1
+    console: Console | None = None
+
+    def at(self, arms: Sequence[Arm], share: float, measure: Sequence[str] = ("val",)) -> tuple[ArmOutcomes, ...]:
+        """Return what becomes of no treatment and of each, in trainings of a share of their own epochs."""
+        everything = (Arm(name=UNTREATED), *arms)
+        own = tuple(self._shortened(arm, share) for arm in everything)
+        study = Study(data=self.data, base=self.base, arms=own, seeds=self.seeds)
+        what = "training" if share == 1 else f"training, {share:.0%} of the epochs"
+        return study.run(self.folder, measure=measure, processes=self.processes, what=what, console=self.console)
+
+    def _shortened(self, arm: Arm, share: float) -> Arm:
+        if share == 1:
+            return arm
+        options = changed(self.base, arm.options)
+        return replace(arm, options={**arm.options, **shortened(options, planned_epochs(self.index, options), share)})
+
+    def halved(self, tries: Sequence[Try], shares: Sequence[float]) -> dict[str, Judged]:
+        """Return how each treatment did at the last budget that it reached; the better half of each goes on.
+
+        What measurably hurts or fails does not go on, what measurably helps does.
+
+        Source:
+            Jamieson and Talwalkar 2016, Non-stochastic best arm identification, https://arxiv.org/abs/1502.07943.
+        """
+        alive = list(tries)
+        found: dict[str, Judged] = {}
+        for number, share in enumerate(shares):
+            if not alive:
+                break
+            rows = self.at([one.arm for one in alive], share)
+            judged = {row.arm.name: judged_beside(row, rows[0], rows, share) for row in rows[1:]}
+            found |= judged
+            if number + 1 < len(shares):
+                alive = _better_half(alive, judged)
+                say(
+                    self.console,
+                    f"goes on at {shares[number + 1]:.0%}: {', '.join(one.name for one in alive) or 'none'}",
+                )
+        return found
+
+
+def judged_beside(row: ArmOutcomes, base: ArmOutcomes, rows: Sequence[ArmOutcomes], share: float) -> Judged:
+    """Return one treatment beside none."""
+    done = [outcome.seconds for outcome in row.outcomes if outcome.status == "done"]
+    return Judged(
+        name=row.arm.name,
+        gain=gain_of(row, base, rows),
+        failures=row.failures,
+        seconds=sum(done) / len(done) if done else float("nan"),
+        share=share,
+        folders=row.folders,
+        control=base.folders,
+    )
+
+
+def gain_of(row: ArmOutcomes, base: ArmOutcomes, rows: Sequence[ArmOutcomes], split: str = "val") -> Interval:
+    """Return the difference of the scores, higher is better, paired by seed.
+
+    A training that failed has the worst score that any training of the comparison reached: no model is no better than
+    the worst one.
+    """
+    known = [score for each in rows for score in _scores(each, split) if isfinite(score)]
+    if not known:
+        return Interval(mean=float("nan"))
+    floor = min(known)
+    treated, control = ([score if isfinite(score) else floor for score in _scores(each, split)] for each in (row, base))
+    return paired_interval(treated, control)
+
+
+def combined(kept: Sequence[tuple[Try, Judged]]) -> tuple[Arm | None, tuple[str, ...]]:
+    """Return all treatments that help as one, the greatest gain first, and those that are left out of it.
+
+    Of treatments with the same job only the best is taken.
+    """
+    order = sorted(kept, key=lambda pair: -pair[1].gain.mean)
+    jobs: set[str] = set()
+    options: dict[str, Any] = {}
+    names, left_out = [], []
+    for one, _ in order:
+        if one.jobs & jobs:
+            left_out.append(one.name)
+            continue
+        jobs |= one.jobs
+        options |= {**one.arm.options, **one.arm.switches}
+        names.append(one.name)
+    if len(names) < 2:
+        return None, tuple(left_out)
+    return Arm(name=JOIN.join(names), options=options), tuple(left_out)
+
+
+def rungs(epochs: int, *, descends: bool) -> tuple[float, ...]:
+    """Return the shares of the epochs that are trained, the whole last; what is too short to say anything is left out.
+
+    Args:
+        epochs: Of the untreated run.
+        descends: Whether there are epochs at all.
+    """
+    if not descends:
+        return SHARES[-1:]
+    return tuple(share for share in SHARES if share == 1 or round(share * epochs) >= _LEAST_EPOCHS)
+
+
+def shortened(options: TrainOptions, epochs: int, share: float) -> Mapping[str, Any]:
+    """Return what makes a training one of a share of its epochs: everything that is counted in them shrinks along.
+
+    Args:
+        options: Of the whole training.
+        epochs: That it has.
+        share: Of them.
+    """
+    fewer = max(1, round(share * epochs))
+    changes: dict[str, Any] = {"epochs": fewer}
+    if options.milestones:
+        changes["milestones"] = tuple(sorted({max(1, round(share * place)) for place in options.milestones}))
+    for name in ("switch_epoch", "swa_epochs", "warmup_steps"):
+        value = getattr(options, name)
+        if value:
+            changes[name] = (
+                min(max(1, ceil(share * value)), fewer - 1) if name != "warmup_steps" else ceil(share * value)
+            )
+    if options.validate_every is not None:
+        changes["validate_every"] = min(options.validate_every, fewer)
+    return changes
+
+
+def planned_epochs(index: DatasetIndex, options: TrainOptions) -> int:
+    """Return the epochs that a training with these options has."""
+    if options.epochs is not None:
+        return options.epochs
+    num_train = len(training_sampler(index.split("train"), options.sampler or "shuffled"))
+    return make_plan(index.describe(), index.target_type, num_train, options).settings.epochs
+
+
+def _better_half(alive: Sequence[Try], judged: Mapping[str, Judged]) -> list[Try]:
+    fit = [one for one in alive if not judged[one.name].failures and not judged[one.name].gain.is_below_zero]
+    ranked = sorted(fit, key=lambda one: -judged[one.name].gain.mean)
+    most = ceil(len(alive) / 2)
+    chosen = {one.name for place, one in enumerate(ranked) if place < most or judged[one.name].helps}
+    return [one for one in alive if one.name in chosen]
+
+
+def _scores(row: ArmOutcomes, split: str) -> list[float]:
+    return [float("nan") if one is None else one.score for one in row.measured(split)]
