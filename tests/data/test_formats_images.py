@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from snellen.data import ImageDataset, load, stratified, write
-from snellen.data.formats import masks
+from snellen.data.formats import mask_scans
 from snellen.structures import IGNORE_LABEL
 
 
@@ -215,7 +215,7 @@ def test_rare_classes_of_masks_are_spread_over_the_splits(make):
 
 
 def test_values_outside_of_the_sample_are_told_when_met(make, monkeypatch):
-    monkeypatch.setattr(masks, "SCANNED_MASKS", 3)
+    monkeypatch.setattr(mask_scans, "SCANNED_MASKS", 3)
     root = labelled_masks(make, [[1], [7], [1], [1], [1, 2, 255]])  # the first, the middle and the last are looked at
     index = load(root)
     assert [problem.code for problem in index.problems].count("masks-sampled") == 1

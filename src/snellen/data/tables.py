@@ -15,6 +15,7 @@ from torch import Tensor
 
 from snellen.data.image_tables import ClassTable, LabelSetTable, ValueTable
 from snellen.data.images import read_mask
+from snellen.data.palettes import nearest_values
 from snellen.data.segments import Segments
 from snellen.data.sharing import SharedRecord, Strings, ragged_rows
 from snellen.errors import DatasetError
@@ -179,6 +180,8 @@ class MaskTable(SharedRecord):
             for every value that is not listed.
         coloured: Whether raw values are colours.
         threshold: If set, raw values above it are label 1 and the others 0 (lossy masks of two classes).
+        nearest: Whether a raw value that is not listed means the nearest that is (lossy masks of more classes).
+        stretched: Whether a label image of another aspect than its image is stretched to it.
         present: Whether a class occurs in an image, ``[num_images, num_classes]``, or None where nobody has
             looked.
         sampled: Whether some label images were not looked at when ``values`` was made; then a value that is
@@ -190,6 +193,8 @@ class MaskTable(SharedRecord):
     labels: NDArray[np.uint8]
     coloured: bool = False
     threshold: int | None = None
+    nearest: bool = False
+    stretched: bool = False
     present: NDArray[np.bool_] | None = None
     sampled: bool = False
 
@@ -215,7 +220,7 @@ class MaskTable(SharedRecord):
         if self.sampled:
             self._warn_of_strangers(raw, path)
         found = (labels.shape[0], labels.shape[1])
-        if not same_shape(found, size):
+        if not self.stretched and not same_shape(found, size):
             message = (
                 f"a mask for an image of {size[1]} x {size[0]} pixels was expected, but it has "
                 f"{found[1]} x {found[0]}, another aspect. Export the mask again at the size of its image."
@@ -229,12 +234,14 @@ class MaskTable(SharedRecord):
         """Return labels for raw values."""
         if self.threshold is not None:
             return (raw > self.threshold).astype(np.uint8)
+        if self.nearest:
+            return self.labels[nearest_values(raw, self.values, coloured=self.coloured)]
         position = np.searchsorted(self.values, raw).clip(max=len(self.values) - 1)
         known = self.values[position] == raw
         return np.where(known, self.labels[position], np.uint8(IGNORE_LABEL))
 
     def _warn_of_strangers(self, raw: NDArray[np.int32], path: Path) -> None:
-        if self.threshold is not None:
+        if self.threshold is not None or self.nearest:
             return
         strange = np.setdiff1d(raw, self.values)
         if len(strange):

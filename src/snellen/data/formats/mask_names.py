@@ -15,6 +15,8 @@ from snellen.errors import DatasetError
 __all__ = ["MaskNames", "stated_names"]
 
 NAME_FILES = ("classes.txt", "labels.txt", "label_colors.txt", "class_names.txt")
+OTHER_SHAPE = "masks_of_other_shape"  # key of snellen.yaml, whose only value is STRETCH
+STRETCH = "stretch"
 JSON_FILES = ("classes.json", "labels.json", "class_dict.json", "id2label.json")
 
 
@@ -26,11 +28,13 @@ class MaskNames:
         names: Raw value → name.
         ignore: Raw values that count for nothing.
         coloured: Whether raw values are colours.
+        stretch: Whether label images of another aspect than their images are stretched to them.
     """
 
     names: Mapping[int, str] = field(default_factory=dict)
     ignore: frozenset[int] = frozenset()
     coloured: bool = False
+    stretch: bool = False
 
 
 def stated_names(path: Path, options: ReadOptions) -> MaskNames:
@@ -41,23 +45,25 @@ def stated_names(path: Path, options: ReadOptions) -> MaskNames:
     """
     settings_file = path / "snellen.yaml"
     ignore: frozenset[int] = frozenset()
+    stretch = False
     if settings_file.is_file():
         settings = _settings(settings_file)
         value = settings.get("ignore_index")
         ignore = frozenset() if value is None else frozenset({int(value)})
+        stretch = settings.get(OTHER_SHAPE) == STRETCH
         if settings.get("classes"):
             stated = _from_lines([str(name) for name in settings["classes"]])
-            return replace(stated, ignore=ignore | stated.ignore)
+            return replace(stated, ignore=ignore | stated.ignore, stretch=stretch)
     if options.classes is not None:
-        return MaskNames(ignore=ignore)
+        return MaskNames(ignore=ignore, stretch=stretch)
     for name in JSON_FILES:
         if (path / name).is_file():
-            return replace(_from_json(path / name), ignore=ignore)
+            return replace(_from_json(path / name), ignore=ignore, stretch=stretch)
     for name in NAME_FILES:
         if (path / name).is_file():
             stated = _from_lines(read_lines(path / name))
-            return replace(stated, ignore=ignore | stated.ignore)
-    return MaskNames(ignore=ignore)
+            return replace(stated, ignore=ignore | stated.ignore, stretch=stretch)
+    return MaskNames(ignore=ignore, stretch=stretch)
 
 
 def _settings(file: Path) -> Mapping[str, Any]:
@@ -73,6 +79,9 @@ def _settings(file: Path) -> Mapping[str, Any]:
         ) from error
     if ignore is not None and not isinstance(ignore, int):
         message = f"keys classes (a list) and ignore_index (a whole number) were expected; got {ignore!r}. Correct it."
+        raise DatasetError(message, file=file)
+    if settings.get(OTHER_SHAPE, STRETCH) != STRETCH:
+        message = f"the key {OTHER_SHAPE} must be {STRETCH} or left out; got {settings[OTHER_SHAPE]!r}. Correct it."
         raise DatasetError(message, file=file)
     checked: Mapping[str, Any] = settings
     return checked

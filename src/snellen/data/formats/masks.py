@@ -8,15 +8,12 @@ or ``{"sky": 0}``), ``classes.txt`` or ``labels.txt``; a line may end in a colou
 """
 
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from snellen.data.checking import HEADER_THREADS
 from snellen.data.formats.files import (
     image_files,
     read_lines,
@@ -27,9 +24,10 @@ from snellen.data.formats.files import (
     true_sizes,
 )
 from snellen.data.formats.mask_names import MaskNames, stated_names
+from snellen.data.formats.mask_scans import Scan, are_coloured, check_palette, check_two_levels, scanned
 from snellen.data.formats.options import ReadOptions
-from snellen.data.images import read_mask
 from snellen.data.index import DatasetIndex
+from snellen.data.palettes import value_gap
 from snellen.data.problems import ProblemLog
 from snellen.data.sharing import Strings
 from snellen.data.tables import MaskTable, same_shape
@@ -53,17 +51,8 @@ MASK_FOLDERS = (
     "target",
 )
 MASK_SUFFIXES = ("", "_mask", "_label", "_L", "_gt", "-mask", "_seg", "_labelIds", "_gtFine_labelIds")
-SCANNED_MASKS = 5000  # label images whose values are looked at, evenly over the set; a minute's work on one core
 LOSSY_THRESHOLD = 127  # half of 0..255: compression blurs black and white into everything between
-COUNTED_VALUES = 1 << 16  # grey levels and palette indices; colours are more
 MAX_CLASSES = 255  # labels are bytes, of which one is IGNORE_LABEL
-
-
-@dataclass(frozen=True)
-class _Scan:
-    values: frozenset[int]
-    lossy: bool
-    palette: bool
 
 
 def is_masks(path: Path) -> bool:
@@ -85,22 +74,27 @@ def read_masks(path: Path, options: ReadOptions) -> DatasetIndex:
     """
     log = ProblemLog()
     pairs = [pair for images, masks, split in _places(path) for pair in _pairs(images, masks, split, path, log)]
-    pairs, sizes = _checked(pairs, log)
+    names = stated_names(path, options)
+    pairs, sizes = _checked(pairs, log, stretch=names.stretch)
     if not pairs:
         first = next(iter(log.result()), "")
         message = (
             f"images with label images of the same names were expected; no pair was found. {first} Check the layout."
         )
         raise DatasetError(message, file=path)
-    names = stated_names(path, options)
-    coloured = names.coloured or _are_coloured([mask for _, mask, _ in pairs])
-    scans, readable = _scanned([mask for _, mask, _ in pairs], log, coloured=coloured)
+    coloured = names.coloured or are_coloured([mask for _, mask, _ in pairs])
+    palette = _palette(names, options, coloured=coloured)
+    scans, readable = scanned([mask for _, mask, _ in pairs], log, coloured=coloured, palette=palette)
     pairs = [pair for pair, good in zip(pairs, readable, strict=True) if good]
     scans = [scan for scan, good in zip(scans, readable, strict=True) if good]
     if not pairs:
         raise DatasetError(f"label images were expected, but none can be read. {next(iter(log.result()))}", file=path)
     known = [scan for scan in scans if scan is not None]
-    classes, table = _table(known, names, options, path, log, coloured=coloured)
+    lossy = next((mask for (_, mask, _), scan in zip(pairs, scans, strict=True) if scan and scan.lossy), None)
+    if lossy is not None:
+        classes, table = _lossy_table(known, names, options, lossy, log, coloured=coloured, palette=palette)
+    else:
+        classes, table = _table(known, names, options, path, log, coloured=coloured)
     splits, split_names = split_codes([split for _, _, split in pairs])
     return DatasetIndex(
         root=path,
@@ -112,6 +106,7 @@ def read_masks(path: Path, options: ReadOptions) -> DatasetIndex:
             paths=Strings.pack([relative(mask, path) for _, mask, _ in pairs]),
             present=_present(scans, table, len(classes)),
             sampled=len(known) < len(scans),
+            stretched=names.stretch,
         ),
         sizes=sizes[readable],
         splits=splits,
@@ -194,7 +189,7 @@ def _listed_splits(root: Path) -> dict[str, str]:
     return {line: name for name in reversed(names) for line in read_lines(folder / f"{name}.txt") if line}
 
 
-def _checked(pairs: list[Pair], log: ProblemLog) -> tuple[list[Pair], NDArray[np.int32]]:
+def _checked(pairs: list[Pair], log: ProblemLog, *, stretch: bool) -> tuple[list[Pair], NDArray[np.int32]]:
     """Leave out pairs whose headers cannot be read or whose two pictures have different shapes."""
     sizes, readable = true_sizes([image for image, _, _ in pairs], log)
     mask_sizes, mask_readable = true_sizes([mask for _, mask, _ in pairs], log)
@@ -204,9 +199,9 @@ def _checked(pairs: list[Pair], log: ProblemLog) -> tuple[list[Pair], NDArray[np
         if not (readable[row] and mask_readable[row]):
             continue
         stated = f"the mask has {found[1]} x {found[0]} pixels, its image {size[1]} x {size[0]}"
-        if not same_shape((found[0], found[1]), (size[0], size[1])):
+        if not stretch and not same_shape((found[0], found[1]), (size[0], size[1])):
             message = f"{stated}: another aspect, so another picture; left out."
-            fix = f"export the mask at the size of {image.name}"
+            fix = f"export the mask at the size of {image.name}, or write masks_of_other_shape: stretch in snellen.yaml"
             log.add("mask-shape", message, file=mask, severity="error", fix=fix)
             continue
         if found != size:
@@ -215,59 +210,7 @@ def _checked(pairs: list[Pair], log: ProblemLog) -> tuple[list[Pair], NDArray[np
     return [pairs[row] for row in keep], sizes[keep]
 
 
-def _are_coloured(masks: Iterable[Path]) -> bool:
-    """Return whether the first label image that opens has red, green and blue that differ."""
-    for mask in masks:
-        try:
-            with Image.open(mask) as image:
-                if image.mode not in ("RGB", "RGBA"):
-                    return False
-                pixels = np.asarray(image.convert("RGB"))
-        except OSError:
-            continue
-        if (pixels != pixels[..., :1]).any():
-            return True
-    return False
-
-
-def _scanned(masks: list[Path], log: ProblemLog, *, coloured: bool) -> tuple[list[_Scan | None], NDArray[np.bool_]]:
-    """Return what values label images hold, None for those outside of the sample; name those that cannot be decoded."""
-    rows = np.unique(np.linspace(0, len(masks) - 1, min(len(masks), SCANNED_MASKS)).astype(int))
-    readable = np.ones(len(masks), np.bool_)
-
-    def attempt(row: int) -> _Scan | DatasetError:
-        try:
-            values = _values(read_mask(masks[row], coloured=coloured))
-        except DatasetError as error:
-            return error
-        with Image.open(masks[row]) as image:
-            return _Scan(frozenset(values.tolist()), image.format in ("JPEG", "WEBP"), image.mode == "P")
-
-    with ThreadPoolExecutor(HEADER_THREADS) as pool:
-        found = list(pool.map(attempt, rows.tolist()))
-    scans: list[_Scan | None] = [None] * len(masks)
-    for row, scan in zip(rows.tolist(), found, strict=True):
-        if isinstance(scan, _Scan):
-            scans[row] = scan
-        else:
-            readable[row] = False
-            log.add("mask-unreadable", f"left out: {scan}", file=masks[row], severity="error")
-    if len(rows) < len(masks):
-        message = (
-            f"the values of {len(rows)} of {len(masks)} label images were looked at; classes are counted in these."
-        )
-        log.add("masks-sampled", message, severity="note")
-    return scans, readable
-
-
-def _values(raw: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Return the values that occur; counting is twenty times as fast as sorting where values are small."""
-    if raw.size and raw.min() >= 0 and raw.max() < COUNTED_VALUES:
-        return np.flatnonzero(np.bincount(raw.ravel()))
-    return np.unique(raw).astype(np.int64)
-
-
-def _present(scans: list[_Scan | None], table: MaskTable, num_classes: int) -> NDArray[np.bool_]:
+def _present(scans: list[Scan | None], table: MaskTable, num_classes: int) -> NDArray[np.bool_]:
     """Return which classes occur in each image; none for images outside of the sample."""
     present = np.zeros((len(scans), num_classes), np.bool_)
     for row, scan in enumerate(scans):
@@ -278,22 +221,13 @@ def _present(scans: list[_Scan | None], table: MaskTable, num_classes: int) -> N
 
 
 def _table(
-    scans: list[_Scan], names: MaskNames, options: ReadOptions, path: Path, log: ProblemLog, *, coloured: bool
+    scans: list[Scan], names: MaskNames, options: ReadOptions, path: Path, log: ProblemLog, *, coloured: bool
 ) -> tuple[tuple[str, ...], MaskTable]:
     values = frozenset[int]().union(*(scan.values for scan in scans))
     ignore = names.ignore | ({options.ignore_index} if options.ignore_index is not None else set())
     if not ignore and not coloured and 255 in values and (len(values) > 2 or names.names) and 255 not in names.names:
         ignore = frozenset({255})  # Pascal VOC's void
         log.add("mask-void", "the value 255 is taken as void, as Pascal VOC does.", file=path, severity="note")
-    two = sorted(names.names.items())[:2]
-    if not coloured and any(scan.lossy for scan in scans):
-        message = (
-            f"label images are lossy (JPEG), so grey levels blur; above {LOSSY_THRESHOLD} is class 1, else class 0."
-        )
-        log.add("mask-lossy", message, file=path, fix="save masks as PNG")
-        labels = tuple(name for _, name in two) if len(two) == 2 else ("background", "foreground")
-        table = _lookup([0, 255], [0, 1], coloured=False)
-        return options.classes or labels, replace(table, threshold=LOSSY_THRESHOLD)
     classes, raw = _classes(values - ignore, names, options, path, log, coloured=coloured)
     unknown = sorted(values - ignore - set(raw))
     if unknown:
@@ -303,6 +237,57 @@ def _table(
     nothing = sorted(ignore.union(unknown) - set(raw))  # listed, so that values never seen can be told from them
     numbers = [*range(len(raw)), *[IGNORE_LABEL] * len(nothing)]
     return classes, _lookup([*raw, *nothing], numbers, coloured=coloured)
+
+
+def _palette(names: MaskNames, options: ReadOptions, *, coloured: bool) -> NDArray[np.int32] | None:
+    """Return the values that are stated, those that are ignored included; None where lossy masks mean two classes."""
+    stated = set(names.names) or (set() if coloured else set(range(len(options.classes or ()))))
+    values = stated | (names.ignore if stated else set())
+    if stated and options.ignore_index is not None:
+        values |= {options.ignore_index}
+    palette = np.array(sorted(values), np.int32)
+    are_black_and_white = not coloured and len(stated) <= 2 and value_gap(palette, coloured=False) <= 1
+    return None if not stated or are_black_and_white else palette
+
+
+def _lossy_table(
+    scans: list[Scan],
+    names: MaskNames,
+    options: ReadOptions,
+    file: Path,
+    log: ProblemLog,
+    *,
+    coloured: bool,
+    palette: NDArray[np.int32] | None,
+) -> tuple[tuple[str, ...], MaskTable]:
+    """Return classes and table of label images that compression has blurred: the nearest stated value, or a threshold.
+
+    Raises:
+        DatasetError: If classes cannot be told apart; names the file.
+    """
+    count = sum(scan.lossy for scan in scans)
+    if coloured or palette is not None:
+        stated = [names.names[value] for value in names.names] or list(options.classes or ())
+        check_palette(palette, stated, file, coloured=coloured)
+        moved = float(np.mean([scan.moved for scan in scans if scan.lossy]))
+        message = (
+            f"label images are lossy (JPEG, WebP), so values blur; each pixel takes the nearest of the {len(stated)} "
+            f"classes, which {moved:.1%} of them in {count} label images did not have."
+        )
+        log.add("mask-lossy", message, file=file, count=count, fix="save masks as PNG")
+        seen = frozenset[int]().union(*(scan.values for scan in scans))
+        classes, raw = _classes(seen, names, options, file, log, coloured=coloured)
+        nothing = sorted(set(palette.tolist() if palette is not None else ()) - set(raw))
+        numbers = [*range(len(raw)), *[IGNORE_LABEL] * len(nothing)]
+        return classes, replace(_lookup([*raw, *nothing], numbers, coloured=coloured), nearest=True)
+    check_two_levels(scans, file)
+    message = (
+        f"label images are lossy (JPEG, WebP), so grey levels blur; above {LOSSY_THRESHOLD} is class 1, else class 0."
+    )
+    log.add("mask-lossy", message, file=file, count=count, fix="save masks as PNG")
+    two = tuple(name for _, name in sorted(names.names.items())[:2])
+    labels = two if len(two) == 2 else ("background", "foreground")
+    return options.classes or labels, replace(_lookup([0, 255], [0, 1], coloured=False), threshold=LOSSY_THRESHOLD)
 
 
 def _classes(  # what was seen, what is stated, and where to report

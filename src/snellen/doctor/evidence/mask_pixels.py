@@ -38,7 +38,7 @@ class MaskPixels:
         values: Raw values below 256 that occur, rising; empty for coloured label images; ``[v]``.
         value_images: In how many label images each occurs; ``[v]``.
         coloured: Whether raw values are colours.
-        thresholded: Whether grey levels are cut in two.
+        thresholded: Whether grey levels are cut in two, or each means the nearest class.
     """
 
     ABSENT = Text(en="the data set has no label images", zh="该数据集没有标签图像")
@@ -69,7 +69,7 @@ def pixels_of_masks(index: DatasetIndex, settings: ScanSettings | None) -> MaskP
     chosen = settings or ScanSettings()
     paths = [index.root / table.paths[row] for row in range(len(table))]
     columns = len(index.classes) + 1 if table.coloured else BYTE_VALUES + 1
-    contents = [f"{table.coloured} {columns} {table.values.tolist()} {table.labels.tolist()}".encode()]
+    contents = [f"{table.coloured} {columns} {table.values.tolist()} {table.labels.tolist()} {table.nearest}".encode()]
     contents += [stamp(path) for path in paths]
     found = recalled("masks", contents, chosen.cache, lambda: _measured(paths, table, columns, chosen))
     histogram, facts = found[:, :columns], found[:, columns:]
@@ -83,7 +83,7 @@ def pixels_of_masks(index: DatasetIndex, settings: ScanSettings | None) -> MaskP
         values=values,
         value_images=occurs[values],
         coloured=table.coloured,
-        thresholded=table.threshold is not None,
+        thresholded=table.threshold is not None or table.nearest,
     )
 
 
