@@ -14,7 +14,7 @@ BASES: Mapping[str, Plan] = {
     "resnet8": Plan(net="resnet8", data="cifar", lr=0.05),
 }
 ALL = tuple(BASES)
-HIGH = ("T10", "T3", "T4", "T6", "T1")
+HIGH = ("T10", "T3", "T4", "T6", "T1", "T8 killed")
 LOW = ("T10", "T5", "T2")
 
 
@@ -62,7 +62,7 @@ FAULTS: tuple[Fault, ...] = (
           change=each("init", "normal0.5", "normal1", "normal5"), bases=("mlp", "deep mlp", "cnn")),
     Fault(name="initial weights too small (WCI)", codes=("T7", "T10", "T2", "T15"),
           change=each("init", "normal0.01", "normal0.001", "normal0.0001"), bases=("deep mlp", "cnn")),
-    Fault(name="initial weights alike (WCI)", codes=("T20", "T10 weak", "T27"),
+    Fault(name="initial weights alike (WCI)", codes=("T20", "T28", "T10 weak", "T27"),
           change=each("init", "0", "0.01", "0.05"),
           bases=("mlp", "deep mlp", "cnn", "resnet8")),
     Fault(name="weight decay too strong (RAW)", codes=("T24", "T2", "T15"), change=each("weight_decay", 0.1, 0.3, 1.0),
@@ -76,6 +76,8 @@ FAULTS: tuple[Fault, ...] = (
           bases=("mlp", "cnn", "resnet8")),
     Fault(name="dropout (RCD)", codes=("T25",), change=each("dropout", 0.8, 0.9, 0.97),
           bases=("mlp", "deep mlp", "cnn", "cnn with norms")),
+    Fault(name="norm statistics (DX-055)", codes=("T11",), change=each("norm_momentum", 0.003, 0.001, 0.0),
+          bases=("cnn with norms", "resnet8")),
     Fault(name="not shuffled (DX-031)", codes=("T26",), change=({"is_shuffled": False},)),
     Fault(name="wrong labels (TCL)", codes=("T2", "T12"), change=each("wrong_labels", 0.5, 0.8, 1.0)),
     Fault(name="labels constant", codes=("T15",), change=each("labels", "constant")),

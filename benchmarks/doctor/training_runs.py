@@ -61,6 +61,7 @@ class Plan:
     skipped: float = 0.0
     frozen: str = ""
     wait_s: float = 0.0
+    norm_momentum: float = 0.1  # of the running statistics of batch norms
 
 
 class ResidualBlock(nn.Module):
@@ -215,6 +216,9 @@ def trained(plan: Plan, seed: int, root: Path, scratch: Path, folder: Path | Non
     model = net_of(plan)
     model(x[:2])
     initialised(model, plan.init)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = plan.norm_momentum
     weights = [parameter for parameter in model.parameters() if parameter.ndim > 1]
     if plan.frozen == "half":
         for parameter in weights[: len(weights) // 2]:

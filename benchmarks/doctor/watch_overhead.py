@@ -3,13 +3,13 @@
     python benchmarks/doctor/watch_overhead.py
     python benchmarks/doctor/watch_overhead.py --models resnet18 --seconds 30
 
-Each variant trains the same model on the same batches from the same weights, one step each, in turns; what counts is
-the processor time of a step over that of the plain step beside it. *Hooks*: forward hooks on every module, and on the
-gradients of what they give out, that note mean and spread and read them back, as loggers of activations do.
-*Histograms*: of every gradient in every step, as ``wandb.watch`` makes them. ``snellen.watch`` runs with what it chooses
-by itself: a step that is not looked at, the two steps of a sample, and how far samples lie apart are measured by
-themselves and added up, so that few steps tell of a long run; to them the share is added that judging may take at most.
-At the end the weights of the plain and of the watched run are compared bit for bit. Writes
+One model is trained, and its steps are plain, watched or logged in turns, so that all use the same memory; what counts
+is the processor time of a step over that of the plain step beside it. *Hooks*: forward hooks on every module, and on
+the gradients of what they give out, that note mean and spread and read them back, as loggers of activations do.
+*Histograms*: of every gradient in every step, as ``wandb.watch`` makes them. ``snellen.watch`` runs with what it
+chooses by itself: a step that is not looked at, the two steps of a sample, and how far samples lie apart are measured
+by themselves and added up, so that few steps tell of a long run; to them the share is added that judging may take at
+most. Before, two copies are trained for some steps, one of them watched, and compared bit for bit. Writes
 ``results/watch_overhead.md``.
 """
 
@@ -21,7 +21,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,10 +32,11 @@ from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
 import snellen
-from snellen.doctor.watching.watch import JUDGING_SHARE
+from snellen.doctor.watching.watch import JUDGING_SHARE, Watch
 
 HERE = Path(__file__).resolve().parent
 WARM_UP = 2  # steps of each, which are not counted
+COMPARED = 8  # steps, after which two copies are compared
 OTHERS_EVERY = 5  # steps, in which hooks and histograms have their turn too: they cost so much that few tell it
 ERROR_OF_MEDIAN = 1.2533 * 1.4826  # standard error, in median absolute deviations over the root of the number
 
@@ -144,47 +144,75 @@ def median_of(values: Sequence[float]) -> tuple[float, float]:
     return middle, ERROR_OF_MEDIAN * spread / len(values) ** 0.5
 
 
+def watched(loop: Loop, folder: str, **options: Any) -> Watch:
+    return snellen.watch(loop.model, loop.optimizer, folder=folder, on_finding=lambda *_: None, **options)
+
+
+def is_the_same(name: str) -> bool:
+    """Return whether a watched copy has the same weights and statistics as another, bit for bit, after some steps."""
+    torch.manual_seed(0)
+    plain = MODELS[name]()
+    other = copy.deepcopy(plain)
+    with tempfile.TemporaryDirectory() as folder, watched(other, folder, every=3) as doctor:
+        for step in range(COMPARED):
+            torch.manual_seed(step)
+            plain.step()
+            torch.manual_seed(step)
+            doctor.observe(other.step())
+    pairs = zip(plain.model.state_dict().values(), other.model.state_dict().values(), strict=True)
+    return all(torch.equal(one, other) for one, other in pairs)
+
+
+class Turns:
+    """The steps of one model, watched or logged in some of them."""
+
+    def __init__(self, loop: Loop, doctor: Watch) -> None:
+        self.loop, self.doctor = loop, doctor
+        doctor._judged_at = 10**9
+
+    def plain(self) -> None:
+        self.loop.step()
+
+    def watched(self) -> None:
+        doctor = self.doctor
+        doctor.__enter__()
+        doctor.observe(self.loop.step())
+        for handle in (*doctor._handles, *doctor._step_handles):
+            handle.remove()
+
+    def hooks(self) -> None:
+        handles = with_hooks(self.loop)
+        self.loop.step()
+        for handle in handles:
+            handle.remove()
+
+    def histograms(self) -> None:
+        with_histograms(self.loop)
+
+
 def measure(name: str, seconds: float) -> str:
     """Return the row of one model, after so many seconds of processor time."""
+    same = is_the_same(name)
     torch.manual_seed(0)
-    first, found = MODELS[name](), Measured()
-    loops = {variant: copy.deepcopy(first) for variant in ("plain", "watched", "hooks", "histograms")}
-    with ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
-        loop = loops["watched"]
-        doctor = stack.enter_context(
-            snellen.watch(loop.model, loop.optimizer, folder=folder, on_finding=lambda *_: None)
-        )
-        doctor._judged_at = 10**9  # noqa: SLF001 - its limit is added instead
-        for handle in with_hooks(loops["hooks"]):
-            stack.callback(handle.remove)
-
-        def watched() -> None:
-            doctor._ended_at = time.perf_counter()  # noqa: SLF001 - the turns of the others are no waiting for data
-            doctor.observe(loop.step())
-
-        run: dict[str, Callable[[], object]] = {
-            "plain": loops["plain"].step,
-            "watched": watched,
-            "hooks": loops["hooks"].step,
-            "histograms": lambda: with_histograms(loops["histograms"]),
-        }
+    loop, found = MODELS[name](), Measured()
+    with tempfile.TemporaryDirectory() as folder:
+        doctor = watched(loop, folder)
+        turns = Turns(loop, doctor)
         ends = time.process_time() + seconds
         step = 0
         while time.process_time() < ends or step < 2 * OTHERS_EVERY:
             step += 1
             order = ("plain", "watched") if step % 2 else ("watched", "plain")
-            times = {variant: seconds_of(run[variant], step) for variant in order}
+            times = {variant: seconds_of(getattr(turns, variant), step) for variant in order}
             found.plain.append(times["plain"])
             found.watched[step] = times["watched"]
             if step % OTHERS_EVERY == 0:
                 for variant in found.others:
-                    found.others[variant].append(seconds_of(run[variant], step) / times["plain"] - 1)
-        interval = doctor._schedule.interval  # noqa: SLF001 - what it has chosen
+                    found.others[variant].append(seconds_of(getattr(turns, variant), step) / times["plain"] - 1)
+        interval = doctor._schedule.interval
+        doctor.__exit__(None, None, None)
         looked_at = [int(number) for number in doctor.trace.sampled if number > WARM_UP]
-    pairs = zip(loops["plain"].model.state_dict().values(), loop.model.state_dict().values(), strict=True)
-    is_same = all(torch.equal(one, other) for one, other in pairs)
-    return row(name, found, looked_at, interval, is_same=is_same)
+    return row(name, found, looked_at, interval, is_same=same)
 
 
 def row(name: str, found: Measured, looked_at: Sequence[int], interval: int, *, is_same: bool) -> str:
@@ -217,9 +245,9 @@ def main() -> None:
         "# What watching costs\n\n"
         f"`python benchmarks/doctor/watch_overhead.py --seconds {arguments.seconds:g}`; Python "
         f"{platform.python_version()}, torch {torch.__version__}, {arguments.threads} thread, load of the machine "
-        f"{os.getloadavg()[0]:.1f}. Processor time of a training step over that of the plain step beside it: median, with "
-        "its standard error. *Whole*: the step that is not looked at, the two of a sample as often as they come, and "
-        f"{JUDGING_SHARE:.1%} for judging, its limit. Histograms: of the gradients, in every step.\n\n"
+        f"{os.getloadavg()[0]:.1f}. Processor time of a training step over that of the plain step beside it: median, "
+        "with its standard error. *Whole*: the step that is not looked at, the two of a sample as often as they come, "
+        f"and {JUDGING_SHARE:.1%} for judging, its limit. Histograms: of the gradients, in every step.\n\n"
         "| model | plain step, ms | not looked at | the two of a sample | steps between samples | whole | "
         "hooks on every module | histograms | same bits |\n"
         "|---|---|---|---|---|---|---|---|---|\n"

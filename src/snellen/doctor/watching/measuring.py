@@ -21,6 +21,7 @@ TOKENS = 1024  # places of a sequence that are looked at
 LAYER_VALUES = 1 << 17  # that are looked at of each layer; fewer rows and columns where there are more
 LEAST_SIDE = 8  # rows and columns that are looked at however many values they hold
 MOST_IMAGES = 32  # of a batch that are looked at
+LEAST_UNITS = 4  # of a layer whose units are compared
 MOST_GAP = 10.0  # spreads that count of a channel's gap, so that one channel does not hide the others
 CLOSE = 0.05  # to a bound, as a share of the range: there the gradient is below a fifth of its largest
 DEAD_SAMPLES = 3  # in a row, after which a unit counts as dead
@@ -105,23 +106,24 @@ class LayerSampler:
         with torch.no_grad():
             given = thinned(output.detach(), column.kind)
             nothing = torch.full((), float("nan"), device=given.device)
-            zeros, dead, saturated, gap = nothing, nothing, nothing, nothing
+            zeros = dead = saturated = gap = apart = nothing
+            rms = torch.linalg.vector_norm(given, dtype=torch.float32) / given.numel() ** 0.5
             if column.role == "weights" and inputs and isinstance(inputs[0], Tensor) and inputs[0].numel():
                 read = thinned(inputs[0].detach(), column.kind)
                 zeros, dead = _zeros(read), self._dead_share(place, read, column.kind)
+                units = given.float().mean(_all_but_units(given, column.kind))
+                apart = units.std() / rms if len(units) >= LEAST_UNITS else nothing
             elif column.role == "activation":
                 zeros = _zeros(given)
                 saturated = _saturated(module, given)
             elif place in self._running and inputs and isinstance(inputs[0], Tensor):
                 gap = _gap(inputs[0].detach(), *self._running[place], kind=column.kind)
-            rms = torch.linalg.vector_norm(given, dtype=torch.float32) / given.numel() ** 0.5
-            facts = [rms, given.abs().amax().float(), zeros, dead, saturated, gap]
+            facts = [rms, given.abs().amax().float(), zeros, dead, saturated, gap, apart]
             self._facts[place] = torch.stack([fact.to(self.device) for fact in facts])
 
     def _dead_share(self, place: int, read: Tensor, kind: str) -> Float[Tensor, ""]:
         """Return the share of units that were zero everywhere, in this sample and in those before."""
-        over = (*range(read.ndim - 1),) if kind == "Linear" else (0, *range(2, read.ndim))
-        is_zero = (read.abs().amax(over) == 0).float()
+        is_zero = (read.abs().amax(_all_but_units(read, kind)) == 0).float()
         former = self._dead.get(place)
         count = (torch.zeros_like(is_zero) if former is None or former.shape != is_zero.shape else former) + 1
         self._dead[place] = count * is_zero
@@ -153,6 +155,11 @@ def thinned(values: Tensor, kind: str) -> Tensor:
     for axis in range(2, values.ndim):
         values = values[(slice(None),) * axis + (slice(None, None, ceil(values.shape[axis] / side)),)]
     return values.contiguous()
+
+
+def _all_but_units(values: Tensor, kind: str) -> tuple[int, ...]:
+    """Return the axes over images and places."""
+    return (*range(values.ndim - 1),) if kind == "Linear" else (0, *range(2, values.ndim))
 
 
 def _zeros(values: Tensor) -> Float[Tensor, ""]:

@@ -16,6 +16,7 @@ from snellen.structures import Curve, Series
 __all__ = [
     "agreement_curves",
     "answer_curves",
+    "apart_curves",
     "gap_curves",
     "gradient_curves",
     "held_out_curves",
@@ -144,6 +145,12 @@ def saturation_curves(trace: Trace, finding: Finding) -> Iterator[Curve]:
 def output_curves(trace: Trace, finding: Finding) -> Iterator[Curve]:
     """Yield how large the outputs of the layers at fault are, and the losses."""
     yield _of_layers(trace, finding, trace.rms, "Size of outputs", "root mean square")
+    yield from loss_curves(trace, finding)
+
+
+def apart_curves(trace: Trace, finding: Finding) -> Iterator[Curve]:
+    """Yield how far the units of the layers at fault are apart, and the loss."""
+    yield _of_layers(trace, finding, trace.apart, "Spread over units", "share of size")
     yield from loss_curves(trace, finding)
 
 

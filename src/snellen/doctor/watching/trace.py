@@ -60,6 +60,8 @@ class Trace:
         saturated: Share of the outputs of sigmoids and tanhs close to their bounds, ``[m, L]``; NaN for others.
         gap: Spreads by which the outputs of batch norms would differ with their running statistics, ``[m, L]``; NaN for
             other layers and where they were used anyway.
+        apart: Spread of the means of a layer's units, over the root mean square of what it gives out, ``[m, L]``; 0 if
+            all units give out the same, NaN for other layers than those with weights and those of fewer than 4 units.
         named: How often each class was the first choice, ``[m, K]``; ``K`` is 0 where that is not known.
         validations: In their order.
         happenings: In their order.
@@ -91,6 +93,7 @@ class Trace:
     dead: Floats
     saturated: Floats
     gap: Floats
+    apart: Floats
     named: Rows
     validations: tuple[ValidationRow, ...] = ()
     happenings: tuple[Happening, ...] = ()
@@ -165,6 +168,7 @@ class TraceRows:
             dead=layers[..., 3],
             saturated=layers[..., 4],
             gap=layers[..., 5],
+            apart=layers[..., 6],
             named=named,
             validations=tuple(self.validations),
             happenings=tuple(self.happenings),

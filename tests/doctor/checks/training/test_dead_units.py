@@ -9,17 +9,23 @@ FAIR = falling(end=1.5)
 
 
 @pytest.mark.parametrize(("loss", "dead", "expected"), [
-    (flat(), [0.0, 0.6, 0.0, 0.0], ["WARNING default"]),
-    (flat(), [0.0, 1.0, 0.2, 0.0], ["WARNING all"]),
+    (flat(), [0.0, 0.6, 0.0, 0.0], ["INFO default"]),  # found in nets that something else keeps from learning
+    (flat(), [0.0, 0.92, 0.0, 0.0], ["WARNING killed"]),  # half of what it read at first was not zero
+    (flat(), [0.0, 1.0, 0.2, 0.0], ["WARNING killed"]),
     (FAIR, [0.0, 0.8, 0.0, 0.0], ["INFO default"]),
-        (FAIR, [0.0, 0.6, 0.0, 0.0], []),
+    (FAIR, [0.0, 0.6, 0.0, 0.0], []),
     (falling(), [0.0, 0.6, 0.0, 0.0], []),
-    (falling(), [0.0, 0.95, 0.0, 0.0], ["INFO default"]),
+    (falling(), [0.0, 0.95, 0.0, 0.0], ["INFO killed"]),
     (flat(), [0.0, 0.3, 0.4, 0.0], []),
     (flat(), [0.9, 0.0, 0.0, 0.0], []),  # what the first layer reads are pixels: borders may be black in all images
 ])  # fmt: skip
 def test_dead_shares(found, loss, dead, expected):
     assert found("T8", made(loss, dead=dead)) == expected
+
+
+@pytest.mark.parametrize(("dead", "expected"), [(0.95, "WARNING default"), (1.0, "WARNING all")])
+def test_units_that_were_dead_from_the_start_have_not_been_killed(found, dead, expected):
+    assert found("T8", made(flat(), dead=[0.0, dead, 0.0, 0.0], zeros=0.95)) == [expected]
 
 
 def test_layers_are_named(judged, said):

@@ -36,6 +36,7 @@ def made(
     zeros: Values = 0.5,
     saturated: Values = np.nan,
     gap: Values = np.nan,
+    apart: Values = 0.5,
     named: Callable[[int], Sequence[int]] = lambda _: (),
     rate: Callable[[int], Values] = lambda _: 0.1,
     terms: Mapping[str, np.ndarray] | None = None,
@@ -56,9 +57,9 @@ def made(
     per_layer = lambda value: tuple(np.broadcast_to(np.asarray(value, float), layers).tolist())  # noqa: E731
     rows: list[StepRow | ValidationRow] = []
     facts = [
-        (1.0, 3.0, per_layer(zeros)[place // 2], per_layer(dead)[place // 2], np.nan, per_layer(gap)[place // 2])
+        (1.0, 3.0, *(per_layer(value)[place // 2] for value in (zeros, dead, np.nan, gap, apart)))
         if place % 2 == 0
-        else (1.0, 3.0, 0.5, np.nan, per_layer(saturated)[place // 2], np.nan)
+        else (1.0, 3.0, 0.5, np.nan, per_layer(saturated)[place // 2], np.nan, np.nan)
         for place in range(2 * layers - 1)
     ]
     told = {step: ValidationRow(step=step, scores=dict(scores)) for step, scores in validations}

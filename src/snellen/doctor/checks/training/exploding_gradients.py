@@ -86,7 +86,7 @@ CHECK = Check(
     judge=judge,
     curves=gradient_curves,
     covers=("DX-060", "DX-061"),
-    caused_by=("T1", "T14", "T26", "T27", "T10"),
+    caused_by=("T1", "T28", "T14", "T26", "T27", "T10"),
     source="Pascanu et al. 2013, https://arxiv.org/abs/1211.5063; TheDeepChecker; AutoTrainer",
     pages={
         "en": Page(

@@ -72,7 +72,7 @@ CHECK = Check(
     judge=judge,
     curves=held_out_curves,
     covers=("DX-009", "DX-015", "DX-041", "DX-044", "DX-048", "DX-049", "DX-070", "DX-076"),
-    caused_by=("T1", "T14", "T20", "T26", "T27", "T25", "T24", "T10", "T6", "T8", "T9", "T7", "T3", "T4", "T15"),
+    caused_by=("T1", "T28", "T14", "T20", "T26", "T27", "T25", "T24", "T10", "T6", "T8", "T9", "T7", "T3", "T4", "T15"),
     source="AutoTrainer, Zhang et al. 2021, https://arxiv.org/abs/2103.16215; SageMaker Debugger, LossNotDecreasing",
     pages={
         "en": Page(

@@ -58,7 +58,7 @@ CHECK = Check(
     judge=judge,
     curves=output_curves,
     covers=("DX-066",),
-    caused_by=("T1", "T14", "T25"),
+    caused_by=("T1", "T28", "T14", "T25"),
     source="He et al. 2015, https://arxiv.org/abs/1502.01852; DeepCrime's operator change_weights_initialisation (WCI)",
     pages={
         "en": Page(

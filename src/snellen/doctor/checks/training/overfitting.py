@@ -136,7 +136,7 @@ CHECK = Check(
     judge=judge,
     curves=held_out_curves,
     covers=("DX-075", "DX-078", "DX-080"),
-    caused_by=("T1", "T26", "T27", "T3", "T11"),
+    caused_by=("T1", "T28", "T26", "T27", "T3", "T11"),
     source="SageMaker Debugger, Overfit; AutoTrainer; Prechelt 1998",
     pages={
         "en": Page(

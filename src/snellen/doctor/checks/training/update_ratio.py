@@ -131,7 +131,7 @@ CHECK = Check(
     judge=judge,
     curves=ratio_curves,
     covers=("DX-039", "DX-040", "DX-056", "DX-072"),
-    caused_by=("T1", "T14", "T20", "T26", "T27", "T25", "T24"),
+    caused_by=("T1", "T28", "T14", "T20", "T26", "T27", "T25", "T24"),
     source="TheDeepChecker, https://arxiv.org/abs/2204.00694; You et al. 2017, https://arxiv.org/abs/1708.03888",
     pages={
         "en": Page(
