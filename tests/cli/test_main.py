@@ -18,7 +18,7 @@ from snellen.recipes.reporting import _commands
 
 COMMANDS = (
     ("train",), ("check",), ("explain",), ("lr",), ("eval",), ("ensemble",), ("predict",), ("models",), ("demo",),
-    ("data", "describe"), ("data", "convert"), ("data", "draw"),
+    ("enhance",), ("data", "describe"), ("data", "convert"), ("data", "draw"),
 )  # fmt: skip
 
 # Whoever removes or renames one of these breaks scripts of others: say so in the change log, then change it here.
@@ -33,7 +33,7 @@ OPTIONS = {
         "--ema", "--patience", "--precision", "--augment", "--flip", "--no-flip", "--seed", "--device", "--workers",
         "--validate-every",
         "--mosaic", "--sampler", "--multi-scale", "--no-multi-scale", "--proposals", "--set",
-        "--cutmix", "--randaugment", "--erase", "--subset", "--loss", "--class-weights", "--headline",
+        "--enhance", "--cutmix", "--randaugment", "--erase", "--subset", "--loss", "--class-weights", "--headline",
         "--mixup", "--copy-paste", "--out", "-o", "--resume", "--tensorboard", "--no-tensorboard",
         "--check", "--no-check", "--force",
     },
@@ -65,6 +65,7 @@ OPTIONS = {
         "--weights", "--json",
     },
     "demo": {"--out", "-o"},
+    "enhance": {"--operations", "--auto", "--out", "-o", "--sheet", "--workers", "--lang", "--list", "--json"},
     "data describe": READING | {"--verify", "--no-verify", "--max-problems"},
     "data convert": READING | {"--to"},
     "data draw": READING | {"--out", "-o", "--count", "--seed", "--split"},

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from snellen.data.editing import editable_image, suffix_written, write_edited
+from snellen.data.editing import can_hold, editable_image, write_edited
 from snellen.data.images import read_image
 from snellen.errors import DatasetError
 
@@ -24,7 +24,7 @@ def test_what_is_not_changed_stays(tmp_path, picture, suffix, mode):
     Image.fromarray(picture).convert(mode).save(file)
     image = editable_image(file)
     assert image.pixels.shape[0] == (1 if mode == "L" and suffix != ".webp" else 3)
-    assert suffix_written(file, image) == suffix
+    assert can_hold(file, is_deep=image.is_deep)
     write_edited(again, image.pixels, image)
     assert torch.equal(read_image(again), read_image(file))
     assert not list(tmp_path.glob("*.partial"))
@@ -69,10 +69,11 @@ def test_deep_grey_keeps_its_levels(tmp_path, suffix):
 def test_formats_that_cannot_hold_it(tmp_path, picture):
     Image.fromarray(picture).convert("P").save(tmp_path / "a.gif")
     image = editable_image(tmp_path / "a.gif")
-    assert suffix_written(tmp_path / "a.gif", image) == ".png"
-    deep = editable_image(_deep(tmp_path / "d.png"))
-    assert suffix_written(tmp_path / "d.jpg", deep) == ".png"
-    assert suffix_written(tmp_path / "d.tiff", deep) == ".tiff"
+    assert not image.is_deep
+    assert not can_hold(tmp_path / "a.gif")
+    assert editable_image(_deep(tmp_path / "d.png")).is_deep
+    assert not can_hold(tmp_path / "d.jpg", is_deep=True)
+    assert can_hold(tmp_path / "d.tiff", is_deep=True)
 
 
 def test_colour_profiles_and_notes(tmp_path, picture):

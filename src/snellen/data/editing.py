@@ -25,7 +25,7 @@ from snellen.data.images import (
     unreadable_image,
 )
 
-__all__ = ["EditableImage", "editable_image", "suffix_written", "write_edited"]
+__all__ = ["EditableImage", "can_hold", "editable_image", "write_edited"]
 
 Pixels = UInt8[Tensor, "channels height width"] | Float[Tensor, "1 height width"]
 
@@ -100,18 +100,16 @@ def editable_image(path: Path) -> EditableImage:
     )
 
 
-def suffix_written(path: Path, image: EditableImage) -> str:
-    """Return the ending of the file that an image is written to: its own, or ``.png`` where that cannot hold it."""
-    suffix = path.suffix.lower()
-    holds = suffix in (_DEEP_SUFFIXES if image.is_deep else _FORMATS)
-    return path.suffix if holds else ".png"
+def can_hold(path: Path, *, is_deep: bool = False) -> bool:
+    """Return whether a file whose name ends so can be written with all that an image has."""
+    return path.suffix.lower() in (_DEEP_SUFFIXES if is_deep else _FORMATS)
 
 
 def write_edited(path: Path, pixels: Pixels, original: EditableImage) -> None:
     """Write an image so that the file is either whole or not there.
 
     Args:
-        path: Its ending says the format; see `suffix_written`.
+        path: Its ending says the format, which `can_hold` the image.
         pixels: Changed; as deep as those of the original.
         original: Whose EXIF data and colour profile are kept.
     """

@@ -87,8 +87,8 @@ CHECK = Check(
                 "equalise": "Equalise the histogram of each image, or stretch each from its own percentiles, in "
                 "training and in use (snellen train --enhance equalise, or stretch): they lie at different places "
                 "of the range.",
-                "clahe": "Equalise locally (snellen train --enhance stretch,clahe), in training and in use: the light is "
-                "uneven, so one curve for the whole image cannot help.",
+                "clahe": "Equalise locally (snellen train --enhance stretch,clahe), in training and in use: the light "
+                "is uneven, so one curve for the whole image cannot help.",
             },
         ),
         "zh": Page(
