@@ -14,6 +14,7 @@ from snellen.data.formats import FORMATS, TASKS, Format, ReadOptions, load, reco
 from snellen.data.images import decoded_image, image_size, is_image_name, read_image, read_mask
 from snellen.data.index import DataDescription, DatasetIndex
 from snellen.data.loading import BatchLoader
+from snellen.data.outlines import OutlineTable
 from snellen.data.problems import Problem, ProblemLog
 from snellen.data.proposal_files import FileProposals, read_proposals
 from snellen.data.proposals import ProposalStore
@@ -106,6 +107,7 @@ __all__ = [
     "Mosaic",
     "MultiScale",
     "ObjectRepair",
+    "OutlineTable",
     "OversamplingSampler",
     "Problem",
     "ProblemLog",

@@ -10,6 +10,7 @@ import numpy as np
 
 from snellen.data.images import ImageHeader, image_header
 from snellen.data.index import DatasetIndex
+from snellen.data.outlines import OutlineTable
 from snellen.data.problems import ProblemLog
 from snellen.data.tables import BoxTable
 from snellen.data.turning import turned_objects
@@ -79,14 +80,17 @@ def verify(index: DatasetIndex) -> DatasetIndex:
         raise DatasetError(message, file=index.root)
     _report_notes(log, index, found)
     table = index.annotations
+    told = {row: (header.orientation, header.raw_size) for row, header in turned.items()}
     if turned and isinstance(table, BoxTable):
-        table = turned_objects(table, {row: (header.orientation, header.raw_size) for row, header in turned.items()})
+        table = turned_objects(table, told)
+    elif turned and isinstance(table, OutlineTable):
+        table = replace(table, objects=turned_objects(table.objects, told))
     checked = replace(index, sizes=sizes, annotations=table)
     return replace(checked if keep.all() else checked.select(keep), problems=log.result())
 
 
 def _is_unturned(index: DatasetIndex, row: int, header: ImageHeader) -> bool:
-    return isinstance(index.annotations, BoxTable) and index.size(row) == header.raw_size
+    return isinstance(index.annotations, BoxTable | OutlineTable) and index.size(row) == header.raw_size
 
 
 def _report_size(log: ProblemLog, index: DatasetIndex, row: int, header: ImageHeader) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from snellen.data.outlines import OutlineTable
 from snellen.data.problems import Problem
 from snellen.data.sharing import SharedRecord, Strings
 from snellen.data.tables import AnnotationTable, BoxTable, ValueTable
@@ -77,7 +78,7 @@ class DatasetIndex(SharedRecord):
     format: str
     classes: tuple[str, ...]
     paths: Strings
-    annotations: AnnotationTable
+    annotations: AnnotationTable | OutlineTable
     sizes: NDArray[np.int32]
     splits: NDArray[np.int16]
     split_names: tuple[str, ...] = ()
@@ -196,7 +197,7 @@ def _quantiles(values: NDArray[Any], shares: Iterable[float]) -> tuple[float, ..
     return tuple(round(float(value), 2) for value in np.quantile(values, list(shares)))
 
 
-def _ranges(table: AnnotationTable, names: Sequence[str]) -> dict[str, tuple[float, ...]]:
+def _ranges(table: AnnotationTable | OutlineTable, names: Sequence[str]) -> dict[str, tuple[float, ...]]:
     if not isinstance(table, ValueTable):
         return {}
     columns = zip(names, table.values.T, strict=True)

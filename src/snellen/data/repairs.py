@@ -9,6 +9,7 @@ import numpy as np
 
 from snellen.data.image_tables import ClassTable
 from snellen.data.index import DatasetIndex
+from snellen.data.outlines import OutlineTable
 from snellen.data.problems import Problem
 from snellen.data.tables import AnnotationTable, BoxTable
 from snellen.errors import ConfigError, did_you_mean
@@ -125,8 +126,8 @@ def _noted(index: DatasetIndex, counts: Mapping[str, int]) -> DatasetIndex:
 
 
 def _relabelled(
-    index: DatasetIndex, table: AnnotationTable, repairs: Repairs, rows: Mapping[str, int]
-) -> tuple[AnnotationTable, int]:
+    index: DatasetIndex, table: AnnotationTable | OutlineTable, repairs: Repairs, rows: Mapping[str, int]
+) -> tuple[AnnotationTable | OutlineTable, int]:
     if not isinstance(table, ClassTable):
         raise ConfigError(
             f"repairs.labels are of images with one class; {index.root} has {table.target_type.__name__}. Leave them "
@@ -139,8 +140,8 @@ def _relabelled(
 
 
 def _with_objects(
-    index: DatasetIndex, table: AnnotationTable, repairs: Repairs, rows: Mapping[str, int]
-) -> tuple[AnnotationTable, int]:
+    index: DatasetIndex, table: AnnotationTable | OutlineTable, repairs: Repairs, rows: Mapping[str, int]
+) -> tuple[AnnotationTable | OutlineTable, int]:
     if not isinstance(table, BoxTable):
         raise ConfigError(
             f"repairs.objects are of images with boxes; {index.root} has {table.target_type.__name__}. Leave them out, "

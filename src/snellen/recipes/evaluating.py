@@ -258,22 +258,25 @@ def _read_like(run: Run) -> ReadOptions:
 
 _READ_LIKE: Mapping[type[Target], Callable[[tuple[str, ...]], ReadOptions]] = {
     LabelSetTarget: lambda classes: ReadOptions(task=task_of(LabelSetTarget), classes=classes),
+    MaskTarget: lambda _classes: ReadOptions(task=task_of(MaskTarget)),
     ValueTarget: lambda names: ReadOptions(task=task_of(ValueTarget), columns=names),
 }
 
 
-def recorded_index(run: Run, *, whole: bool = False) -> DatasetIndex:
+def recorded_index(run: Run, *, whole: bool = False, source: DatasetIndex | None = None) -> DatasetIndex:
     """Return the data set of a run with the splits that it was trained with.
 
     Args:
         run: Its record tells where the data are, and how they were divided.
         whole: Whether to leave out that the run learned from a part of the training images.
+        source: The data set as it was read, where it has been; see `recorded_data`.
 
     Raises:
         DatasetError: If it is gone.
     """
     seed = run.record.get("split_seed")
-    index = prepared(recorded_data(run), run.record["settings"]["seed"] if seed is None else seed)
+    read = recorded_data(run) if source is None else source
+    index = prepared(read, run.record["settings"]["seed"] if seed is None else seed)
     index = repaired(index, Repairs.from_record(run.record.get("repairs") or {}))
     return index if whole else part_of(index, recorded_part(run.record))
 

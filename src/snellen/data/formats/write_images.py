@@ -8,6 +8,7 @@ from PIL import Image
 
 from snellen.data.formats.write_files import copied, empty_folder, file_names, sized, split_of, table_of
 from snellen.data.index import DatasetIndex
+from snellen.data.outlines import OutlineTable
 from snellen.data.tables import ClassTable, MaskTable
 from snellen.errors import InputError
 from snellen.structures import IGNORE_LABEL, MaskTarget
@@ -38,7 +39,8 @@ def write_masks(index: DatasetIndex, folder: Path) -> None:
     Raises:
         InputError: If the data set has no masks, or the folder is not empty.
     """
-    table_of(index, MaskTable, "masks")
+    if not isinstance(index.annotations, OutlineTable):  # what is drawn can be written, too
+        table_of(index, MaskTable, "masks")
     empty_folder(folder)
     index = sized(index)
     for row, name in enumerate(file_names(index)):

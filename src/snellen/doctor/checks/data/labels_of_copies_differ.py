@@ -14,6 +14,7 @@ from snellen.data import (
     DatasetIndex,
     LabelSetTable,
     MaskTable,
+    OutlineTable,
     ValueTable,
     read_mask,
 )
@@ -118,11 +119,16 @@ def _same_masks(index: DatasetIndex, table: MaskTable, first: int, second: int) 
     return ours.shape == theirs.shape and bool((ours != theirs).mean() <= MASK_SHARE)
 
 
-_SAME: Mapping[type[AnnotationTable], Callable[[DatasetIndex, Any, int, int], bool]] = {
+def _same_outlines(index: DatasetIndex, table: OutlineTable, first: int, second: int) -> bool:
+    return _same_boxes(index, table.objects, first, second)
+
+
+_SAME: Mapping[type[AnnotationTable | OutlineTable], Callable[[DatasetIndex, Any, int, int], bool]] = {
     BoxTable: _same_boxes,
     ClassTable: _same_class,
     LabelSetTable: _same_set,
     MaskTable: _same_masks,
+    OutlineTable: _same_outlines,
     ValueTable: _same_values,
 }
 
