@@ -26,7 +26,7 @@ class TaskName(StrEnum):
 
 Task = Annotated[
     TaskName | None,
-    typer.Option(help="What is learned, where files allow more than one reading; boxes too can be read as label sets."),
+    typer.Option(help="What is learned, where files allow more; boxes can be read as label sets, outlines as masks."),
 ]
 Columns = Annotated[str | None, typer.Option(help="Of a table: those with labels or values, with commas between.")]
 Separator = Annotated[str | None, typer.Option(help="Between labels in a cell of a table: ; or | or space …")]

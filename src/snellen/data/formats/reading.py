@@ -35,7 +35,8 @@ def load(
         classes: Names in label order, where the files give none, or to fix their order.
         ignore_index: Raw value of mask pixels that count for nothing.
         task: What is learned of an image (``box``, ``class``, ``label_set``, ``mask`` or ``value``), where the files
-            allow more than one reading; objects, too, can be read as the label set that an image shows.
+            allow more than one reading; objects, too, can be read as the label set that an image shows, and their
+            outlines as masks of classes.
         columns: Of a table, those with labels or values, if the header does not say which they are.
         separator: Between the labels in a cell of a table.
 
