@@ -37,6 +37,12 @@ def test_settings_are_those_of_the_plan(charts):
         ("boxes", "hog_svm", []),
         ("classes", "resnet18", [32]),
         ("masks", "unet_resnet18", [1]),
+        ("masks", "fcn_32s_mobilenet_v2", [32]),
+        ("masks", "fcn_8s_mobilenet_v2", [8]),
+        ("masks", "deeplab_v3_mobilenet_v2", [16]),
+        ("masks", "deeplab_v3_plus_mobilenet_v2", [4]),
+        ("masks", "segnet_mobilenet_v2", [1]),
+        ("masks", "unet_paper_small", []),
     ],
 )
 def test_maps_are_those_that_answers_are_read_from(charts, kind, model, strides):

@@ -16,6 +16,7 @@ __all__ = ["UNetPaper", "mirrored"]
 
 _LEVELS = 5  # depths of 64, 128, 256, 512 and 1024
 _DROPPED_LEVELS = 2  # the deepest, "at the end of the contracting path"
+_HEAD_SPREAD = 0.01  # of the first weights of the scores
 _POOLS = 2 ** (_LEVELS - 1)
 
 
@@ -37,7 +38,7 @@ class UNetPaper(PixelModel):
 
     Source:
         Ronneberger et al. 2015, figure 1 and section 2, https://arxiv.org/abs/1505.04597; first weights: section 3.
-        Differs: one class for each pixel of any number of classes, of images in colour.
+        Differs: any number of classes, images in colour; scores begin small, so that first answers are undecided.
     """
 
     stride = 1  # any canvas will do
@@ -68,7 +69,7 @@ class UNetPaper(PixelModel):
             if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and layer.bias is not None:
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 nn.init.zeros_(layer.bias)
-        nn.init.xavier_uniform_(self.head.weight)
+        nn.init.normal_(self.head.weight, std=_HEAD_SPREAD)
 
     def forward(self, images: ImageBatch, targets: Target | None = None) -> SegmentationOutput:
         """Return the scores of every pixel; ``targets`` are not looked at."""
