@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Integer, UInt8
 from PIL import Image, ImageDraw
 from torch import Tensor
 
@@ -70,7 +70,7 @@ def _with_masks(canvas: Image.Image, objects: Sequence[DrawnObject]) -> Image.Im
     return Image.fromarray(pixels.round().astype(np.uint8))
 
 
-def edges(labels: UInt8[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
+def edges(labels: Integer[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
     """Return where a pixel differs from its right or lower neighbour."""
     edges = np.zeros(labels.shape, dtype=bool)
     edges[:, :-1] |= labels[:, :-1] != labels[:, 1:]

@@ -99,43 +99,46 @@ def canny_edges(channel: GrayImage, *, sigma_px: float, low_share: float, high_s
     return found
 
 
-def _tensor(channel: GrayImage, sigma_px: float) -> Tensor:
-    return torch.from_numpy(smoothed(channel, sigma_px))[None]
-
-
 def closed_regions(
-    edges: Bool[np.ndarray, "H W"],
-    strength: Float32[np.ndarray, "H W"],
-    *,
-    gap_px: int,
-    least_px: int,
+    edges: Bool[np.ndarray, "H W"], strength: Float32[np.ndarray, "H W"], *, gap_px: float, least_px: int
 ) -> Int32[np.ndarray, "H W"]:
-    """Return the regions that edges enclose: gaps are closed, and the pixels of the edges go to what lies beside them.
+    """Return the regions that edges enclose; gaps are closed, and the pixels of edges go to what lies beside them.
 
-    Regions are 4-connected, so that a line of 8-connected pixels parts them. What is smaller than ``least_px`` is
-    flooded from its neighbours as the edges are, over the gradient: the weakest places first.
+    A disk as wide as the longest gap is rolled through what is no edge: where it does not pass, there is a border.
+    What is enclosed without a gap, and too narrow for the disk, is a region too. From these the rest is flooded, away
+    from edges first, so that two floods meet in the gap; on edges themselves, the weakest places first.
 
     Args:
-        edges: Where there are edges.
+        edges: Where there are edges; lines of 8-connected pixels part.
         strength: How strong they are at each pixel.
-        gap_px: Longest gap that is closed, about.
-        least_px: Pixels of the smallest region.
+        gap_px: Longest gap that is closed.
+        least_px: Pixels of the smallest region; smaller ones are flooded by their neighbours.
+
+    Returns:
+        Numbers from 1; all 0 if there is nothing but edges.
     """
     from skimage.segmentation import watershed  # noqa: PLC0415 - takes long to import
 
-    regions, _ = label(~_closed(edges, gap_px / 2))
-    sizes = np.bincount(regions.ravel())
-    sizes[0] = 0
-    seeds = np.where(sizes[regions] >= least_px, regions, 0)
+    if not edges.any():
+        return np.ones(edges.shape, dtype=np.int32)
+    distance = distance_transform_edt(~edges)
+    seeds, number = label(distance > gap_px / 2)
+    enclosed, _ = label(~edges)
+    has_seed = np.zeros(int(enclosed.max()) + 1, dtype=bool)
+    has_seed[enclosed[seeds > 0]] = True
+    narrow = (enclosed > 0) & ~has_seed[enclosed]
+    seeds = np.where(narrow, enclosed + number, seeds)
     if not seeds.any():
         return np.zeros(edges.shape, dtype=np.int32)
-    flooded = watershed(strength, seeds)  # type: ignore[no-untyped-call]  # scikit-image has no types
+    landscape = np.where(edges, strength / max(float(strength.max()), np.finfo(np.float32).tiny), -distance)
+    flooded = watershed(landscape, seeds)  # type: ignore[no-untyped-call]  # scikit-image has no types
+    sizes = np.bincount(flooded.ravel())
+    large = np.where(sizes[seeds] >= least_px, seeds, 0)
+    if not large.any():
+        return np.ones(edges.shape, dtype=np.int32)
+    flooded = watershed(landscape, large)  # type: ignore[no-untyped-call]  # scikit-image has no types
     return np.asarray(flooded, dtype=np.int32)
 
 
-def _closed(mask: NDArray[np.bool_], radius_px: float) -> NDArray[np.bool_]:
-    """Return a mask after closing with a disk; beyond the frame there is nothing."""
-    margin = int(np.ceil(radius_px)) + 1
-    near = distance_transform_edt(~np.pad(mask, margin)) <= radius_px
-    kept = distance_transform_edt(near) > radius_px
-    return np.asarray(mask | kept[margin:-margin, margin:-margin])
+def _tensor(channel: GrayImage, sigma_px: float) -> Tensor:
+    return torch.from_numpy(smoothed(channel, sigma_px))[None]

@@ -3,7 +3,6 @@
 import numpy as np
 from jaxtyping import Int32, UInt8
 
-from snellen.imaging.colour_spaces import lab
 from snellen.imaging.graph_segmentation import graph_regions
 from snellen.imaging.segmentation.partition import partition_of
 
@@ -18,7 +17,7 @@ def slic_regions(
     Args:
         image: RGB.
         number: About how many.
-        compactness: What a grid step counts beside colour, in units of L* (0..100).
+        compactness: What a grid step counts beside colour, in units of CIE L*a*b* (L* is 0..100).
         sigma_px: Of the Gaussian before.
 
     Source:
@@ -27,15 +26,12 @@ def slic_regions(
     """
     from skimage.segmentation import slic  # noqa: PLC0415 - takes long to import
 
-    # On the scale of CIE L*a*b*, for which the paper's compactness is given; 8-bit channels stretch L* by 2.55.
-    colours = np.moveaxis(lab(image), 0, -1).astype(np.float32)
-    colours[..., 0] /= 2.55
-    labels = slic(
-        colours,
+    labels = slic(  # its conversion scales channels as the paper's compactness wants them
+        image,
         n_segments=number,
         compactness=compactness,
         sigma=sigma_px,
-        convert2lab=False,
+        convert2lab=True,
         start_label=0,
         channel_axis=-1,
     )

@@ -206,6 +206,7 @@ def _split_merge(image: RgbImage, settings: SplitMergeSettings, hints: Hints) ->
     labels = split_and_merge(
         smoothed_lab(image, settings.sigma_px),
         most_deviation=settings.deviation,
+        merge_deviation=settings.merge_deviation,
         least_side_px=settings.least_side_px,
         least_px=max(1, round(settings.least_area * image.shape[0] * image.shape[1])),
     )
@@ -403,7 +404,7 @@ METHODS: tuple[Method, ...] = (
         page="edges",
         settings=CannySettings,
         cut=_canny,
-        choices=_grid(sigma_px=(1.0, 2.0, 3.0), high_share=(0.85, 0.92)),
+        choices=_grid(sigma_px=(1.0, 2.0), high_share=(0.8, 0.9), gap_px=(4, 8)),
     ),
     Method(
         name="region_growing",
@@ -424,7 +425,7 @@ METHODS: tuple[Method, ...] = (
         page="regions",
         settings=SplitMergeSettings,
         cut=_split_merge,
-        choices=_grid(deviation=(8.0, 15.0, 25.0)),
+        choices=_grid(merge_deviation=(10.0, 15.0, 25.0)),
         most_pixels=_SLOW,
     ),
     Method(

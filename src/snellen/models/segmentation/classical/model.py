@@ -138,13 +138,29 @@ class ClassicalSegmenter(nn.Module):
         Raises:
             InputError: If the method cannot be told that, or it does not fit the image.
         """
-        self._check_told(image, hints)
+        self.check_told(hints)
+        if hints.seeds is not None and hints.seeds.shape != image.shape[:2]:
+            raise InputError(
+                f"seeds must have the size of the image, {image.shape[1]} × {image.shape[0]}; got "
+                f"{hints.seeds.shape[1]} × {hints.seeds.shape[0]}."
+            )
         if not self.is_fitted:
             return self._cut_unfitted(image, hints)
         arrays = self.fitted.arrays()
         looks = log_posteriors(image, arrays, self.appearance)
         partition = self.method.cut(image, self.used_settings(), self.guided(hints, looks))
         return self.named(partition, looks)
+
+    def check_told(self, hints: Hints) -> None:
+        """Refuse what the method cannot be told.
+
+        Raises:
+            InputError: If there is such a thing among the hints.
+        """
+        for name in ("box", "seeds"):
+            if getattr(hints, name) is not None and name not in self.method.takes:
+                knows = " and ".join(self.method.takes) or "nothing"
+                raise InputError(f"{self.method_name} can be told {knows}; got {name}. Leave it out, or take grabcut.")
 
     def guided(self, hints: Hints, looks: Float64[np.ndarray, "K height width"]) -> Hints:
         """Return what is told with what a fit knows: costs of the classes, and pixels that are certain as seeds."""
@@ -225,17 +241,6 @@ class ClassicalSegmenter(nn.Module):
             raise CheckpointError(
                 f"choice must be one of {len(self.choices())} settings; got {int(arrays['choice'][0])}. The settings "
                 "of the run were changed: restore run.json, or train again."
-            )
-
-    def _check_told(self, image: RgbImage, hints: Hints) -> None:
-        for name in ("box", "seeds"):
-            if getattr(hints, name) is not None and name not in self.method.takes:
-                knows = " and ".join(self.method.takes) or "nothing"
-                raise InputError(f"{self.method_name} can be told {knows}; got {name}. Leave it out, or take grabcut.")
-        if hints.seeds is not None and hints.seeds.shape != image.shape[:2]:
-            raise InputError(
-                f"seeds must have the size of the image, {image.shape[1]} × {image.shape[0]}; got "
-                f"{hints.seeds.shape[1]} × {hints.seeds.shape[0]}."
             )
 
     def _cut_unfitted(self, image: RgbImage, hints: Hints) -> Cutting:

@@ -141,8 +141,8 @@ class EdgeSettings:
 
     channel: Channel = "grey"
     sigma_px: float = 1.5
-    least_share: float = 0.15
-    gap_px: int = 4
+    least_share: float = 0.1
+    gap_px: int = 6
     least_area: float = 0.002
 
     def __post_init__(self) -> None:
@@ -165,9 +165,9 @@ class CannySettings:
 
     channel: Channel = "grey"
     sigma_px: float = 1.5
-    low_share: float = 0.8
-    high_share: float = 0.92
-    gap_px: int = 4
+    low_share: float = 0.7
+    high_share: float = 0.85
+    gap_px: int = 8
     least_area: float = 0.002
 
     def __post_init__(self) -> None:
@@ -217,20 +217,29 @@ class SplitMergeSettings:
 
     Attributes:
         sigma_px: Of the Gaussian before.
-        deviation: Up to which a square, and a union of regions, is even; in levels.
+        deviation: Up to which a square is even, in levels.
+        merge_deviation: Up to which a union of regions is; more than that of squares hides where these were cut.
         least_side_px: Side at which cutting ends; a power of two.
         least_area: Of the smallest region, as a share of the image.
     """
 
     sigma_px: float = 0.5
-    deviation: float = 15.0
+    deviation: float = 10.0
+    merge_deviation: float = 15.0
     least_side_px: int = 2
     least_area: float = 0.001
 
     def __post_init__(self) -> None:
         """Refuse what is out of range."""
         power = Range(lambda value: value >= 1 and not int(value) & (int(value) - 1), "a power of two", is_whole=True)
-        check_fields(self, sigma_px=NOT_NEGATIVE, deviation=NOT_NEGATIVE, least_side_px=power, least_area=SHARE)
+        check_fields(
+            self,
+            sigma_px=NOT_NEGATIVE,
+            deviation=NOT_NEGATIVE,
+            merge_deviation=NOT_NEGATIVE,
+            least_side_px=power,
+            least_area=SHARE,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
