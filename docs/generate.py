@@ -1,7 +1,7 @@
 """Write the generated pages: docs/models.md from the catalogue, docs/systems and docs/checks.md from pages.
 
 docs/checks.md ends with every diagnosis of docs/diagnoses.tsv and the check that makes it; one that could be made
-before the first step and is made by no check must have a reason in docs/uncovered.tsv.
+before the first step, or from results, and is made by no check must have a reason in docs/uncovered.tsv.
 
 What the ladder's benchmark measured goes from benchmarks/results/ladder.json into the package, where the pages read it.
 
@@ -74,7 +74,7 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "levels": "levels",
         "coverage": "Diagnoses",
         "columns": "| diagnosis | symptom | made by |",
-        "intro": "Every known diagnosis, and the check that makes it before the first step, or why none does.",
+        "intro": "Every known diagnosis, and the check that makes it, or why none does.",
         "training": "seen only while it trains: in its curves, gradients and activations",
         "results": "seen only in what a trained model predicts",
         "elsewhere": "about a model, or a cost, that no training here has, or that shows by itself",
@@ -83,7 +83,7 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "levels": "级别",
         "coverage": "诊断",
         "columns": "| 诊断 | 症状 | 由谁做出 |",
-        "intro": "所有已知的诊断，以及在第一步之前做出它的检查；若没有，则说明原因。",
+        "intro": "所有已知的诊断，以及做出它的检查；若没有，则说明原因。",
         "training": "只在训练过程中可见：在曲线、梯度和激活中",
         "results": "只在训练好的模型的预测中可见",
         "elsewhere": "涉及这里不训练的模型或不产生的开销，或会自行显现",
@@ -126,7 +126,7 @@ def coverage(language: Language) -> str:
     lines = [f"## {words['coverage']}", "", words["intro"], "", words["columns"], "|---|---|---|"]
     for row in rows_of("diagnoses.tsv"):
         made = [f"[{check.code}](#{anchor(check, language)})" for check in CHECKS if row["id"] in check.covers]
-        told = ", ".join(made) or (why[row["id"]] if row["seen"] == "before" else words[row["seen"]])
+        told = ", ".join(made) or (why.get(row["id"]) or words[row["seen"]])
         lines.append(f"| {row['id']} | {row['symptom' if language == 'en' else '症状']} | {told} |")
     return "\n".join(lines)
 

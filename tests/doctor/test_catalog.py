@@ -24,7 +24,7 @@ def test_codes_and_names_are_unique() -> None:
 
 @EACH
 def test_code_has_the_letter_of_its_stage(check: Check) -> None:
-    letter = {Stage.DATA: "D", Stage.SETUP: "M", Stage.TRAINING: "T"}[check.stage]
+    letter = {Stage.DATA: "D", Stage.SETUP: "M", Stage.TRAINING: "T", Stage.RESULTS: "R"}[check.stage]
     assert re.fullmatch(rf"{letter}\d+", check.code)
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", check.name)
 

@@ -1,5 +1,7 @@
 """Runs that were watched, and judging them again."""
 
+import shutil
+
 import pytest
 
 import snellen
@@ -31,7 +33,7 @@ def test_terms_of_losses_are_kept_by_name(trained, kind):
 def test_a_run_is_judged_again(trained):
     report = snellen.check(trained("classes").folder)
     assert report.model == "resnet18"
-    assert {row.check.code[0] for row in report.results} == {"T"}
+    assert {row.check.code[0] for row in report.results} == {"T", "R"}
     assert next(row for row in report.results if row.check.code == "T1").status == Status.PASSED
     assert ", 0 crashed" in report.text()
 
@@ -48,10 +50,11 @@ def test_a_run_is_judged_where_its_data_are_gone(run_at, tmp_path):
     assert report.write_html(tmp_path / "page.html").is_file()
 
 
-def test_a_run_without_a_trace_is_told(run_at):
+def test_a_run_without_a_trace_and_predictions_is_told(run_at):
     run = run_at("classes")
     (run.folder / "trace.msgpack").unlink()
-    with pytest.raises(ConfigError, match="expected the trace of a training"):
+    shutil.rmtree(run.folder / "evaluation")
+    with pytest.raises(ConfigError, match="expected the trace of a training or predictions"):
         snellen.check(run.folder)
 
 

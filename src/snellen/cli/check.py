@@ -41,8 +41,14 @@ def check(
         Path | None, typer.Option(help="Write a file that accepts all that is found now.")
     ] = None,
     deep: Annotated[
-        bool, typer.Option("--deep", help="With --model: test a range of learning rates too; takes minutes.")
+        bool,
+        typer.Option(
+            "--deep",
+            help="With --model: test a range of learning rates too; for a run: measure its training images and predict "
+            "some images anew. Takes minutes.",
+        ),
     ] = False,
+    against: Annotated[Path | None, typer.Option(help="For a run: another one, to compare the results with.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page with pictures.")] = None,
     json: Annotated[str | None, typer.Option("--json", help="Write JSON to this file, or to - for the output.")] = None,
     sarif: Annotated[str | None, typer.Option(help="Write SARIF 2.1.0 to this file, or to - for the output.")] = None,
@@ -87,7 +93,7 @@ def check(
     columns: Columns = None,
     separator: Separator = None,
 ) -> None:
-    """Say what is wrong with a data set, with a training that is planned on it (--model), or with one that was done.
+    """Say what is wrong with a data set, with a training that is planned on it (--model), or with a run that was done.
 
     Findings go to the output, progress to the error output. `snellen explain CODE` tells more of a check.
 
@@ -101,7 +107,9 @@ def check(
 
     snellen check coco/ --model retinanet_r18_fpn --epochs 12      the planned training too
 
-    snellen check runs/coco-retinanet                              a training that was done, by its trace
+    snellen check runs/coco-retinanet                              a run: its training, and what it predicts
+
+    snellen check runs/second --against runs/first                 whether a difference is more than chance
 
     snellen check coco/ --select D11,D16 --fail-on warning         two checks, for a CI job
 
@@ -121,6 +129,7 @@ def check(
         ignore=comma_list(ignore) or (),
         baseline=baseline,
         deep=deep,
+        against=against,
         console=console(),
         weights=weights,
         mean=colour(mean, "--mean"),

@@ -17,6 +17,7 @@ class Stage(StrEnum):
     DATA = "data"  # images and annotations
     SETUP = "setup"  # model, loss, optimizer and plan before the first step
     TRAINING = "training"  # what was seen of a training while it ran
+    RESULTS = "results"  # what a trained model predicts
 
 
 class NotCheckable(Exception):  # noqa: N818 - an outcome, not an error

@@ -12,6 +12,7 @@ from snellen.metrics.average_precision import (
 from snellen.metrics.boundaries import BandCounts, band_counts, band_width_px, boundary_scores, tolerance_px
 from snellen.metrics.calibration import (
     MOST_TEMPERATURE,
+    NUM_CONFIDENCE_BINS,
     expected_calibration_error,
     fitted_temperature,
     negative_log_likelihood,
@@ -71,6 +72,7 @@ __all__ = [
     "IMBALANCED_FROM",
     "MOST_TEMPERATURE",
     "NOTHING",
+    "NUM_CONFIDENCE_BINS",
     "RESAMPLES",
     "Acuity",
     "BandCounts",

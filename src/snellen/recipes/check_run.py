@@ -1,10 +1,11 @@
-"""Judging a training again, by the trace that it left in its folder."""
+"""Judging a run: its training by the trace that it left in its folder, its results by the predictions there."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from rich.console import Console
 
 from snellen.data import ClassTable, DatasetIndex
 from snellen.data.sharing import Strings
@@ -15,6 +16,7 @@ from snellen.doctor.watching.showing import with_curves
 from snellen.errors import ConfigError, DatasetError
 from snellen.recipes.check_report import CheckReport
 from snellen.recipes.evaluating import recorded_data
+from snellen.recipes.results_checking import diagnosis_of_results
 from snellen.recipes.runs import RECORD, Run
 
 __all__ = ["TRACES", "check_run", "diagnosis_of_training", "is_run"]
@@ -27,23 +29,46 @@ def is_run(path: Path) -> bool:
     return (path / RECORD).is_file()
 
 
-def check_run(folder: Path, checks: Sequence[Check]) -> CheckReport:
-    """Judge the training of a run; where it had stages, each by itself.
+def check_run(
+    folder: Path,
+    checks: Sequence[Check],
+    *,
+    against: Path | str | None = None,
+    deep: bool = False,
+    console: Console | None = None,
+) -> CheckReport:
+    """Judge the training of a run, where it had stages each by itself, and what it predicts.
+
+    Args:
+        folder: Of the run.
+        checks: Those of trainings and of results among them are made.
+        against: Folder of another run, to compare the results with.
+        deep: Whether to measure splits that were not, and to predict some images anew.
+        console: Where to show how far it is.
 
     Raises:
-        CheckpointError: If the run cannot be read.
-        ConfigError: If it left no trace.
+        CheckpointError: If a run cannot be read.
+        ConfigError: If it left neither a trace nor predictions.
         InputError: If the trace cannot be read.
     """
     run = Run.open(folder)
-    chosen = [item for item in checks if item.stage == Stage.TRAINING]
-    found = diagnosis_of_training(folder, chosen)
-    if found is None:
+    source = _data_of(run)
+    training = diagnosis_of_training(folder, [item for item in checks if item.stage == Stage.TRAINING])
+    results = diagnosis_of_results(
+        run, checks, source=source if len(source) else None, against=against, deep=deep, console=console
+    )
+    found = [part for part in (training, results) if part is not None]
+    if not found:
         raise ConfigError(
-            f"expected the trace of a training in {folder}; there is none, as in runs whose model is only fitted. To "
-            f"check the data, name the data set: snellen check {run.record['data']}"
+            f"expected the trace of a training or predictions in {folder}; there are none. `snellen eval {folder}` "
+            f"measures the run. To check the data, name the data set: snellen check {run.record['data']}"
         )
-    return CheckReport(results=found.results, name=folder.name, index=_data_of(run), model=run.record["model"])
+    return CheckReport(
+        results=tuple(row for part in found for row in part.results),
+        name=folder.name,
+        index=source,
+        model=run.record["model"],
+    )
 
 
 def diagnosis_of_training(folder: Path, checks: Sequence[Check]) -> Diagnosis | None:

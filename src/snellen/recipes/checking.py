@@ -38,7 +38,7 @@ from snellen.doctor.evidence.images import ScanSettings
 from snellen.doctor.evidence.loop_parts import Deep
 from snellen.doctor.evidence.transfer import Transfer
 from snellen.doctor.examining import Subject, subject_of
-from snellen.errors import DatasetError, FaultsFoundError
+from snellen.errors import ConfigError, DatasetError, FaultsFoundError
 from snellen.evaluation import predicted_batches
 from snellen.recipes.check_report import CheckReport
 from snellen.recipes.check_run import check_run, is_run
@@ -64,6 +64,7 @@ MENDED_BY_READING: Mapping[str, tuple[str, ...]] = {
     "D7": ("no_area", "outside"),
     "D8": ("shape",),
 }
+_AFTER = (Stage.TRAINING, Stage.RESULTS)  # what is there once a training has begun
 _NOT_RUN = Text(
     en="the model is not run before a training; `snellen check DATA --model NAME` does it",
     zh="训练前不运行模型；`snellen check 数据 --model 名称` 会运行",
@@ -86,6 +87,7 @@ def check(
     ignore: Sequence[str] = (),
     baseline: Path | str | None = None,
     deep: bool = False,
+    against: Path | str | None = None,
     console: Console | None = None,
     **options: Any,
 ) -> CheckReport:
@@ -93,12 +95,14 @@ def check(
 
     Args:
         data: A data set, its path, the name of built-in charts, or the folder of a run: then its training is judged, by
-            the trace that it left.
+            the trace that it left, and what it predicts.
         model: Name from ``snellen models``; without it the data alone are checked.
         select: Codes or names of checks, or beginnings such as ``D``; all if empty.
         ignore: Checks to leave out, in the same terms.
         baseline: File of accepted findings.
-        deep: Whether to take minutes for single boxes that are wrong and for a range test of the learning rate.
+        deep: Whether to take minutes for single boxes that are wrong and for a range test of the learning rate; for a
+            run, for measuring it on its training images and predicting some images anew.
+        against: Folder of another run, with which a run is compared.
         console: Where to show how far it is.
         **options: Those of ``train``, see ``TrainOptions``.
 
@@ -111,9 +115,12 @@ def check(
     checks = selected(CHECKS, tuple(select), tuple(ignore))
     accepted = () if baseline is None else read_baseline(baseline)
     if isinstance(data, (str, Path)) and is_run(Path(data)):
-        return without_accepted(check_run(Path(data), checks), accepted)
+        found = check_run(Path(data), checks, against=against, deep=deep, console=console)
+        return without_accepted(found, accepted)
+    if against is not None:
+        raise ConfigError(f"against compares two runs; {data} is not the folder of a run. Leave it out.")
     if not select:
-        unseen = (Stage.TRAINING,) if model is not None else (Stage.SETUP, Stage.TRAINING)
+        unseen = _AFTER if model is not None else (Stage.SETUP, *_AFTER)
         checks = tuple(item for item in checks if item.stage not in unseen)
     source = load(data, format=chosen.format, options=chosen.read) if isinstance(data, (str, Path)) else data
     planned = (_leave(deep=deep), *(() if model is None else _planned(source, chosen)))
@@ -144,7 +151,7 @@ def quick_check(ready: Preparation, *, budget_s: float, console: Console | None 
     return CheckReport(
         results=_results(
             ready.source,
-            [item for item in CHECKS if item.stage != Stage.TRAINING],
+            [item for item in CHECKS if item.stage not in _AFTER],
             planned,
             console,
             budget_s=budget_s,

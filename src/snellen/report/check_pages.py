@@ -42,7 +42,7 @@ def check_table(checks: Sequence[Check], language: Language = "en") -> Table:
     return Table(title=phrase("all checks", language), columns=columns, rows=rows)
 
 
-_STAGES = {Stage.DATA: "data", Stage.SETUP: "setup", Stage.TRAINING: "training"}
+_STAGES = {Stage.DATA: "data", Stage.SETUP: "setup", Stage.TRAINING: "training", Stage.RESULTS: "results"}
 
 
 def _slots(template: str) -> str:

@@ -84,6 +84,7 @@ PHRASES: Mapping[str, Text] = {
     "one check": Text(en="1 check", zh="共 1 项检查"),
     "places": Text(en="Where", zh="位置"),
     "reason": Text(en="reason", zh="原因"),
+    "results": Text(en="results", zh="预测结果"),
     "seconds": Text(en="seconds", zh="秒"),
     "settings": Text(en="Settings that mend it", zh="可用的设置"),
     "setup": Text(en="set-up", zh="设置"),

@@ -41,13 +41,21 @@ from snellen.doctor.evidence.probes.optimizer_facts import optimizer_facts
 from snellen.doctor.evidence.probes.own_step import own_step, own_validation
 from snellen.doctor.evidence.probes.worker_randomness import worker_randomness
 from snellen.doctor.evidence.resized import resized_objects
+from snellen.doctor.evidence.results.answers import answers
+from snellen.doctor.evidence.results.calibration import confidence_of_answers
+from snellen.doctor.evidence.results.contradicted import contradicted_labels
+from snellen.doctor.evidence.results.evaluated import evaluated_run
+from snellen.doctor.evidence.results.maps import map_errors
+from snellen.doctor.evidence.results.objects import cost_of_errors, detected_objects, wanted_objects
+from snellen.doctor.evidence.results.scores import scores_of_splits, two_runs
+from snellen.doctor.evidence.results.slices import outcomes, slices_of
 from snellen.doctor.evidence.shortcuts import shortcuts_to_labels
 from snellen.doctor.evidence.written_boxes import written_boxes
 from snellen.doctor.range_test import deep_range
 from snellen.doctor.watching.outcome import learning_of
 from snellen.doctor.watching.plan import plan_of
 
-__all__ = ["DATA_SOURCES", "SETUP_SOURCES", "TRAINING_SOURCES"]
+__all__ = ["DATA_SOURCES", "RESULT_SOURCES", "SETUP_SOURCES", "TRAINING_SOURCES"]
 
 DATA_SOURCES: tuple[Callable[..., object], ...] = (
     named_pairs,
@@ -97,3 +105,18 @@ SETUP_SOURCES: tuple[Callable[..., object], ...] = (
     other_size,
 )
 TRAINING_SOURCES: tuple[Callable[..., object], ...] = (learning_of, plan_of)
+RESULT_SOURCES: tuple[Callable[..., object], ...] = (
+    evaluated_run,
+    facts_of_images,
+    answers,
+    detected_objects,
+    wanted_objects,
+    cost_of_errors,
+    map_errors,
+    scores_of_splits,
+    two_runs,
+    outcomes,
+    slices_of,
+    confidence_of_answers,
+    contradicted_labels,
+)

@@ -1,0 +1,1 @@
+"""What a run has predicted, held against the truth."""
