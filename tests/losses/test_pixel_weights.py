@@ -1,11 +1,10 @@
-"""Weights between objects (U-Net) and bands around borders (SYS-065, DX-016)."""
+"""Weights between objects (U-Net)."""
 
 import numpy as np
-import pytest
 import torch
 from scipy import ndimage
 
-from snellen.losses import border_band, border_weights
+from snellen.losses import border_weights
 from snellen.structures import IGNORE_LABEL
 
 
@@ -52,29 +51,3 @@ def test_the_gap_between_two_cells_weighs_most():
     assert gap.min() > 8
     assert far < 0.5
     assert not found[1].any()
-
-
-def test_a_band_on_both_sides_of_a_border():
-    labels = torch.zeros(1, 6, 10, dtype=torch.uint8)
-    labels[..., 5:] = 1
-    band = border_band(labels, 2)
-    assert band[0, 0].tolist() == [False] * 3 + [True] * 4 + [False] * 3
-    assert not border_band(labels, 0).any()
-
-
-def test_void_is_no_border():
-    labels = torch.zeros(1, 5, 8, dtype=torch.uint8)
-    labels[..., 4:] = IGNORE_LABEL
-    assert not border_band(labels, 3).any()
-
-
-@pytest.mark.parametrize("width", [1, 3])
-def test_band_against_a_loop(width):
-    labels = torch.randint(0, 3, (1, 4, 4), generator=torch.Generator().manual_seed(0))
-    labels = labels.repeat_interleave(4, 1).repeat_interleave(4, 2).to(torch.uint8)
-    labels[0, 2:4, 5:9] = IGNORE_LABEL
-    image = labels[0].numpy()
-    for row, column in np.ndindex(image.shape):
-        window = image[max(0, row - width) : row + width + 1, max(0, column - width) : column + width + 1]
-        wanted = len(set(window.flatten()) - {IGNORE_LABEL}) > 1
-        assert border_band(labels, width)[0, row, column].item() == wanted

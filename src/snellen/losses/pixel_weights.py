@@ -1,18 +1,17 @@
-"""Where in an image a loss counts more, or not at all: borders between objects, and bands around them."""
+"""Where in an image a loss counts more: between objects."""
 
 from math import ceil
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Integer
+from jaxtyping import Float, Integer
 from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
-from torch.nn import functional
 
 from snellen.structures import IGNORE_LABEL
 
-__all__ = ["border_band", "border_weights"]
+__all__ = ["border_weights"]
 
 _REACH = 4.0  # spreads; farther from its two nearest objects a pixel would get less than 0.04 % of the weight
 
@@ -61,25 +60,3 @@ def _weights_of(labels: NDArray[np.integer], weight: float, sigma: float, backgr
             second[window] = np.minimum(next_near, np.maximum(near, distance))
             nearest[window] = np.minimum(near, distance)
     return (weight * np.exp(-((nearest + second) ** 2) / (2 * sigma**2))).astype(np.float32)
-
-
-def border_band(labels: Integer[Tensor, "batch height width"], width: int) -> Bool[Tensor, "batch height width"]:
-    """True for pixels that have another class within ``width`` pixels (a square around them).
-
-    Pixels of ``IGNORE_LABEL`` are no class: next to them there is no border.
-
-    Args:
-        labels: 0..K-1 or ``IGNORE_LABEL``.
-        width: 0 gives no band.
-
-    Source:
-        The void band of 5 pixels around the objects of Pascal VOC; Everingham et al. 2010, section 3.3.
-    """
-    if width == 0:
-        return torch.zeros_like(labels, dtype=torch.bool)
-    number = labels.float()[:, None]
-    is_void = number == IGNORE_LABEL
-    side = 2 * width + 1
-    greatest = functional.max_pool2d(number.masked_fill(is_void, -torch.inf), side, 1, width)
-    least = -functional.max_pool2d(-number.masked_fill(is_void, torch.inf), side, 1, width)
-    return (greatest > least)[:, 0]
