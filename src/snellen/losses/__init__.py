@@ -13,14 +13,13 @@ from snellen.losses.focal import alpha_balanced_cross_entropy, focal_loss, soft_
 from snellen.losses.hard_examples import hard_negatives, hard_pixels, hardest
 from snellen.losses.logit_adjustment import log_priors, logit_adjusted
 from snellen.losses.lovasz import lovasz_hinge_loss, lovasz_softmax_loss
-from snellen.losses.pixel_weights import border_band, border_weights
+from snellen.losses.pixel_weights import border_weights
 from snellen.losses.regression import balanced_l1, smooth_l1
 
 __all__ = [
     "alpha_balanced_cross_entropy",
     "balanced_l1",
     "binary_cross_entropy",
-    "border_band",
     "border_weights",
     "ciou_loss",
     "class_balanced_weights",

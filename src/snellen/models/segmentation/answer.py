@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from snellen.errors import ConfigError
-from snellen.losses import border_band, border_weights, dice_loss
+from snellen.losses import border_weights, dice_loss
 from snellen.models.segmentation.objective import (
     PixelLoss,
     PixelObjective,
@@ -18,6 +18,7 @@ from snellen.models.segmentation.objective import (
     pixel_counts,
     pixel_loss,
 )
+from snellen.ops import border_band
 from snellen.structures import IGNORE_LABEL, MaskTarget
 
 __all__ = ["USUAL_PIXEL_BETA", "PixelAnswer"]
@@ -106,7 +107,8 @@ class PixelAnswer(nn.Module):
         objective = self.objective
         labels = targets.labels
         if objective.ignored_band > 0:
-            labels = labels.masked_fill(border_band(labels, objective.ignored_band), IGNORE_LABEL)
+            band = border_band(labels, width_px=objective.ignored_band, ignore=IGNORE_LABEL, with_edges=False)
+            labels = labels.masked_fill(band, IGNORE_LABEL)
         valid = labels != IGNORE_LABEL
         weights = None
         if objective.border_weight > 0:
