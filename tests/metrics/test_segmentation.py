@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, jaccard_score, recall_score
 from torchmetrics.functional.classification import multiclass_jaccard_index
 
+from snellen.data import ImageDataset, load
 from snellen.errors import InputError, ShapeError
 from snellen.metrics import SegmentationMetric, region_recalls
 from snellen.structures import IGNORE_LABEL, MaskTarget, SegmentationMap
@@ -170,3 +172,29 @@ def test_borders_are_summed_over_images():
     assert alone[1]["boundary_mIoU"] < merged["boundary_mIoU"] < 1
     table = whole.result().tables[0]
     assert table.columns[-2:] == ("Boundary IoU", "Boundary F")
+
+
+def test_camvid_as_it_is_published(shared_data):
+    """11 classes; void (index 11) counts for nothing, as for SegNet, or as errors, and both stand in the results.
+
+    Each frame is predicted to be what the frame before it was, and the moved pixels are its errors.
+    """
+    index = load(shared_data / "camvid", ignore_index=11).split("val")
+    assert len(index.classes) == 11
+    dataset = ImageDataset(index)
+    truths = [dataset.truth(row).labels for row in range(24)]
+    metric = SegmentationMetric(index.classes)
+    confusion, in_void = np.zeros((11, 11)), np.zeros(11)
+    for row, (before, now) in enumerate(itertools.pairwise(truths)):
+        guess = torch.where(before == IGNORE_LABEL, 3, before)  # road, for a network has no void
+        metric.update([entry(guess)], [MaskTarget(labels=now)], [row])
+        known = (now != IGNORE_LABEL).numpy()
+        confusion += confusion_matrix(now.numpy()[known], guess.numpy()[known], labels=range(11))
+        in_void += np.bincount(guess.numpy()[~known], minlength=11)
+    scalars = metric.result().scalars
+    right, wanted, found = np.diag(confusion), confusion.sum(1), confusion.sum(0)
+    shown = wanted > 0
+    assert scalars["mIoU"] == pytest.approx((right / (wanted + found - right))[shown].mean())
+    assert scalars["mIoU_void_as_errors"] == pytest.approx((right / (wanted + found + in_void - right))[shown].mean())
+    assert scalars["mean_class_accuracy"] == pytest.approx((right / np.maximum(wanted, 1))[shown].mean())
+    assert 0.005 < scalars["mIoU"] - scalars["mIoU_void_as_errors"] < 0.05
