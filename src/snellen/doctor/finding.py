@@ -67,7 +67,8 @@ class Treatment:
     Attributes:
         settings: Options of ``snellen train`` by name, with their new values.
         drop_images: Images to leave out, relative to the root of the data set.
-        data: Other changes of the data set, by the name of the operation, with its arguments.
+        data: What `Repairs` holds besides: ``labels``, the class by image, and ``objects``, with image, box and class
+            (None takes the object away). Where images could also be left out, it is one or the other.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)

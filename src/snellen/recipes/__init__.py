@@ -26,7 +26,8 @@ from snellen.recipes.runs import Run
 from snellen.recipes.segmenting import Segmented, segment, segment_files
 from snellen.recipes.shallow_listing import shallow_list, shallow_parts
 from snellen.recipes.training import resume, train
-from snellen.recipes.treating.treating import TreatmentOutline, outline, treat
+from snellen.recipes.treating.outlining import TreatmentOutline, outline
+from snellen.recipes.treating.treating import treat
 from snellen.recipes.treating.treatment_report import TreatmentReport
 from snellen.recipes.zoo import (
     describe,

@@ -55,7 +55,7 @@ def write_config(file: Path, data: Path | str, options: TrainOptions, *, heading
         heading: Line that says where it comes from.
     """
     told = {"data": str(data), **{name: value for name, value in encoded(options).items() if name != "folder"}}
-    text = yaml.safe_dump(told, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
+    text = yaml.safe_dump(told, sort_keys=False, allow_unicode=True, default_flow_style=False, width=120)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(f"# {heading}\n{text}" if heading else text, encoding="utf-8")
     return file

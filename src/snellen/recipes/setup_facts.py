@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from snellen.doctor.evidence.setup import FeatureMap, Setup
-from snellen.models import MapReach, WeightsReport, count_parameters, map_reaches, weights_settings
+from snellen.models import MapReach, WeightsReport, count_parameters, map_reaches, settings_of, weights_settings
 from snellen.recipes.loaders import training_loader
 from snellen.recipes.preparing import Preparation
 from snellen.structures import BoxTarget
@@ -57,6 +57,7 @@ def setup_of(ready: Preparation) -> Setup:
         weights_mean=told.get("mean"),
         weights_std=told.get("std"),
         options=_options(record),
+        inside=settings_of(module),
     )
 
 

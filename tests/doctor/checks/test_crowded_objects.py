@@ -34,9 +34,17 @@ def test_other_classes_and_repetitions_do_not_count(annotated, judged):
 
 def test_planned_threshold(annotated, judged):
     index = annotated.boxes([PAIR] * 3)
-    setup = Setup(options={"model_options": {"settings.selection.nms_iou": 0.9}})
+    setup = Setup(inside={"proposals.settings.nms_iou": 0.1, "settings.selection.nms_iou": 0.9})
     assert judged("D37", index, setup).status == Status.PASSED
     assert deleted(judged("D37", index, Setup())) == 3
+
+
+@pytest.mark.parametrize("path", ["settings.selection.suppression", "settings.suppression"])
+def test_treatment_names_the_setting_of_the_model_at_hand(annotated, judged, path):
+    (finding,) = judged("D37", annotated.boxes([PAIR] * 3), Setup(inside={path: "nms"})).findings
+    assert finding.treatment.settings == {"model_options": {path: "soft_gaussian"}}
+    (finding,) = judged("D37", annotated.boxes([PAIR] * 3), Setup()).findings
+    assert finding.treatment is None
 
 
 def test_is_what_torchvision_deletes(annotated, judged):

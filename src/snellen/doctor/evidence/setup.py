@@ -60,6 +60,7 @@ class Setup:
         weights_mean: Of R, G, B that the weights were trained with, where their file says so.
         weights_std: Spread of R, G, B that the weights were trained with.
         options: Further settings, by name.
+        inside: Settings inside the model by dotted path.
     """
 
     ABSENT = Text(
@@ -95,3 +96,4 @@ class Setup:
     weights_mean: tuple[float, float, float] | None = None
     weights_std: tuple[float, float, float] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    inside: Mapping[str, Any] = field(default_factory=dict)

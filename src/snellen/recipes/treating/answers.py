@@ -5,7 +5,7 @@ from typing import Any
 
 from snellen.data import ObjectRepair, Repairs
 from snellen.doctor import Finding, Treatment
-from snellen.recipes.treating.remedy import Change, Changes, Remedy, model_option, path
+from snellen.recipes.treating.remedy import BEFORE, Change, Changes, Remedy, model_option, path
 from snellen.recipes.treating.situation import Situation
 from snellen.structures import BoxTarget, ClassTarget, MaskTarget, ValueTarget
 
@@ -68,7 +68,7 @@ def _inside(run: Situation, options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _by_last_name(run: Situation, name: str) -> str | None:
     last = name.rpartition(".")[2]
-    return next((own for own in run.inside if own.rpartition(".")[2] == last and not own.startswith("proposals")), None)
+    return next((own for own in run.inside if own.rpartition(".")[2] == last and not own.startswith(BEFORE)), None)
 
 
 def _own_drop(run: Situation, finding: Finding) -> Changes | None:
@@ -187,11 +187,11 @@ BALANCED_CROPS = Remedy(name="cuts about rare classes", change=_balanced_crops, 
 HARD_EXAMPLES = Remedy(name="only the hardest negatives", change=path("settings.mining", "ohem"),
                        source="Shrivastava et al. 2016", job=_BALANCE)  # fmt: skip
 LARGER_IMAGES = Remedy(name="larger images", change=_larger_images, source="Tan and Le 2019", job="image size")
-SOFT_SUPPRESSION = Remedy(name="soft suppression", change=path("suppression", "soft_gaussian"), in_use=True,
+SOFT_SUPPRESSION = Remedy(name="soft suppression", change=path("suppression", "soft_gaussian"),
                           source="Bodla et al. 2017", job="suppression")  # fmt: skip
-LOOSER_SUPPRESSION = Remedy(name="suppress from a larger overlap", change=path("nms_iou", 0.65), in_use=True,
+LOOSER_SUPPRESSION = Remedy(name="suppress from a larger overlap", change=path("nms_iou", 0.65),
                             source="Hosang et al. 2017", job="suppression")  # fmt: skip
-FINER_SUPPRESSION = Remedy(name="suppress from a smaller overlap", change=path("nms_iou", 0.35), in_use=True,
+FINER_SUPPRESSION = Remedy(name="suppress from a smaller overlap", change=path("nms_iou", 0.35),
                            source="Hosang et al. 2017", job="suppression")  # fmt: skip
 BOX_GIOU = Remedy(
     name="a loss of overlap for boxes", change=_box_loss, source="Rezatofighi et al. 2019", job="box loss"

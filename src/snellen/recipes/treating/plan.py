@@ -11,12 +11,17 @@ from snellen.recipes.experiments.arms import Arm
 from snellen.recipes.treating.answers import OWN
 from snellen.recipes.treating.findings import Told, told
 from snellen.recipes.treating.remedies import APPLIED_FIRST, WITH_ENSEMBLE, remedies_of
-from snellen.recipes.treating.remedy import Remedy
+from snellen.recipes.treating.remedy import BEFORE, Remedy
 from snellen.recipes.treating.situation import Situation
 
 __all__ = ["UNTREATED", "Plan", "Try", "joined_repairs", "planned"]
 
 UNTREATED = "untreated"
+# Ends of the paths of settings that only matter when a trained model answers; nothing is trained for them.
+_OF_USE = (
+    ".nms_iou", ".suppression", ".soft_sigma", ".voting_iou", ".class_agnostic", ".score_above", ".max_detections",
+    ".before_nms",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,8 +142,9 @@ def _try(remedy: Remedy, changes: Mapping[str, Any], finding: Finding, repairs: 
     if name in names:
         name = f"{name} ({finding.code})"
     jobs = {remedy.job} if remedy.job else set()
+    in_use = all(option.endswith(_OF_USE) and not option.startswith(BEFORE) for option in own)
     return Try(
-        arm=Arm(name=name, options={}, switches=own) if remedy.in_use else Arm(name=name, options=own),
+        arm=Arm(name=name, switches=own) if in_use else Arm(name=name, options=own),
         findings=(finding,),
         jobs=frozenset(jobs | set(own)),  # whatever changes the same option does the same
         source=remedy.source,

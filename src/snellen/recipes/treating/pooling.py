@@ -1,17 +1,13 @@
 """The trainings of all seeds of one configuration, put together as one run."""
 
-from math import isfinite
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 
 from snellen.evaluation import from_json
-from snellen.metrics import resampled_interval
 from snellen.recipes.ensembling import ensemble
-from snellen.recipes.experiments.ablation_report import gain_text
 from snellen.recipes.experiments.study import ArmOutcomes
 from snellen.recipes.runs import RECORD, Run
 from snellen.report.formatting import number_text
@@ -43,27 +39,15 @@ def pooled(row: ArmOutcomes, folder: Path, *, console: Console | None = None) ->
     made = Run.open(folder) if (folder / RECORD).is_file() else ensemble(runs, folder=folder, console=console)
     together = made.results[_SPLIT]
     alone = [_results(place) for place in runs]
-    apart = _per_image(together, alone)
-    interval = None if apart is None else resampled_interval(apart)
-    mean = fmean(one.score for one in alone)
-    own, others = (fmean(one.scalars[one.headline] for one in group) for group in ([together], alone))
+    single = [one.scalars[one.headline] for one in alone]
     told = (
-        f"All {len(runs)} seeds as one ({folder}): {together.headline} {number_text(own)} on the validation images, "
-        f"beside {number_text(others)} of one"
+        f"All {len(runs)} seeds as one ({folder}): {together.headline} "
+        f"{number_text(together.scalars[together.headline])} on the validation images, beside "
+        f"{number_text(fmean(single))} of one ({number_text(min(single))} to {number_text(max(single))})."
     )
-    if interval is not None:
-        told += f"; quality of an image {gain_text(interval)}"
-    return {"run": str(folder), "score": together.score, "mean_score": mean, "told": f"{told}."}
+    mean = fmean(one.score for one in alone)
+    return {"run": str(folder), "score": together.score, "mean_score": mean, "told": told}
 
 
 def _results(run: Path) -> Results:
     return from_json((run / "evaluation" / _SPLIT / "results.json").read_text(encoding="utf-8"))
-
-
-def _per_image(together: Results, alone: list[Results]) -> "np.ndarray | None":
-    own = {score.index: score.quality for score in together.per_image if isfinite(score.quality)}
-    others = [{score.index: score.quality for score in one.per_image if isfinite(score.quality)} for one in alone]
-    shared = sorted(set(own).intersection(*map(set, others)))
-    if not shared:
-        return None
-    return np.array([[own[index] - other[index] for index in shared] for other in others])

@@ -7,8 +7,9 @@ from typing import Any
 from snellen.doctor import Finding
 from snellen.recipes.treating.situation import Situation
 
-__all__ = ["Changes", "Remedy", "model_option", "option", "path", "times"]
+__all__ = ["BEFORE", "Change", "Changes", "Remedy", "model_option", "option", "path", "times"]
 
+BEFORE = "proposals."  # begins paths of settings that choose regions before they are judged, in training too
 Changes = Mapping[str, Any]  # by name, as `snellen.recipes.experiments.arms.Arm` has them
 Change = Callable[[Situation, Finding], Changes | None]
 
@@ -21,14 +22,12 @@ class Remedy:
         name: In tables.
         change: From the run and the finding to what is changed; None where it does not apply, or is so already.
         source: Paper, tool or rule that it is taken from.
-        in_use: Whether it changes only how a trained model is used: then nothing is trained for it.
         job: What it does, where several do the same; one of a job is enough in a combination.
     """
 
     name: str
     change: Change
     source: str
-    in_use: bool = False
     job: str = ""
 
 
@@ -60,7 +59,8 @@ def path(ending: str, value: Any) -> Change:
 
     def change(run: Situation, finding: Finding) -> Changes | None:
         del finding
-        found = next((name for name in run.inside if f".{name}".endswith(f".{ending}")), None)
+        names = [name for name in run.inside if not name.startswith(BEFORE)]
+        found = next((name for name in names if f".{name}".endswith(f".{ending}")), None)
         return None if found is None or run.inside[found] == value else {found: value}
 
     return change

@@ -19,6 +19,7 @@ from snellen.recipes.sampling import training_sampler
 from snellen.recipes.treating.plan import UNTREATED, Try
 
 __all__ = [
+    "FINALISTS",
     "JOIN",
     "SHARES",
     "Judged",
@@ -33,6 +34,7 @@ __all__ = [
 
 SHARES = (0.25, 0.5, 1.0)  # of each training's own epochs; Jamieson and Talwalkar 2016, with eta 2
 JOIN = " + "  # between the names of treatments that are put together
+FINALISTS = 3  # treatments that are trained in full, beside none and all that help together
 _LEAST_EPOCHS = 2  # of a short training; one says nothing of where it goes
 
 
@@ -101,29 +103,38 @@ class Search:
         options = changed(self.base, arm.options)
         return replace(arm, options={**arm.options, **shortened(options, planned_epochs(self.index, options), share)})
 
-    def halved(self, tries: Sequence[Try], shares: Sequence[float]) -> dict[str, Judged]:
-        """Return how each treatment did at the last budget that it reached; the better half of each goes on.
+    def in_full(self, arms: Sequence[Arm]) -> dict[str, Judged]:
+        """Return how each treatment does beside none in whole trainings."""
+        if not arms:
+            return {}
+        rows = self.at(arms, 1.0)
+        return {row.arm.name: judged_beside(row, rows[0], rows, 1.0) for row in rows[1:]}
 
-        What measurably hurts or fails does not go on, what measurably helps does.
+    def halved(self, tries: Sequence[Try], shares: Sequence[float]) -> tuple[list[Try], dict[str, Judged]]:
+        """Return the treatments that are worth a whole training, and how the others did where they dropped out.
+
+        Each budget lets the better half go on, until few enough are left. What measurably hurts or fails does not go
+        on.
+
+        Args:
+            tries: All treatments.
+            shares: Of the epochs, rising.
 
         Source:
             Jamieson and Talwalkar 2016, Non-stochastic best arm identification, https://arxiv.org/abs/1502.07943.
         """
         alive = list(tries)
         found: dict[str, Judged] = {}
-        for number, share in enumerate(shares):
-            if not alive:
+        for share in shares:
+            if len(alive) <= FINALISTS:
                 break
             rows = self.at([one.arm for one in alive], share)
             judged = {row.arm.name: judged_beside(row, rows[0], rows, share) for row in rows[1:]}
             found |= judged
-            if number + 1 < len(shares):
-                alive = _better_half(alive, judged)
-                say(
-                    self.console,
-                    f"goes on at {shares[number + 1]:.0%}: {', '.join(one.name for one in alive) or 'none'}",
-                )
-        return found
+            is_last = share == shares[-1]
+            alive = _better(alive, judged, FINALISTS if is_last else max(FINALISTS, ceil(len(alive) / 2)))
+            say(self.console, f"worth a longer training: {', '.join(one.name for one in alive) or 'none'}")
+        return alive, found
 
 
 def judged_beside(row: ArmOutcomes, base: ArmOutcomes, rows: Sequence[ArmOutcomes], share: float) -> Judged:
@@ -218,11 +229,10 @@ def planned_epochs(index: DatasetIndex, options: TrainOptions) -> int:
     return make_plan(index.describe(), index.target_type, num_train, options).settings.epochs
 
 
-def _better_half(alive: Sequence[Try], judged: Mapping[str, Judged]) -> list[Try]:
+def _better(alive: Sequence[Try], judged: Mapping[str, Judged], most: int) -> list[Try]:
+    """Return the best treatments in their order, without those that failed or measurably hurt."""
     fit = [one for one in alive if not judged[one.name].failures and not judged[one.name].gain.is_below_zero]
-    ranked = sorted(fit, key=lambda one: -judged[one.name].gain.mean)
-    most = ceil(len(alive) / 2)
-    chosen = {one.name for place, one in enumerate(ranked) if place < most or judged[one.name].helps}
+    chosen = {one.name for one in sorted(fit, key=lambda one: -judged[one.name].gain.mean)[:most]}
     return [one for one in alive if one.name in chosen]
 
 

@@ -15,73 +15,16 @@ from snellen.errors import CheckpointError
 from snellen.metrics import Interval
 from snellen.recipes.experiments.ablation_report import difference_text
 from snellen.recipes.runs import write_json
-from snellen.recipes.treating.findings import After, Told
+from snellen.recipes.treating.findings import Told
+from snellen.recipes.treating.treatment_rows import Proof, TriedRow, after_text, changes_text, mean_text
 from snellen.report import Figure, IntervalRow, Intervals, Report, table_csv, table_markdown, table_text, write_report
-from snellen.report.formatting import number_text
 from snellen.structures import Table
 
-__all__ = ["TREATMENT", "Proof", "TreatmentReport", "TriedRow"]
+__all__ = ["TREATMENT", "TreatmentReport"]
 
 TREATMENT = "treatment.json"
 _VERSION = 1
 _COLUMNS = 120
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TriedRow:
-    """What became of one treatment.
-
-    Attributes:
-        name: Of the treatment.
-        codes: Findings that it is for.
-        changes: Options that it changes.
-        verdict: ``kept``, ``helps, but …``, ``no measurable gain``, ``hurts``, ``failed`` or ``dropped at …``.
-        gain: Of the validation score, higher is better, paired by seed; at the share of the epochs that it reached.
-        share: Of the epochs.
-        seconds: Of a training, the mean.
-        before: Of the first finding, untreated; None where it cannot be looked at again.
-        after: The same, treated.
-        source: Where the treatment is taken from.
-        failures: Why seeds failed.
-    """
-
-    name: str
-    codes: tuple[str, ...]
-    changes: Mapping[str, Any]
-    verdict: str
-    gain: Interval
-    share: float
-    seconds: float
-    before: After | None = None
-    after: After | None = None
-    source: str = ""
-    failures: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proof:
-    """Treated beside untreated on the test images, looked at once, after everything was chosen.
-
-    Attributes:
-        headline: Name of the figure.
-        treated: For each seed.
-        untreated: For each seed.
-        difference: Paired by seed, higher is better.
-        per_image: Of the mean quality of an image, with its interval over images; None where it is not known.
-        lower_is_better: Whether the figure is an error.
-    """
-
-    headline: str
-    treated: tuple[float, ...]
-    untreated: tuple[float, ...]
-    difference: Interval
-    per_image: Interval | None
-    lower_is_better: bool
-
-    @property
-    def is_proven(self) -> bool:
-        """Whether the difference is better beyond chance."""
-        return self.difference.is_above_zero
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,10 +80,10 @@ class TreatmentReport:
                 (
                     row.name,
                     ", ".join(row.codes),
-                    _changes_text(row.changes),
+                    changes_text(row.changes),
                     difference_text(row.gain),
                     f"{row.share:.0%}",
-                    _after_text(row.before, row.after),
+                    after_text(row.before, row.after),
                     round(row.seconds, 1) if isfinite(row.seconds) else None,
                     row.verdict,
                 )
@@ -182,8 +125,8 @@ class TreatmentReport:
             if proof.difference.is_below_zero:
                 outcome = "it is worse there: do not use it"
             said.append(
-                f"On the test images, looked at once: {proof.headline} {_mean(proof.untreated)} untreated, "
-                f"{_mean(proof.treated)} treated ({difference_text(proof.difference)}, {outcome})."
+                f"On the test images, looked at once: {proof.headline} {mean_text(proof.untreated)} untreated, "
+                f"{mean_text(proof.treated)} treated ({difference_text(proof.difference)}, {outcome})."
             )
         elif self.chosen:
             said.append("There are no test images: nothing proves the choice on images that it was not made by.")
@@ -244,9 +187,9 @@ class TreatmentReport:
                     **told,
                     **lists,
                     **told_of,
-                    "tried": tuple(_row(one) for one in told["tried"]),
+                    "tried": tuple(TriedRow.from_record(one) for one in told["tried"]),
                     "full": {name: Interval(**one) for name, one in told["full"].items()},
-                    "proof": None if proof is None else _proof(proof),
+                    "proof": None if proof is None else Proof.from_record(proof),
                 }
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -279,50 +222,3 @@ class TreatmentReport:
             notes=self.conclusion(),
             commands=(f"snellen train --config {self.config}",) if self.config else (),
         )  # fmt: skip
-
-
-def _row(told: Mapping[str, Any]) -> TriedRow:
-    after = {name: None if told[name] is None else After(**told[name]) for name in ("before", "after")}
-    lists = {name: tuple(told[name]) for name in ("codes", "failures")}
-    return TriedRow(**{**told, **after, **lists, "gain": Interval(**told["gain"])})
-
-
-def _proof(told: Mapping[str, Any]) -> Proof:
-    quality = told["per_image"]
-    return Proof(
-        **{
-            **told,
-            "treated": tuple(told["treated"]),
-            "untreated": tuple(told["untreated"]),
-            "difference": Interval(**told["difference"]),
-            "per_image": None if quality is None else Interval(**quality),
-        }
-    )
-
-
-def _mean(values: tuple[float, ...]) -> str:
-    known = [value for value in values if isfinite(value)]
-    return number_text(sum(known) / len(known)) if known else "–"
-
-
-def _changes_text(changes: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={_value_text(name, value)}" for name, value in changes.items())
-
-
-def _value_text(name: str, value: Any) -> str:
-    if name == "repairs" and isinstance(value, Mapping):
-        return ", ".join(f"{len(entries)} {kind}" for kind, entries in value.items())
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _after_text(before: After | None, after: After | None) -> str:
-    if before is None and after is None:
-        return "–"
-    return f"{_one_after(before)} → {_one_after(after)}"
-
-
-def _one_after(one: After | None) -> str:
-    if one is None:
-        return "–"
-    counted = f"{one.found}/{one.judged}"
-    return counted if one.measured is None else f"{counted} ({number_text(one.measured)})"

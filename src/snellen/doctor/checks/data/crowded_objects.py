@@ -1,6 +1,7 @@
 """crowded-objects (D37)."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +19,13 @@ NMS_IOU = 0.5  # where no other is planned; the most usual setting
 WARNING_SHARE = 0.05  # of the objects; of the healthy sets measured, fruit has most: 2.4 %
 INFO_SHARE = 0.005
 TWICE_IOU = 0.98  # more is one object, annotated twice (degenerate-boxes)
-_OPTION = "settings.selection.nms_iou"
+_BEFORE = "proposals."  # settings of regions before they are judged
 
 
 def judge(index: DatasetIndex, objects: Objects, setup: Setup | None) -> Iterator[Finding]:
     """Yield a finding if neighbours of one class overlap so much that suppression deletes one of them."""
-    given: Mapping[str, object] = {} if setup is None else setup.options.get("model_options") or {}
-    stated = given.get(_OPTION)
+    inside: Mapping[str, Any] = {} if setup is None else setup.inside
+    stated = inside.get(_path(inside, "nms_iou"))
     limit = float(stated) if isinstance(stated, int | float) else NMS_IOU
     counted = np.flatnonzero(~objects.is_ignored)
     if not len(counted):
@@ -40,8 +41,18 @@ def judge(index: DatasetIndex, objects: Objects, setup: Setup | None) -> Iterato
         limit=Limit(value=WARNING_SHARE, unit="share", source="healthy: fruit 0.024, COCO 0.006, BCCD below 0.005"),
         places=object_places(index, objects, lost),
         num_places=len(lost),
-        treatment=Treatment(settings={"model_options": {"settings.selection.suppression": "soft_gaussian"}}),
+        treatment=_softened(inside),
     )
+
+
+def _path(inside: Mapping[str, Any], ending: str) -> str:
+    """Return the path of a setting of the last suppression; empty if the model has none."""
+    return next((path for path in inside if path.endswith(f".{ending}") and not path.startswith(_BEFORE)), "")
+
+
+def _softened(inside: Mapping[str, Any]) -> Treatment | None:
+    path = _path(inside, "suppression")
+    return Treatment(settings={"model_options": {path: "soft_gaussian"}}) if path else None
 
 
 def _suppressed(objects: Objects, counted: NDArray[np.int64], limit: float) -> NDArray[np.int64]:

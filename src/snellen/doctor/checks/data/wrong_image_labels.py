@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from snellen.data import DatasetIndex
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
@@ -58,8 +59,15 @@ def judge(index: DatasetIndex, agreement: Agreement) -> Iterator[Finding]:
             for place in suspects[:MOST_PLACES].tolist()
         ),
         num_places=len(suspects),
-        treatment=Treatment(drop_images=tuple(index.paths[int(row)] for row in rows[suspects])) if is_many else None,
+        treatment=_treatment(index, agreement, suspects) if is_many else None,
     )  # fmt: skip
+
+
+def _treatment(index: DatasetIndex, agreement: Agreement, suspects: NDArray[np.int64]) -> Treatment:
+    """Return that the images are left out, or take the class that they look like."""
+    images = [index.paths[int(row)] for row in agreement.rows[suspects]]
+    looks = [index.classes[label] for label in agreement.proposed[suspects].tolist()]
+    return Treatment(drop_images=tuple(images), data={"labels": dict(zip(images, looks, strict=True))})
 
 
 CHECK = Check(

@@ -10,7 +10,7 @@ from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.evidence.agreement import macro_recall
 from snellen.doctor.evidence.object_agreement import ObjectAgreement
 from snellen.doctor.evidence.statistics import wilson_interval
-from snellen.doctor.finding import Finding, Level, Limit, Place
+from snellen.doctor.finding import Finding, Level, Limit, Place, Treatment
 from snellen.doctor.words import Text
 from snellen.doctor.wrong_labels import Suspect, SuspectKind, suspects
 
@@ -83,7 +83,24 @@ def _finding(index: DatasetIndex, kind: SuspectKind, chosen: list[Suspect], numb
         limit=Limit(value=share, unit="share", source=_SOURCE),
         places=tuple(_place(index, suspect) for suspect in chosen[:MOST_PLACES]),
         num_places=len(chosen),
+        treatment=_treatment(index, kind, chosen) if low >= share else None,
     )  # fmt: skip
+
+
+def _treatment(index: DatasetIndex, kind: SuspectKind, chosen: list[Suspect]) -> Treatment | None:
+    """Return that boxes of the wrong class get the other one, and boxes around nothing go."""
+    if kind not in (SuspectKind.WRONG_CLASS, SuspectKind.SPURIOUS):
+        return None
+    objects = [
+        {
+            "image": index.paths[suspect.row],
+            "box": list(suspect.box),
+            "label": index.classes[suspect.proposed] if kind is SuspectKind.WRONG_CLASS else None,
+        }
+        for suspect in chosen
+        if suspect.box is not None and (suspect.proposed >= 0 or kind is SuspectKind.SPURIOUS)
+    ]
+    return Treatment(data={"objects": objects}) if objects else None
 
 
 def _place(index: DatasetIndex, suspect: Suspect) -> Place:
