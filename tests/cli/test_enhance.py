@@ -23,7 +23,8 @@ def test_operations_and_a_sheet(call, photos, tmp_path):
     assert said.code == 0
     assert said.out == f"{out}\n"
     assert "2  clahe:clip_limit=3, median" in said.err
-    assert sorted(file.name for file in out.iterdir()) == ["0.png", "1.png", "enhanced.jsonl", "sheet.png"]
+    assert sorted(file.name for file in out.iterdir()) == ["0.png", "1.png", "enhanced.log"]
+    assert (tmp_path / "out-sheet.png").is_file()
 
 
 def test_auto_as_json(call, photos, tmp_path):

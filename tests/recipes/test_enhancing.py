@@ -46,7 +46,7 @@ def pixels(file) -> np.ndarray:
 def test_a_folder_keeps_its_names_and_its_originals(photos, tmp_path):
     before = {file: file.read_bytes() for file in photos.rglob("*") if file.is_file()}
     summary = snellen.enhance(photos, operations="gamma:gamma=0.5,median", folder=tmp_path / "out")
-    assert sorted(str(file.relative_to(summary.folder)) for file in summary.folder.rglob("*.*g")) == [
+    assert sorted(str(file.relative_to(summary.folder)) for file in summary.folder.rglob("*.[pj]*g")) == [
         "a.png", "b.jpg", "more/c.png"
     ]  # fmt: skip
     for name in ("a.png", "more/c.png"):
@@ -113,7 +113,7 @@ def test_what_is_done_is_not_done_again(photos, tmp_path):
     """A killed call goes on where it was; what has changed since is done anew."""
     out = tmp_path / "out"
     snellen.enhance(photos / "a.png", operations="clahe", folder=out)
-    with (out / "enhanced.jsonl").open("a") as log:
+    with (out / "enhanced.log").open("a") as log:
         log.write('{"source": "half a li')
     written = (out / "a.png").stat().st_mtime_ns
     assert len(snellen.enhance(photos, operations="clahe", folder=out).images) == 3
@@ -229,5 +229,16 @@ def test_the_list_names_every_operation():
 def test_a_resized_image(photos, tmp_path):
     summary = snellen.enhance(photos, operations="resize:short_side=36", folder=tmp_path / "out", sheet=True)
     assert pixels(summary.images[0].file).shape == (36, 48, 3)
-    line = json.loads((tmp_path / "out" / "enhanced.jsonl").read_text().splitlines()[0])
+    line = json.loads((tmp_path / "out" / "enhanced.log").read_text().splitlines()[0])
     assert line["operations"] == ["resize:short_side=36"]
+
+
+def test_what_is_written_is_a_data_set(charts, tmp_path):
+    """Nothing beside the images is taken for annotations or images of it."""
+    plain = load(charts["classes"])
+    out = tmp_path / "out"
+    snellen.enhance(charts["classes"], operations="clahe", folder=out, sheet=True, workers=0)
+    again = load(out)
+    assert sorted(again.paths) == sorted(plain.paths)
+    assert again.problems == ()
+    assert (tmp_path / "out-sheet.png").is_file()

@@ -19,7 +19,7 @@ def enhance(
     ] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Where to write; ./enhanced if left out.")] = None,
     sheet: Annotated[
-        bool, typer.Option("--sheet", help="Draw images before and after, with histograms: OUT/sheet.png.")
+        bool, typer.Option("--sheet", help="Draw images before and after, with histograms: OUT-sheet.png.")
     ] = False,
     workers: Annotated[int | None, typer.Option(help="Processes; as many as cores if left out.", min=0)] = None,
     language: Annotated[str | None, typer.Option("--lang", help="Of reasons: en or zh.")] = None,

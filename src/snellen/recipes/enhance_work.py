@@ -19,7 +19,9 @@ from snellen.recipes.progress import num_cores
 
 __all__ = ["LOG", "EnhanceLog", "EnhancedImage", "ImageWork", "planned_work", "refuse_overwriting", "worked"]
 
-LOG = "enhanced.jsonl"  # in the folder that is written: what was done to each image
+# In the folder that is written: what was done to each image, in lines of JSON. The name is not that of a table, for the
+# folder is read as a data set.
+LOG = "enhanced.log"
 _WORTH_PROCESSES = 16  # images; starting processes takes seconds
 _AUTO = "auto"
 

@@ -37,7 +37,7 @@ class EnhanceSummary:
     """What an enhancement left behind.
 
     Attributes:
-        folder: With the new images, and ``enhanced.jsonl``.
+        folder: With the new images, and ``enhanced.log``, a line of JSON for each.
         images: In the order of the sources, those that were there from before included.
         skipped: Files that could not be read, with the reason.
         sheet: Images before and after; None if none was asked for.
@@ -71,7 +71,7 @@ def enhance(
         operations: Such as ``clahe:clip_limit=3,grey_world``; see `snellen.imaging.OPERATIONS`.
         auto: Do to each image what the doctor advises for its light, and copy healthy ones; instead of operations.
         folder: Where to write; ``enhanced`` if None.
-        sheet: A file for images before and after; True for ``sheet.png`` in the folder.
+        sheet: A file for images before and after; True for one beside the folder, such as ``enhanced-sheet.png``.
         workers: Processes; as many as cores if None, 0 for none.
         language: Of reasons, ``en`` or ``zh``; that of the system if None.
         console: Where to say what happens.
@@ -123,7 +123,7 @@ def _sheet_place(folder: Path, targets: Sequence[Path], *, sheet: Path | str | b
     """Return where the sheet goes; None for none."""
     if sheet is False:
         return None
-    file = folder / "sheet.png" if sheet is True else Path(sheet)
+    file = folder.with_name(f"{folder.name}-sheet.png") if sheet is True else Path(sheet)
     if file.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
         raise ConfigError(f"a sheet is a .png, .jpg or .webp file; got {str(file)!r}.")
     if file.resolve() in {target.resolve() for target in targets}:
