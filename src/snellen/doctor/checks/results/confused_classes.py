@@ -87,33 +87,33 @@ CHECK = Check(
         "en": Page(
             title="two classes that are taken for one another",
             finds="Pairs of classes that make up much of the errors of a classifier.",
-            matters="Errors that gather between two classes have one cause: they look alike at this size, their labels "
-            "are mixed up, or one is a part of the other. A larger network does not help as much as mending that.",
+            matters="Errors that gather between two classes have one cause: they look alike at this size, their "
+            "labels are mixed up, or one is a part of the other. A larger network does not help as much as mending "
+            "that.",
             measured="At least 10 % of all errors, and 15 % of the images of one of the two are named as the other "
-            "(the "
-            "lower end of Wilson's interval above 5 %). 50 images, 10 of the class and 5 errors are the least.",
+            "(the lower end of Wilson's interval above 5 %). 50 images, 10 of the class and 5 errors are the least.",
             false_alarms="Few errors: a tenth of ten is one.",
-            fix="Look at the images: mend labels (R12), merge the classes if people cannot tell them apart, use larger "
-            "images (--image-size) if the difference is small, or collect images of both in the same surroundings.",
+            fix="Look at the images: mend labels (R12), merge the classes if people cannot tell them apart, use "
+            "larger images (--image-size) if the difference is small, or collect images of both in the same "
+            "surroundings.",
             messages={
                 "default": "{count} of {of} images of {first} are named {second}, and {back} of {back_of} the other "
-                "way "
-                "round: {percent} of all {total} errors. Further such pairs: {more}.",
+                "way round: {percent} of all {total} errors. Further such pairs: {more}.",
             },
         ),
         "zh": Page(
             title="互相混淆的两个类别",
             finds="占分类器错误很大部分的类别对。",
-            matters="集中在两个类别之间的错误有同一个原因：在这个尺寸下看起来相似、标签混乱，或一个是另一个的一部分"
-            "。更大的网络不如解决这个原因有用。",
-            measured="至少占全部错误的 10%，并且其中一类的图像有 15% 被命名为另一类（Wilson 区间下端高于 5%）。至少"
-            "需要 50 张图像、该类 10 张和 5 个错误。",
+            matters="集中在两个类别之间的错误有同一个原因：在这个尺寸下看起来相似、标签混乱，或一个是另一个的一部分。"
+            "更大的网络不如解决这个原因有用。",
+            measured="至少占全部错误的 10%，并且其中一类的图像有 15% 被命名为另一类（Wilson 区间下端高于 5%）。至少需"
+            "要 50 张图像、该类 10 张和 5 个错误。",
             false_alarms="错误很少时：十个的十分之一是一个。",
-            fix="查看这些图像：修正标签（R12）；人也分不清就合并类别；差别很小就用更大的图像（--image-size）；或在相"
-            "同环境中收集两类图像。",
+            fix="查看这些图像：修正标签（R12）；人也分不清就合并类别；差别很小就用更大的图像（--image-size）；或在相同"
+            "环境中收集两类图像。",
             messages={
-                "default": "{of} 张 {first} 中有 {count} 张被命名为 {second}，反过来 {back_of} 张中有 {back} 张：占"
-                "全部 {total} 个错误的 {percent}。另有 {more} 对。",
+                "default": "{of} 张 {first} 中有 {count} 张被命名为 {second}，反过来 {back_of} 张中有 {back} 张：占全"
+                "部 {total} 个错误的 {percent}。另有 {more} 对。",
             },
         ),
     },

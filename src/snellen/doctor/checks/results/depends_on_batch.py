@@ -45,14 +45,12 @@ CHECK = Check(
         "en": Page(
             title="predictions that depend on the batch",
             finds="Images whose prediction changes when they are predicted alone and in another order, or by the "
-            "weights "
-            "as they are now.",
+            "weights as they are now.",
             matters="Then a figure depends on how images were batched, and what is predicted in use is not what was "
             "measured.",
-            measured="Up to 16 of the measured images, predicted one by one in the opposite order, beside what lies on "
-            "disk: the largest difference over the size of the prediction. From 0.001 on (bfloat16: 0.05) in a tenth "
-            "of "
-            "the images a warning, above 0.1 an error.",
+            measured="Up to 16 of the measured images, predicted one by one in the opposite order, beside what lies "
+            "on disk: the largest difference over the size of the prediction. From 0.001 on (bfloat16: 0.05) in a "
+            "tenth of the images a warning, above 0.1 an error.",
             false_alarms="Detections at the edge of a threshold appear and vanish with the last bit: they are why a "
             "tenth of the images must differ.",
             fix="See whether norms are in training mode, whether padding of a batch reaches what is predicted, and "
@@ -66,8 +64,8 @@ CHECK = Check(
             title="预测取决于批次",
             finds="单独预测、换顺序预测或用现有权重预测时结果改变的图像。",
             matters="这样指标取决于图像如何分批，而使用时的预测不是所测量的。",
-            measured="最多 16 张被测图像，按相反顺序逐张预测，与磁盘上的结果比较：最大差异与预测大小之比。十分之一的"
-            "图像达到 0.001（bfloat16：0.05）为警告，超过 0.1 为错误。",
+            measured="最多 16 张被测图像，按相反顺序逐张预测，与磁盘上的结果比较：最大差异与预测大小之比。十分之一的图"
+            "像达到 0.001（bfloat16：0.05）为警告，超过 0.1 为错误。",
             false_alarms="处于阈值边缘的检测会因最后一位而出现或消失：因此要求十分之一的图像不同。",
             fix="检查归一化层是否处于训练模式、批次填充是否影响预测、测量后权重是否改变（snellen eval RUN 重新测量）。",
             messages={

@@ -48,26 +48,21 @@ CHECK = Check(
         "en": Page(
             title="what the difference of two runs is worth",
             finds="Whether one of two runs is better than the other on the same images by more than chance.",
-            matters="Two figures always differ. Without a paired test a difference on a few hundred images is read "
-            "as a "
-            "gain that is none.",
-            measured="Both runs' predictions of the same images, paired: 95 % interval of the difference over draws of "
-            "images, and a permutation test that swaps the two predictions of images (1000 swaps; exact for AP and "
-            "IoU, "
-            "too). Clear if p is below 0.05 and the interval does not hold 0.",
+            matters="Two figures always differ. Without a paired test a difference on a few hundred images is read as "
+            "a gain that is none.",
+            measured="Both runs' predictions of the same images, paired: 95 % interval of the difference over draws "
+            "of images, and a permutation test that swaps the two predictions of images (1000 swaps; exact for AP and "
+            "IoU, too). Clear if p is below 0.05 and the interval does not hold 0.",
             false_alarms="The test is about images, not about trainings: another seed moves a run as well. snellen "
             "ablate takes several seeds.",
             fix="See what is told with the finding.",
             messages={
                 "better": "{name} on {split} is {first}, that of {other} {second}: {difference} points ({low} to "
-                "{high}; "
-                "p {p}, {count} images). This run is better on such images.",
-                "worse": "{name} on {split} is {first}, that of {other} {second}: {difference} points ({low} to "
-                "{high}; "
-                "p {p}, {count} images). This run is worse on such images.",
+                "{high}; p {p}, {count} images). This run is better on such images.",
+                "worse": "{name} on {split} is {first}, that of {other} {second}: {difference} points ({low} to {high}"
+                "; p {p}, {count} images). This run is worse on such images.",
                 "same": "{name} on {split} is {first}, that of {other} {second}: {difference} points ({low} to {high}"
-                "; p "
-                "{p}, {count} images). Chance alone does as much.",
+                "; p {p}, {count} images). Chance alone does as much.",
             },
             fixes={
                 "better": "Repeat it with other seeds before it is believed of the method and not only of these "
@@ -80,15 +75,15 @@ CHECK = Check(
             title="两个运行的差异有多可信",
             finds="两个运行中是否有一个在相同图像上的优势超过偶然。",
             matters="两个数字总有差异。没有配对检验，几百张图像上的差异会被当成并不存在的提升。",
-            measured="两个运行对相同图像的预测，配对：图像重采样得到差异的 95% 区间，以及交换图像的两个预测的置换检"
-            "验（1000 次；对 AP 和 IoU 也精确）。p 低于 0.05 且区间不含 0 时为明确。",
+            measured="两个运行对相同图像的预测，配对：图像重采样得到差异的 95% 区间，以及交换图像的两个预测的置换检验"
+            "（1000 次；对 AP 和 IoU 也精确）。p 低于 0.05 且区间不含 0 时为明确。",
             false_alarms="检验针对图像而不是训练：换一个随机种子也会使结果变动。snellen ablate 使用多个种子。",
             fix="见随结果给出的说明。",
             messages={
-                "better": "{split} 上的 {name} 为 {first}，{other} 为 {second}：{difference} 个点（{low} 至 {high}；"
-                "p {p}，{count} 张图像）。该运行在此类图像上更好。",
-                "worse": "{split} 上的 {name} 为 {first}，{other} 为 {second}：{difference} 个点（{low} 至 {high}；"
-                "p {p}，{count} 张图像）。该运行在此类图像上更差。",
+                "better": "{split} 上的 {name} 为 {first}，{other} 为 {second}：{difference} 个点（{low} 至 {high}；p "
+                "{p}，{count} 张图像）。该运行在此类图像上更好。",
+                "worse": "{split} 上的 {name} 为 {first}，{other} 为 {second}：{difference} 个点（{low} 至 {high}；p "
+                "{p}，{count} 张图像）。该运行在此类图像上更差。",
                 "same": "{split} 上的 {name} 为 {first}，{other} 为 {second}：{difference} 个点（{low} 至 {high}；p "
                 "{p}，{count} 张图像）。偶然即可造成。",
             },

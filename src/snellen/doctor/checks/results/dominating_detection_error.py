@@ -114,11 +114,11 @@ CHECK = Check(
             matters="Every kind has a cure of its own. To mend what costs little is work for nothing, and counts of "
             "errors do not tell: errors of low score hardly count.",
             measured="Detections are matched at overlap 0.5. What finds nothing is sorted: near a truth of its class "
-            "(0.1 to 0.5), on a truth of another class, on one already found, near nothing (below 0.1), or the rest. A "
-            "kind's cost is the AP50 that mending it alone gives back: a place or class becomes right, what cannot "
-            "becomes nothing, a missed truth is no longer wanted. Its interval is that of 1000 draws of images. "
-            "Told if the largest cost is 2 points and more and its interval lies above 0. 30 objects on 10 images are "
-            "the least.",
+            "(0.1 to 0.5), on a truth of another class, on one already found, near nothing (below 0.1), or the rest. "
+            "A kind's cost is the AP50 that mending it alone gives back: a place or class becomes right, what cannot "
+            "becomes nothing, a missed truth is no longer wanted. Its interval is that of 1000 draws of images. Told "
+            "if the largest cost is 2 points and more and its interval lies above 0. 30 objects on 10 images are the "
+            "least.",
             false_alarms="Annotations that are wrong make good detections look like background, and missing boxes are "
             "nobody's fault: see R12 for labels that are contradicted.",
             fix="See what is told with the finding.",
@@ -134,12 +134,11 @@ CHECK = Check(
                 "background": "AP50 is {ap} ({ap_low} to {ap_high}). {count} boxes where nothing is cost most: {cost} "
                 "points ({low} to {high}). The others: {others}.",
                 "missed": "AP50 is {ap} ({ap_low} to {ap_high}). {count} missed objects cost most: {cost} points ("
-                "{low} "
-                "to {high}). The others: {others}.",
+                "{low} to {high}). The others: {others}.",
             },
             fixes={
-                "class": "See the confusion in the report: merge classes that people cannot tell apart, show rare ones "
-                "more often (--sampler repeat_factor), use larger images or a stronger backbone.",
+                "class": "See the confusion in the report: merge classes that people cannot tell apart, show rare "
+                "ones more often (--sampler repeat_factor), use larger images or a stronger backbone.",
                 "place": "A loss of overlap (--set settings.box_loss=giou where the model has it), RoIAlign in the "
                 "place of RoIPool (--set pooling=roi_align), larger images, more epochs.",
                 "both": "Boxes near an object of another class: larger images, more epochs, a stronger backbone.",
@@ -154,40 +153,40 @@ CHECK = Check(
         "zh": Page(
             title="检测器损失最大的错误类型",
             finds="六类错误中哪一类使平均精度损失最多：类别错、位置差、两者皆错、重复、背景误检、漏检。",
-            matters="每类错误有各自的对策。修正代价很小的错误是白费力气，而错误的个数说明不了问题：低分错误几乎不影"
-            "响结果。",
-            measured="以 0.5 的重叠匹配检测。未找到目标的检测按以下分类：靠近同类真值（0.1 到 0.5）、在另一类的真值上、"
-            "在已被找到的真值上、附近什么也没有（低于 0.1）、其余。某类错误的代价是只修正它所能恢复的 AP50："
-            "位置或类别改为正确，无法改正的去掉，漏检的真值不再要求。区间来自 1000 次图像重采样。最大代价达到 2 个点"
-            "且区间高于 0 时提示。至少需要 10 张图像上的 30 个目标。",
+            matters="每类错误有各自的对策。修正代价很小的错误是白费力气，而错误的个数说明不了问题：低分错误几乎不影响"
+            "结果。",
+            measured="以 0.5 的重叠匹配检测。未找到目标的检测按以下分类：靠近同类真值（0.1 到 0.5）、在另一类的真值上"
+            "、在已被找到的真值上、附近什么也没有（低于 0.1）、其余。某类错误的代价是只修正它所能恢复的 AP50：位置或类"
+            "别改为正确，无法改正的去掉，漏检的真值不再要求。区间来自 1000 次图像重采样。最大代价达到 2 个点且区间高于"
+            " 0 时提示。至少需要 10 张图像上的 30 个目标。",
             false_alarms="错误的标注会使正确的检测看起来像背景误检，缺失的框不是模型的错：见 R12。",
             fix="见随结果给出的说明。",
             messages={
-                "class": "AP50 为 {ap}（{ap_low} 至 {ap_high}）。{count} 个类别错误的检测代价最大：{cost} 个点"
-                "（{low} 至 {high}）。其他：{others}。",
-                "place": "AP50 为 {ap}（{ap_low} 至 {ap_high}）。{count} 个位置不准的框代价最大：{cost} 个点"
-                "（{low} 至 {high}）。其他：{others}。",
-                "both": "AP50 为 {ap}（{ap_low} 至 {ap_high}）。{count} 个靠近其他类目标的框代价最大：{cost} 个点"
-                "（{low} 至 {high}）。其他：{others}。",
-                "duplicate": "AP50 为 {ap}（{ap_low} 至 {ap_high}）。{count} 个重复框代价最大：{cost} 个点"
-                "（{low} 至 {high}）。其他：{others}。",
-                "background": "AP50 为 {ap}（{ap_low} 至 {ap_high}）。{count} 个落在背景上的框代价最大：{cost} 个点"
-                "（{low} 至 {high}）。其他：{others}。",
-                "missed": "AP50 为 {ap}（{ap_low} 至 {ap_high}）。{count} 个漏检目标代价最大：{cost} 个点"
-                "（{low} 至 {high}）。其他：{others}。",
+                "class": "AP50 为 {ap}（{ap_low} 至 {ap_high}）。{count} 个类别错误的检测代价最大：{cost} 个点（{low} "
+                "至 {high}）。其他：{others}。",
+                "place": "AP50 为 {ap}（{ap_low} 至 {ap_high}）。{count} 个位置不准的框代价最大：{cost} 个点（{low} 至"
+                " {high}）。其他：{others}。",
+                "both": "AP50 为 {ap}（{ap_low} 至 {ap_high}）。{count} 个靠近其他类目标的框代价最大：{cost} 个点（"
+                "{low} 至 {high}）。其他：{others}。",
+                "duplicate": "AP50 为 {ap}（{ap_low} 至 {ap_high}）。{count} 个重复框代价最大：{cost} 个点（{low} 至 "
+                "{high}）。其他：{others}。",
+                "background": "AP50 为 {ap}（{ap_low} 至 {ap_high}）。{count} 个落在背景上的框代价最大：{cost} 个点（"
+                "{low} 至 {high}）。其他：{others}。",
+                "missed": "AP50 为 {ap}（{ap_low} 至 {ap_high}）。{count} 个漏检目标代价最大：{cost} 个点（{low} 至 "
+                "{high}）。其他：{others}。",
             },
             fixes={
                 "class": "查看报告中的混淆矩阵：合并人也分不清的类别，更多地展示稀有类别（--sampler repeat_factor），"
                 "使用更大的图像或更强的骨干网络。",
-                "place": "使用重叠损失（模型支持时 --set settings.box_loss=giou），用 RoIAlign 代替 RoIPool"
-                "（--set pooling=roi_align），更大的图像，更多轮数。",
+                "place": "使用重叠损失（模型支持时 --set settings.box_loss=giou），用 RoIAlign 代替 RoIPool（--set "
+                "pooling=roi_align），更大的图像，更多轮数。",
                 "both": "框靠近另一类的目标：更大的图像、更多轮数、更强的骨干网络。",
-                "duplicate": "降低抑制阈值（--set settings.selection.nms_iou=0.4），除非相邻目标重叠（见 R17）；"
-                "训练更久的检测器重复更少。",
-                "background": "难负样本：挖掘（--set settings.mining=ohem）、focal loss，并在训练中加入没有目标的图"
-                "像。",
-                "missed": "看漏检的是什么：小目标需要更大的图像（--image-size）或更细的特征图，特殊形状需要其他锚框"
-                "（M14），密集目标需要软抑制（R17），稀有类别需要采样器。",
+                "duplicate": "降低抑制阈值（--set settings.selection.nms_iou=0.4），除非相邻目标重叠（见 R17）；训练更"
+                "久的检测器重复更少。",
+                "background": "难负样本：挖掘（--set settings.mining=ohem）、focal loss，并在训练中加入没有目标的图像"
+                "。",
+                "missed": "看漏检的是什么：小目标需要更大的图像（--image-size）或更细的特征图，特殊形状需要其他锚框（"
+                "M14），密集目标需要软抑制（R17），稀有类别需要采样器。",
             },
         ),
     },

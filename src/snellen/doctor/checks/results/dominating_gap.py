@@ -101,8 +101,8 @@ CHECK = Check(
             finds="Whether a model fails on what it has learned from (bias), on new images of the same source "
             "(variance), on images of another source (mismatch), or on images that nobody chose by (the validation is "
             "used up).",
-            matters="Each part has cures that do nothing for the others: more images do not help a model that fails on "
-            "its training images, and a larger one does not help a model that knows them by heart.",
+            matters="Each part has cures that do nothing for the others: more images do not help a model that fails "
+            "on its training images, and a larger one does not help a model that knows them by heart.",
             measured="One figure (accuracy or mean recall, AP50, mean IoU) on each split, from predictions without "
             "augmentation. Bias: what is lacking to 1 on the training images, of which some may be unavoidable. "
             "Variance: training less train-dev, or less a validation split that was drawn from the training images. "
@@ -113,8 +113,8 @@ CHECK = Check(
             messages={
                 "bias": "{name}: {scores}. Most is lost on the training images themselves: {gap} points ({low} to "
                 "{high}). All gaps: {gaps}.",
-                "variance": "{name}: {scores}. Most is lost from training images to new ones of the same source: {gap} "
-                "points ({low} to {high}). All gaps: {gaps}.",
+                "variance": "{name}: {scores}. Most is lost from training images to new ones of the same source: {gap}"
+                " points ({low} to {high}). All gaps: {gaps}.",
                 "mixed": "{name}: {scores}. Most is lost from training to validation: {gap} points ({low} to {high}); "
                 "without a split train-dev nobody can tell whether that is variance or another source. All gaps: "
                 "{gaps}.",
@@ -133,42 +133,41 @@ CHECK = Check(
                 "mismatch": "Make training images like those of the validation: collect some, imitate their blur and "
                 "light, look at what the errors have in common (R18). Regularising does not help.",
                 "dev": "The validation images were used so often that choices fit them by chance: take more of them, "
-                "or "
-                "new ones. If test comes from another source, that is it (D20 tells).",
+                "or new ones. If test comes from another source, that is it (D20 tells).",
             },
         ),
         "zh": Page(
             title="误差的哪一部分最大",
-            finds="模型是在学过的图像上失败（偏差）、在同源新图像上失败（方差）、在异源图像上失败（分布不匹配），还"
-            "是在没有用来做选择的图像上失败（验证集被用尽）。",
-            matters="每部分的对策对其他部分无效：对在训练图像上失败的模型，更多图像没有帮助；对死记图像的模型，更大"
-            "的网络没有帮助。",
-            measured="各划分上的同一指标（准确率或平均召回率、AP50、平均 IoU），由不带增强的预测得到。偏差：训练图像"
-            "上距 1 的差，其中一部分可能不可避免。方差：训练减 train-dev，或减从训练图像中抽取的验证划分。不匹配："
-            "train-dev 减验证。验证集用尽：验证减测试。最大者达到 2 个点且 95% 自助法区间高于 0 时提示。每个划分至少"
-            " 30 张图像。",
+            finds="模型是在学过的图像上失败（偏差）、在同源新图像上失败（方差）、在异源图像上失败（分布不匹配），还是"
+            "在没有用来做选择的图像上失败（验证集被用尽）。",
+            matters="每部分的对策对其他部分无效：对在训练图像上失败的模型，更多图像没有帮助；对死记图像的模型，更大的"
+            "网络没有帮助。",
+            measured="各划分上的同一指标（准确率或平均召回率、AP50、平均 IoU），由不带增强的预测得到。偏差：训练图像上"
+            "距 1 的差，其中一部分可能不可避免。方差：训练减 train-dev，或减从训练图像中抽取的验证划分。不匹配："
+            "train-dev 减验证。验证集用尽：验证减测试。最大者达到 2 个点且 95% 自助法区间高于 0 时提示。每个划分至少 "
+            "30 张图像。",
             false_alarms="错误的标签和谁也分不清的类别看起来像偏差。",
             fix="见随结果给出的说明。",
             messages={
                 "bias": "{name}：{scores}。在训练图像上损失最多：{gap} 个点（{low} 至 {high}）。各部分：{gaps}。",
-                "variance": "{name}：{scores}。从训练图像到同源新图像损失最多：{gap} 个点（{low} 至 {high}）。各部分"
-                "：{gaps}。",
-                "mixed": "{name}：{scores}。从训练到验证损失最多：{gap} 个点（{low} 至 {high}）；没有 train-dev 划分"
-                "就无法区分是方差还是异源。各部分：{gaps}。",
-                "mismatch": "{name}：{scores}。从训练图像的来源到验证图像的来源损失最多：{gap} 个点（{low} 至 {high}"
-                "）。各部分：{gaps}。",
+                "variance": "{name}：{scores}。从训练图像到同源新图像损失最多：{gap} 个点（{low} 至 {high}）。各部分："
+                "{gaps}。",
+                "mixed": "{name}：{scores}。从训练到验证损失最多：{gap} 个点（{low} 至 {high}）；没有 train-dev 划分就"
+                "无法区分是方差还是异源。各部分：{gaps}。",
+                "mismatch": "{name}：{scores}。从训练图像的来源到验证图像的来源损失最多：{gap} 个点（{low} 至 {high}）"
+                "。各部分：{gaps}。",
                 "dev": "{name}：{scores}。从验证到测试损失最多：{gap} 个点（{low} 至 {high}）。各部分：{gaps}。",
             },
             fixes={
-                "bias": "训练更久（--epochs）、更大的网络或图像、减少增强和权重衰减、更合适的学习率；并查看出错的训"
-                "练图像的标签。",
+                "bias": "训练更久（--epochs）、更大的网络或图像、减少增强和权重衰减、更合适的学习率；并查看出错的训练"
+                "图像的标签。",
                 "variance": "更多图像或更强的增强（--augment）、权重衰减、dropout、预训练权重、更小的网络。",
-                "mixed": "从训练图像中划出 train-dev（snellen.data.train_dev_splits）再测量，就能知道是哪一种。增强"
-                "（--augment）对两者都有帮助。",
-                "mismatch": "使训练图像接近验证图像：收集一些，模拟其模糊和光照，查看错误的共同点（R18）。正则化没有"
-                "帮助。",
-                "dev": "验证图像用得太多，选择碰巧适合它们：增加或更换验证图像。若测试来自另一来源，原因就在此（见 "
-                "D20）。",
+                "mixed": "从训练图像中划出 train-dev（snellen.data.train_dev_splits）再测量，就能知道是哪一种。增强（"
+                "--augment）对两者都有帮助。",
+                "mismatch": "使训练图像接近验证图像：收集一些，模拟其模糊和光照，查看错误的共同点（R18）。正则化没有帮"
+                "助。",
+                "dev": "验证图像用得太多，选择碰巧适合它们：增加或更换验证图像。若测试来自另一来源，原因就在此（见 D20"
+                "）。",
             },
         ),
     },

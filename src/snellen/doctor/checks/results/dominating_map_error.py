@@ -79,33 +79,31 @@ CHECK = Check(
             "context or labels: every kind has a cure of its own.",
             measured="Every wrong pixel is of one kind: within 2 % of the image's diagonal from a border of the truth "
             "and named as what is on its other side; else of a thing and named background; of a thing and named "
-            "another "
-            "one; of the background and named a thing. A kind's cost is the mean IoU that mending it alone gives back, "
-            "with an interval over draws of images. Told if the largest is 2 points and more and its interval is above "
-            "0. 10 images are the least.",
+            "another one; of the background and named a thing. A kind's cost is the mean IoU that mending it alone "
+            "gives back, with an interval over draws of images. Told if the largest is 2 points and more and its "
+            "interval is above 0. 10 images are the least.",
             false_alarms="Annotations with coarse borders: people themselves differ by some pixels there. Things that "
             "are narrower than the band lie within it as a whole.",
             fix="See what is told with the finding.",
             messages={
                 "boundary": "Mean IoU is {iou} ({iou_low} to {iou_high}); {wrong} of the pixels are wrong, {near} of "
-                "those within {band} px of a border and {inner} of the others. Borders cost most: {cost} points ({low} "
-                "to {high}), {percent} of the wrong pixels. The others: {others}.",
+                "those within {band} px of a border and {inner} of the others. Borders cost most: {cost} points ({low}"
+                " to {high}), {percent} of the wrong pixels. The others: {others}.",
                 "missed": "Mean IoU is {iou} ({iou_low} to {iou_high}); {wrong} of the pixels are wrong ({near} near "
-                "borders, {inner} elsewhere; {band} px). Things that are named background cost most: {cost} points "
-                "({low} to {high}), {percent} of the wrong pixels. The others: {others}.",
+                "borders, {inner} elsewhere; {band} px). Things that are named background cost most: {cost} points ("
+                "{low} to {high}), {percent} of the wrong pixels. The others: {others}.",
                 "class": "Mean IoU is {iou} ({iou_low} to {iou_high}); {wrong} of the pixels are wrong ({near} near "
                 "borders, {inner} elsewhere; {band} px). Things that are named another class cost most: {cost} points "
                 "({low} to {high}), {percent} of the wrong pixels. The others: {others}.",
-                "invented": "Mean IoU is {iou} ({iou_low} to {iou_high}); {wrong} of the pixels are wrong ({near} near "
-                "borders, {inner} elsewhere; {band} px). Background that is named a thing costs most: {cost} points "
-                "({low} to {high}), {percent} of the wrong pixels. The others: {others}.",
+                "invented": "Mean IoU is {iou} ({iou_low} to {iou_high}); {wrong} of the pixels are wrong ({near} "
+                "near borders, {inner} elsewhere; {band} px). Background that is named a thing costs most: {cost} "
+                "points ({low} to {high}), {percent} of the wrong pixels. The others: {others}.",
             },
             fixes={
-                "boundary": "Larger images (--image-size), a network that keeps resolution (short cuts as in U-Net), a "
-                "random field behind it; leave pixels at borders out of the training where annotators differ there.",
+                "boundary": "Larger images (--image-size), a network that keeps resolution (short cuts as in U-Net), "
+                "a random field behind it; leave pixels at borders out of the training where annotators differ there.",
                 "missed": "A loss of overlap, which weighs small things (--loss lovasz), more of them (--sampler "
-                "repeat_factor), "
-                "larger images for small ones, a larger receptive field for large ones (M22).",
+                "repeat_factor), larger images for small ones, a larger receptive field for large ones (M22).",
                 "class": "Rare classes more often (--sampler repeat_factor), a larger receptive field or a stronger "
                 "backbone for context, mended labels (R12).",
                 "invented": "More images without things in the training, and labels that are complete (R12): things "
@@ -115,34 +113,34 @@ CHECK = Check(
         "zh": Page(
             title="分割中代价最大的错误像素类型",
             finds="错误像素是在边界上、在漏掉的物体中、类别错误，还是在什么也没有的地方，以及每种的代价。",
-            matters="边界粗糙需要分辨率，漏掉物体需要另一种损失或采样器，类别错误需要上下文或标签：每种都有各自的对"
-            "策。",
-            measured="每个错误像素属于一种：距真值边界不超过图像对角线的 2% 且被命名为边界另一侧的类别；否则为物体却"
-            "被命名为背景；为物体却被命名为另一物体；为背景却被命名为物体。某种的代价是只修正它所能恢复的平均 IoU，"
-            "区间来自图像重采样。最大代价达到 2 个点且区间高于 0 时提示。至少需要 10 张图像。",
+            matters="边界粗糙需要分辨率，漏掉物体需要另一种损失或采样器，类别错误需要上下文或标签：每种都有各自的对策"
+            "。",
+            measured="每个错误像素属于一种：距真值边界不超过图像对角线的 2% 且被命名为边界另一侧的类别；否则为物体却被"
+            "命名为背景；为物体却被命名为另一物体；为背景却被命名为物体。某种的代价是只修正它所能恢复的平均 IoU，区间"
+            "来自图像重采样。最大代价达到 2 个点且区间高于 0 时提示。至少需要 10 张图像。",
             false_alarms="边界标注粗糙：标注者之间在那里也相差几个像素。比边界带更窄的物体整个落在带内。",
             fix="见随结果给出的说明。",
             messages={
-                "boundary": "平均 IoU 为 {iou}（{iou_low} 至 {iou_high}）；{wrong} 的像素错误，边界 {band} 像素以内"
-                "错 {near}，其他错 {inner}。边界代价最大：{cost} 个点（{low} 至 {high}），占错误像素的 {percent}。其"
-                "他：{others}。",
+                "boundary": "平均 IoU 为 {iou}（{iou_low} 至 {iou_high}）；{wrong} 的像素错误，边界 {band} 像素以内错 "
+                "{near}，其他错 {inner}。边界代价最大：{cost} 个点（{low} 至 {high}），占错误像素的 {percent}。其他："
+                "{others}。",
                 "missed": "平均 IoU 为 {iou}（{iou_low} 至 {iou_high}）；{wrong} 的像素错误（边界附近 {near}，其他 "
                 "{inner}；{band} 像素）。被命名为背景的物体代价最大：{cost} 个点（{low} 至 {high}），占错误像素的 "
                 "{percent}。其他：{others}。",
                 "class": "平均 IoU 为 {iou}（{iou_low} 至 {iou_high}）；{wrong} 的像素错误（边界附近 {near}，其他 "
                 "{inner}；{band} 像素）。被命名为另一类的物体代价最大：{cost} 个点（{low} 至 {high}），占错误像素的 "
                 "{percent}。其他：{others}。",
-                "invented": "平均 IoU 为 {iou}（{iou_low} 至 {iou_high}）；{wrong} 的像素错误（边界附近 {near}，其他"
-                " {inner}；{band} 像素）。被命名为物体的背景代价最大：{cost} 个点（{low} 至 {high}），占错误像素的 "
+                "invented": "平均 IoU 为 {iou}（{iou_low} 至 {iou_high}）；{wrong} 的像素错误（边界附近 {near}，其他 "
+                "{inner}；{band} 像素）。被命名为物体的背景代价最大：{cost} 个点（{low} 至 {high}），占错误像素的 "
                 "{percent}。其他：{others}。",
             },
             fixes={
-                "boundary": "更大的图像（--image-size）、保留分辨率的网络（如 U-Net 的跳跃连接）、之后加条件随机场；"
-                "标注者有分歧的边界像素不参与训练。",
-                "missed": "重视小物体的重叠损失（--loss lovasz）、更多此类图像（--sampler repeat_factor）、小物体用"
-                "更大的图像、大物体用更大的感受野（M22）。",
-                "class": "更多地展示稀有类别（--sampler repeat_factor），用更大的感受野或更强的骨干网络提供上下文，"
-                "修正标签（R12）。",
+                "boundary": "更大的图像（--image-size）、保留分辨率的网络（如 U-Net 的跳跃连接）、之后加条件随机场；标"
+                "注者有分歧的边界像素不参与训练。",
+                "missed": "重视小物体的重叠损失（--loss lovasz）、更多此类图像（--sampler repeat_factor）、小物体用更"
+                "大的图像、大物体用更大的感受野（M22）。",
+                "class": "更多地展示稀有类别（--sampler repeat_factor），用更大的感受野或更强的骨干网络提供上下文，修"
+                "正标签（R12）。",
                 "invented": "在训练中加入更多没有物体的图像，并保证标注完整（R12）：没有标注的物体也会在这里出现。",
             },
         ),

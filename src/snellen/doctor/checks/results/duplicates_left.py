@@ -71,26 +71,25 @@ CHECK = Check(
             finds="Second and third boxes on objects that a better box has found, where they cost average precision.",
             matters="Everything that counts or measures objects counts them several times, and each of these boxes is "
             "an error.",
-            measured="AP50 that taking away the duplicates gives back (TIDE), with its bootstrap interval: told from 1 "
-            "point, a warning from 3, if the interval lies above 0. 30 objects are the least.",
+            measured="AP50 that taking away the duplicates gives back (TIDE), with its bootstrap interval: told from "
+            "1 point, a warning from 3, if the interval lies above 0. 30 objects are the least.",
             false_alarms="Two objects of which one lacks its annotation.",
             fix="Suppression by class with a lower threshold (--set settings.selection.nms_iou=0.4); soft suppression "
             "leaves duplicates with low scores, so compare it with the hard one. Neither needs a training.",
             messages={
                 "default": "{count} boxes lie on objects that were found already ({found} are found): that costs "
-                "{cost} "
-                "points of AP50 ({low} to {high}).",
+                "{cost} points of AP50 ({low} to {high}).",
             },
         ),
         "zh": Page(
             title="一个目标上有多个框",
             finds="在已由更好的框找到的目标上的第二、第三个框，并且它们降低了平均精度。",
             matters="凡是对目标计数或测量的用途都会重复计数，而每个这样的框都是一次错误。",
-            measured="去掉重复框可恢复的 AP50（TIDE）及其自助法区间：1 个点起提示，3 个点起警告，区间须高于 0。至少"
-            "需要 30 个目标。",
+            measured="去掉重复框可恢复的 AP50（TIDE）及其自助法区间：1 个点起提示，3 个点起警告，区间须高于 0。至少需"
+            "要 30 个目标。",
             false_alarms="两个目标中有一个缺少标注。",
-            fix="用更低阈值按类别抑制（--set settings.selection.nms_iou=0.4）；软抑制会留下低分的重复框，应与硬抑制"
-            "比较。两者都不需要重新训练。",
+            fix="用更低阈值按类别抑制（--set settings.selection.nms_iou=0.4）；软抑制会留下低分的重复框，应与硬抑制比"
+            "较。两者都不需要重新训练。",
             messages={
                 "default": "{count} 个框落在已经找到的目标上（共找到 {found} 个）：损失 AP50 {cost} 个点（{low} 至 "
                 "{high}）。",

@@ -59,22 +59,20 @@ CHECK = Check(
     pages={
         "en": Page(
             title="an export that gives other answers",
-            finds="Two forms of one model (checkpoint and export, two devices, two precisions) whose outputs differ on "
-            "the same images.",
+            finds="Two forms of one model (checkpoint and export, two devices, two precisions) whose outputs differ "
+            "on the same images.",
             matters="What was measured is not what is used. Another normalisation, another order of colours or norms "
-            "in "
-            "training mode cost points and raise no error.",
+            "in training mode cost points and raise no error.",
             measured="Both get the same batches. Largest difference of each output tensor over its size (root mean "
-            "square): a warning above 0.001, an error above 0.05 or where less than 99.9 % of the first choices agree. "
-            "Different shapes are an error. In Python: snellen.check_parity(model, other, batches).",
+            "square): a warning above 0.001, an error above 0.05 or where less than 99.9 % of the first choices "
+            "agree. Different shapes are an error. In Python: snellen.check_parity(model, other, batches).",
             false_alarms="Half precision and quantisation differ by 0.01 and more on purpose; the agreement of the "
             "answers then says whether it matters. Boxes that were sorted by nearly equal scores may change places.",
             fix="Put the model in evaluation mode before it is exported, give both the same pixels in the same order "
-            "of "
-            "colours, and keep the normalisation inside the model. Compare layer by layer from the input on.",
+            "of colours, and keep the normalisation inside the model. Compare layer by layer from the input on.",
             messages={
-                "default": "{place} differs by {largest} of its size over {batches} batches; the answers agree "
-                "({agreement}).",
+                "default": "{place} differs by {largest} of its size over {batches} batches; the answers agree ("
+                "{agreement}).",
                 "answers": "{place} differs by {largest} of its size over {batches} batches, and only {agreement} of "
                 "the answers agree.",
                 "shapes": "{place} has shape {first} in one form and {second} in the other ({count} such outputs).",
@@ -84,8 +82,8 @@ CHECK = Check(
             title="导出模型给出不同的答案",
             finds="同一模型的两种形式（检查点与导出、两种设备、两种精度）在相同图像上输出不同。",
             matters="测量的不是所使用的。不同的归一化、颜色顺序，或处于训练模式的归一化层会损失精度而不报错。",
-            measured="两者得到相同的批次。每个输出张量的最大差异与其大小（均方根）之比：超过 0.001 警告，超过 0.05 "
-            "或首选一致率低于 99.9% 为错误。形状不同为错误。Python 中：snellen.check_parity(model, other, batches)。",
+            measured="两者得到相同的批次。每个输出张量的最大差异与其大小（均方根）之比：超过 0.001 警告，超过 0.05 或"
+            "首选一致率低于 99.9% 为错误。形状不同为错误。Python 中：snellen.check_parity(model, other, batches)。",
             false_alarms="半精度和量化有意相差 0.01 以上；这时答案的一致率说明是否要紧。分数几乎相等的框可能交换位置。",
             fix="导出前将模型置于评估模式，给两者相同的像素和颜色顺序，并把归一化放在模型内部。从输入开始逐层比较。",
             messages={

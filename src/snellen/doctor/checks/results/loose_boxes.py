@@ -111,8 +111,7 @@ CHECK = Check(
             false_alarms="Annotations that are loose themselves: no model can be nearer to a truth than people are to "
             "one another. Objects of few pixels, where one pixel is much.",
             fix="A loss of overlap in the place of one of offsets (--set settings.box_loss=giou), RoIAlign in the "
-            "place "
-            "of RoIPool, which rounds to cells twice (--set pooling=roi_align), box voting at the end (--set "
+            "place of RoIPool, which rounds to cells twice (--set pooling=roi_align), box voting at the end (--set "
             "settings.selection.voting_iou=0.5, no training needed), larger images.",
             messages={
                 "default": "AP50 is {ap50} and AP75 {ap75}: {lost} is lost ({low} to {high}). Boxes overlap what they "
@@ -126,17 +125,17 @@ CHECK = Check(
             title="框与目标贴合不紧",
             finds="在 0.5 重叠下能找到目标、在 0.75 下却找不到的检测器。",
             matters="凡是沿边缘测量、裁剪或计数的用途都需要紧贴的框；0.5 到 0.95 的 AP 主要取决于此。",
-            measured="按 COCO 规则计算 AP50 和 AP75。0.75 时损失超过 AP50 的 45%，且区间（200 次图像重采样）高于 36%"
-            "，并且 AP50 至少为 20 时提示。至少需要 50 个目标。",
-            false_alarms="标注本身就不紧：模型与真值的距离不可能小于标注者之间的差异。只有几个像素的目标，一个像素就"
-            "很多。",
+            measured="按 COCO 规则计算 AP50 和 AP75。0.75 时损失超过 AP50 的 45%，且区间（200 次图像重采样）高于 36%，"
+            "并且 AP50 至少为 20 时提示。至少需要 50 个目标。",
+            false_alarms="标注本身就不紧：模型与真值的距离不可能小于标注者之间的差异。只有几个像素的目标，一个像素就很"
+            "多。",
             fix="用重叠损失代替偏移损失（--set settings.box_loss=giou），用 RoIAlign 代替两次取整的 RoIPool（--set "
             "pooling=roi_align），最后用框投票（--set settings.selection.voting_iou=0.5，无需训练），更大的图像。",
             messages={
-                "default": "AP50 为 {ap50}，AP75 为 {ap75}：损失 {lost}（{low} 至 {high}）。框与所找到目标的重叠中位"
-                "数为 {iou}，小目标为 {small}。",
-                "rounded": "AP50 为 {ap50}，AP75 为 {ap75}：损失 {lost}（{low} 至 {high}）。框与所找到目标的重叠中位"
-                "数为 {iou}，小目标为 {small}；该模型用 RoIPool 池化区域，会把边缘取整到特征图的单元。",
+                "default": "AP50 为 {ap50}，AP75 为 {ap75}：损失 {lost}（{low} 至 {high}）。框与所找到目标的重叠中位数"
+                "为 {iou}，小目标为 {small}。",
+                "rounded": "AP50 为 {ap50}，AP75 为 {ap75}：损失 {lost}（{low} 至 {high}）。框与所找到目标的重叠中位数"
+                "为 {iou}，小目标为 {small}；该模型用 RoIPool 池化区域，会把边缘取整到特征图的单元。",
             },
         ),
     },

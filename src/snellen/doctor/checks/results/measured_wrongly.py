@@ -147,25 +147,21 @@ CHECK = Check(
             "them, truths among the detections, and limits that cut detections off.",
             matters="Everything that is decided by such a figure is decided wrongly; nothing in the training shows it.",
             measured="The same file in both splits, by its path (error). The figure computed anew by a second "
-            "evaluator "
-            "from the predictions on disk differs by more than 0.001 (error). Half of the annotated boxes, 20 at "
-            "least, "
-            "stand among the detections bit by bit (error). More than 10 % of the images have as many detections as "
-            "are "
-            "kept, the worst with a score of 0.3 and more (warning). Nothing below a score of 0.1 is kept (info).",
+            "evaluator from the predictions on disk differs by more than 0.001 (error). Half of the annotated boxes, "
+            "20 at least, stand among the detections bit by bit (error). More than 10 % of the images have as many "
+            "detections as are kept, the worst with a score of 0.3 and more (warning). Nothing below a score of 0.1 "
+            "is kept (info).",
             false_alarms="A file that is listed twice under different names is not seen here but by D11.",
             fix="See what is told with the finding.",
             messages={
                 "train_images": "{count} images of {split} are training images.",
                 "figures": "{name} of {split} is written as {written}; the predictions beside it have {here}.",
                 "truths": "{count} of {total} annotated boxes stand among the detections bit by bit: they were given "
-                "to "
-                "the model.",
+                "to the model.",
                 "cut": "On {percent} of the images there are as many boxes as are kept ({most}), the worst with a "
-                "score "
-                "of {score} and more: others were cut off.",
-                "floor": "Boxes below a score of {floor} are not kept: average precision ends there, and is lower than "
-                "it would be.",
+                "score of {score} and more: others were cut off.",
+                "floor": "Boxes below a score of {floor} are not kept: average precision ends there, and is lower "
+                "than it would be.",
             },
             fixes={
                 "train_images": "Give every image one split (snellen check DATA has D11), and train anew.",
@@ -180,9 +176,9 @@ CHECK = Check(
             title="不可信的测量",
             finds="参与过训练的被测图像、与旁边预测不符的指标、混入检测的真值，以及截断检测的限制。",
             matters="依据这样的指标做的决定都是错的；训练中看不出来。",
-            measured="同一文件（按路径）出现在两个划分（错误）。由第二个评估程序根据磁盘上的预测重新计算的指标相差超"
-            "过 0.001（错误）。一半以上（至少 20 个）标注框逐位出现在检测中（错误）。超过 10% 的图像的检测数达到上限"
-            "，且最差的分数不低于 0.3（警告）。不保留分数低于 0.1 的检测（提示）。",
+            measured="同一文件（按路径）出现在两个划分（错误）。由第二个评估程序根据磁盘上的预测重新计算的指标相差超过"
+            " 0.001（错误）。一半以上（至少 20 个）标注框逐位出现在检测中（错误）。超过 10% 的图像的检测数达到上限，且"
+            "最差的分数不低于 0.3（警告）。不保留分数低于 0.1 的检测（提示）。",
             false_alarms="以不同名称列出两次的文件在这里看不到，由 D11 发现。",
             fix="见随结果给出的说明。",
             messages={

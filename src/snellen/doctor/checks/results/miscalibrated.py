@@ -49,41 +49,37 @@ CHECK = Check(
     name="miscalibrated",
     stage=Stage.RESULTS,
     judge=judge,
-    source="Guo et al. 2017, On calibration of modern neural networks; Küppers et al. 2020 for boxes; Bröcker, "
-    "Smith 2007",
+    source="Guo et al. 2017, On calibration of modern neural networks; Küppers et al. 2020 for boxes; Bröcker, Smith "
+    "2007",
     pages={
         "en": Page(
             title="confidence that does not mean what it says",
             finds="Models whose answers are right more or less often than their confidence says.",
             matters="Whoever decides by a probability (shows it, adds costs, waits for a second opinion) decides "
-            "wrongly. "
-            "Accuracy does not show it.",
-            measured="Mean distance between confidence and share that is right over 15 bins (ECE; of boxes those "
-            "from a "
-            "score of 0.05 on, right if they find an object at overlap 0.5). Few answers have a distance by chance: "
+            "wrongly. Accuracy does not show it.",
+            measured="Mean distance between confidence and share that is right over 15 bins (ECE; of boxes those from "
+            "a score of 0.05 on, right if they find an object at overlap 0.5). Few answers have a distance by chance: "
             "what honest answers of the same confidences would have is taken off. Told if more than 5 points are left "
-            "and the distance is beyond the 99th percentile of honest ones: a warning for images, info for boxes, "
-            "whose "
+            "and the distance is beyond what 2 of 1000 honest ones reach: a warning for images, info for boxes, whose "
             "scores rank and are hardly ever probabilities. 100 answers are the least.",
             false_alarms="Training with mixup, label smoothing or focal loss makes answers less sure on purpose.",
             fix="See what is told with the finding.",
             messages={
                 "sure_images": "Answers are too sure: confidence {confidence}, right {right} in the mean ({count} "
                 "images); calibration error {error}, by chance {honest}.",
-                "unsure_images": "Answers are not sure enough: confidence {confidence}, right {right} in the mean "
-                "({count} images); calibration error {error}, by chance {honest}.",
+                "unsure_images": "Answers are not sure enough: confidence {confidence}, right {right} in the mean ("
+                "{count} images); calibration error {error}, by chance {honest}.",
                 "sure_boxes": "Scores of boxes are too high to be probabilities: {confidence} in the mean, right "
-                "{right} "
-                "({count} boxes); calibration error {error}, by chance {honest}.",
+                "{right} ({count} boxes); calibration error {error}, by chance {honest}.",
                 "unsure_boxes": "Scores of boxes are too low to be probabilities: {confidence} in the mean, right "
                 "{right} ({count} boxes); calibration error {error}, by chance {honest}.",
             },
             fixes={
-                "sure_images": "Fit a temperature on the validation images (snellen eval RUN --calibrate): the classes "
-                "that are named stay the same. Label smoothing in the training helps too (--set label_smoothing=0.1).",
+                "sure_images": "Fit a temperature on the validation images (snellen eval RUN --calibrate): the "
+                "classes that are named stay the same. Label smoothing in the training helps too (--set "
+                "label_smoothing=0.1).",
                 "unsure_images": "Fit a temperature on the validation images (snellen eval RUN --calibrate): the "
-                "classes "
-                "that are named stay the same.",
+                "classes that are named stay the same.",
                 "sure_boxes": "Take the scores as a ranking; choose where to cut by what happens there (R19).",
                 "unsure_boxes": "Take the scores as a ranking; choose where to cut by what happens there (R19).",
             },
@@ -92,9 +88,9 @@ CHECK = Check(
             title="置信度名不副实",
             finds="答案的正确率与其置信度不符的模型。",
             matters="凡是依据概率做决定的人（显示概率、计算代价、等待复核）都会决定错。准确率不显示这一点。",
-            measured="15 个区间上置信度与正确比例的平均距离（ECE；框取分数 0.05 以上者，重叠 0.5 找到目标为正确）。"
-            "答案少时偶然也会有距离：减去同样置信度的诚实答案会有的距离。剩余超过 5 个点且距离超过诚实答案的第 99 百"
-            "分位时报告：图像为警告，框为提示，因为框的分数用于排序，几乎从不是概率。至少需要 100 个答案。",
+            measured="15 个区间上置信度与正确比例的平均距离（ECE；框取分数 0.05 以上者，重叠 0.5 找到目标为正确）。答"
+            "案少时偶然也会有距离：减去同样置信度的诚实答案会有的距离。剩余超过 5 个点且距离超过诚实答案的第 99.8 百分"
+            "位时报告：图像为警告，框为提示，因为框的分数用于排序，几乎从不是概率。至少需要 100 个答案。",
             false_alarms="用 mixup、标签平滑或 focal loss 训练会有意使答案不那么确定。",
             fix="见随结果给出的说明。",
             messages={
@@ -102,14 +98,14 @@ CHECK = Check(
                 "{error}，偶然为 {honest}。",
                 "unsure_images": "答案不够自信：平均置信度 {confidence}，正确 {right}（{count} 张图像）；校准误差 "
                 "{error}，偶然为 {honest}。",
-                "sure_boxes": "框的分数高于概率：平均 {confidence}，正确 {right}（{count} 个框）；校准误差 {error}，"
+                "sure_boxes": "框的分数高于概率：平均 {confidence}，正确 {right}（{count} 个框）；校准误差 {error}，偶"
+                "然为 {honest}。",
+                "unsure_boxes": "框的分数低于概率：平均 {confidence}，正确 {right}（{count} 个框）；校准误差 {error}，"
                 "偶然为 {honest}。",
-                "unsure_boxes": "框的分数低于概率：平均 {confidence}，正确 {right}（{count} 个框）；校准误差 {error}"
-                "，偶然为 {honest}。",
             },
             fixes={
-                "sure_images": "在验证图像上拟合温度（snellen eval RUN --calibrate）：所选类别不变。训练中的标签平滑"
-                "也有帮助（--set label_smoothing=0.1）。",
+                "sure_images": "在验证图像上拟合温度（snellen eval RUN --calibrate）：所选类别不变。训练中的标签平滑也"
+                "有帮助（--set label_smoothing=0.1）。",
                 "unsure_images": "在验证图像上拟合温度（snellen eval RUN --calibrate）：所选类别不变。",
                 "sure_boxes": "把分数当作排序；根据阈值处的结果选择阈值（R19）。",
                 "unsure_boxes": "把分数当作排序；根据阈值处的结果选择阈值（R19）。",

@@ -109,10 +109,9 @@ CHECK = Check(
             finds="Models that a constant answer would match: the same class, the same map, the mean value, no box.",
             matters="Such a model has learned nothing, however good its accuracy looks where one class is frequent.",
             measured="Mean recall of the classes beside 1 over their number; mean IoU beside that of the best map of "
-            "one "
-            "class; the error relative to the best constant beside 1; AP50 beside 1 point. A warning if the upper end "
-            "of the 95 % bootstrap interval is no more than 2 points above the constant's, an error if it is 2 points "
-            "below it: then answers and labels contradict one another. 50 images or objects are the least.",
+            "one class; the error relative to the best constant beside 1; AP50 beside 1 point. A warning if the upper "
+            "end of the 95 % bootstrap interval is no more than 2 points above the constant's, an error if it is 2 "
+            "points below it: then answers and labels contradict one another. 50 images or objects are the least.",
             false_alarms="Images of a single class are left out. Hard problems with very little data look alike.",
             fix="See what is told with the finding.",
             messages={
@@ -121,8 +120,7 @@ CHECK = Check(
             },
             fixes={
                 "default": "Look at the training first: did the loss fall (snellen check on the run tells)? Then at "
-                "the "
-                "pairing of images and labels (D24), the rate, and the sampler where one class is frequent.",
+                "the pairing of images and labels (D24), the rate, and the sampler where one class is frequent.",
                 "below": "The model answers something else than is asked: labels that are shifted by one, classes in "
                 "another order, another split's labels. Compare the names of the classes with those of the training.",
             },
@@ -131,9 +129,9 @@ CHECK = Check(
             title="不比常数答案好",
             finds="与常数答案相当的模型：总是同一类别、同一张图、平均值、没有框。",
             matters="这样的模型什么也没学到，无论在某类很多时准确率看起来多好。",
-            measured="各类平均召回率与类别数的倒数比较；平均 IoU 与单一类别最佳图比较；相对误差与最佳常数比较；AP50 "
-            "与 1 个点比较。95% 自助法区间上端不超过常数 2 个点时警告；低于常数 2 个点时为错误：答案与标签相互矛盾。"
-            "至少需要 50 张图像或 50 个目标。",
+            measured="各类平均召回率与类别数的倒数比较；平均 IoU 与单一类别最佳图比较；相对误差与最佳常数比较；AP50 与"
+            " 1 个点比较。95% 自助法区间上端不超过常数 2 个点时警告；低于常数 2 个点时为错误：答案与标签相互矛盾。至少"
+            "需要 50 张图像或 50 个目标。",
             false_alarms="只有一个类别的图像不判断。数据极少的难题看起来也是这样。",
             fix="见随结果给出的说明。",
             messages={
@@ -141,8 +139,8 @@ CHECK = Check(
                 "below": "{name} 为 {value}（{low} 至 {high}），低于常数答案的 {constant}。",
             },
             fixes={
-                "default": "先看训练：损失是否下降（对运行执行 snellen check 会说明）？再看图像与标签的配对（D24）、"
-                "学习率，以及某类很多时的采样器。",
+                "default": "先看训练：损失是否下降（对运行执行 snellen check 会说明）？再看图像与标签的配对（D24）、学"
+                "习率，以及某类很多时的采样器。",
                 "below": "模型回答的不是所问：标签错位一位、类别顺序不同、用了另一划分的标签。对照训练时的类别名称。",
             },
         ),

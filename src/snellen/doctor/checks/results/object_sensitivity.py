@@ -85,36 +85,33 @@ CHECK = Check(
             matters="A mean hides that a detector fails on what it is wanted for, and each of these weaknesses has a "
             "cure of its own.",
             measured="Recall at the score at which the F1 of each class is highest, in the lowest and the highest "
-            "third "
-            "by each attribute, beside all others. Told if it is lower by 10 points and more, with a p-value below "
-            "0.01 that is corrected for all thirds (Holm) and takes objects of one image together. Thirds of 20 "
+            "third by each attribute, beside all others. Told if it is lower by 10 points and more, with a p-value "
+            "below 0.01 that is corrected for all thirds (Holm) and takes objects of one image together. Thirds of 20 "
             "objects on 10 images are the least.",
             false_alarms="Small objects are harder for everybody; this says how much harder.",
             fix="See what is told with the finding.",
             messages={
-                "small": "Of objects below {border} px {recall} are found, of others {rest}: {low} to {high} less "
-                "({count} objects).",
-                "large": "Of objects above {border} px {recall} are found, of others {rest}: {low} to {high} less "
-                "({count} objects).",
+                "small": "Of objects below {border} px {recall} are found, of others {rest}: {low} to {high} less ("
+                "{count} objects).",
+                "large": "Of objects above {border} px {recall} are found, of others {rest}: {low} to {high} less ("
+                "{count} objects).",
                 "odd": "Of objects that are {border} times as long as wide, and more, {recall} are found, of others "
                 "{rest}: {low} to {high} less ({count} objects).",
                 "even": "Of objects that are nearly square (up to {border} : 1) {recall} are found, of others {rest}: "
                 "{low} to {high} less ({count} objects).",
                 "crowded": "Of objects that overlap a neighbour of their class by {border} and more {recall} are "
-                "found, "
-                "of others {rest}: {low} to {high} less ({count} objects).",
+                "found, of others {rest}: {low} to {high} less ({count} objects).",
                 "lone": "Of objects without a near neighbour of their class {recall} are found, of others {rest}: "
                 "{low} to {high} less ({count} objects; overlap up to {border}).",
             },
             fixes={
-                "small": "Larger images (--image-size), a model with finer maps (a pyramid, SSD's many maps), tiles at "
-                "prediction.",
+                "small": "Larger images (--image-size), a model with finer maps (a pyramid, SSD's many maps), tiles "
+                "at prediction.",
                 "large": "Smaller images, a network that sees more of them (more stages, a pyramid with coarser maps).",
                 "odd": "Anchors of such shapes (M14), or a model without anchors.",
                 "even": "Anchors of such shapes (M14).",
                 "crowded": "Soft suppression (--set settings.selection.suppression=soft_gaussian), a finer grid, "
-                "larger "
-                "images.",
+                "larger images.",
                 "lone": "See where they are: lone objects are often small, far away or at the edge.",
             },
         ),
@@ -122,22 +119,22 @@ CHECK = Check(
             title="找到得较少的尺寸、形状或密集目标",
             finds="按尺寸、长宽比和与邻居的重叠把目标分成三份，找出检测器找到得比其他少得多的部分。",
             matters="平均值掩盖了检测器恰恰在需要的地方失效，而每种弱点都有各自的对策。",
-            measured="在各类 F1 最高的分数下的召回率，取每个属性最低和最高的三分之一，与其余目标比较。低 10 个百分点"
-            "以上，且对所有三分之一校正（Holm）、把同一图像的目标视为相关后的 p 值低于 0.01 时提示。每份至少需要 10 "
-            "张图像上的 20 个目标。",
+            measured="在各类 F1 最高的分数下的召回率，取每个属性最低和最高的三分之一，与其余目标比较。低 10 个百分点以"
+            "上，且对所有三分之一校正（Holm）、把同一图像的目标视为相关后的 p 值低于 0.01 时提示。每份至少需要 10 张图"
+            "像上的 20 个目标。",
             false_alarms="小目标对谁都更难；这里说明难多少。",
             fix="见随结果给出的说明。",
             messages={
                 "small": "小于 {border} 像素的目标找到 {recall}，其他 {rest}：少 {low} 至 {high}（{count} 个目标）。",
                 "large": "大于 {border} 像素的目标找到 {recall}，其他 {rest}：少 {low} 至 {high}（{count} 个目标）。",
-                "odd": "长宽比达到 {border} 及以上的目标找到 {recall}，其他 {rest}：少 {low} 至 {high}（{count} 个目"
-                "标）。",
+                "odd": "长宽比达到 {border} 及以上的目标找到 {recall}，其他 {rest}：少 {low} 至 {high}（{count} 个目标"
+                "）。",
                 "even": "接近正方形（不超过 {border} : 1）的目标找到 {recall}，其他 {rest}：少 {low} 至 {high}（"
                 "{count} 个目标）。",
                 "crowded": "与同类邻居重叠 {border} 及以上的目标找到 {recall}，其他 {rest}：少 {low} 至 {high}（"
                 "{count} 个目标）。",
-                "lone": "附近没有同类邻居的目标找到 {recall}，其他 {rest}：少 {low} 至 {high}（{count} 个目标；重叠"
-                "不超过 {border}）。",
+                "lone": "附近没有同类邻居的目标找到 {recall}，其他 {rest}：少 {low} 至 {high}（{count} 个目标；重叠不"
+                "超过 {border}）。",
             },
             fixes={
                 "small": "更大的图像（--image-size）、具有更细特征图的模型（金字塔、SSD 的多层特征图）、预测时分块。",

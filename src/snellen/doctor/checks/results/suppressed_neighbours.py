@@ -69,15 +69,15 @@ CHECK = Check(
             finds="Objects that are missed because a detection of their neighbour overlaps them by more than the "
             "threshold of suppression.",
             matters="However sure the model is of such an object, its box is deleted as a duplicate of the "
-            "neighbour's. "
-            "No training mends that.",
+            "neighbour's. No training mends that.",
             measured="Of each missed object, the largest overlap with a detection that found another object of its "
             "class. Above the threshold a perfect box would be deleted. Told from 1 % of the objects (5 at least), a "
             "warning from 3 %, if objects in such a shadow are missed more often than others (Fisher's exact test, "
             "0.01).",
             false_alarms="Objects that are hidden by their neighbour so far that nobody could find them.",
-            fix="Soft suppression lowers scores instead of deleting (--set settings.selection.suppression=soft_gaussian"
-            "); or raise settings.selection.nms_iou and look at what duplicates that costs. Neither needs a training.",
+            fix="Soft suppression lowers scores instead of deleting (--set "
+            "settings.selection.suppression=soft_gaussian); or raise settings.selection.nms_iou and look at what "
+            "duplicates that costs. Neither needs a training.",
             messages={
                 "default": "{count} of {total} objects ({percent}) are missed and overlap a found neighbour by more "
                 "than {iou}, where suppression deletes: of such objects {missed} are missed, of others {other}.",
@@ -87,15 +87,15 @@ CHECK = Check(
             title="被抑制删除的相邻目标",
             finds="因为邻居的检测框与之重叠超过抑制阈值而漏检的目标。",
             matters="无论模型对这样的目标多么确定，它的框都会被当作邻居的重复框删除。训练无法弥补。",
-            measured="对每个漏检目标，取它与找到同类其他目标的检测之间的最大重叠。超过阈值时，完美的框也会被删除。占"
-            "目标 1%（至少 5 个）起提示，3% 起警告，前提是处于这种遮蔽中的目标比其他目标更常漏检（Fisher 精确检验，"
-            "0.01）。",
+            measured="对每个漏检目标，取它与找到同类其他目标的检测之间的最大重叠。超过阈值时，完美的框也会被删除。占目"
+            "标 1%（至少 5 个）起提示，3% 起警告，前提是处于这种遮蔽中的目标比其他目标更常漏检（Fisher 精确检验，0.01"
+            "）。",
             false_alarms="被邻居遮挡到谁也找不到的目标。",
             fix="软抑制降低分数而不删除（--set settings.selection.suppression=soft_gaussian）；或提高 "
             "settings.selection.nms_iou，并查看由此增加的重复。两者都不需要重新训练。",
             messages={
-                "default": "{total} 个目标中有 {count} 个（{percent}）漏检，且与已找到的邻居重叠超过 {iou}，会被抑制"
-                "删除：这类目标漏检 {missed}，其他目标漏检 {other}。",
+                "default": "{total} 个目标中有 {count} 个（{percent}）漏检，且与已找到的邻居重叠超过 {iou}，会被抑制删"
+                "除：这类目标漏检 {missed}，其他目标漏检 {other}。",
             },
         ),
     },

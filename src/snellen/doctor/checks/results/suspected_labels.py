@@ -79,8 +79,7 @@ CHECK = Check(
             finds="Annotations of held-out images that a good model contradicts: another class, a box too many, one "
             "that is missing or shifted, a mask.",
             matters="Wrong labels in the test images cap every figure, and where held-out labels are wrong those of "
-            "the "
-            "training are, too.",
+            "the training are, too.",
             measured="Of the predictions on disk: one less the probability of the label (images), ObjectLab's scores "
             "(boxes), the softmin of the probability of the labels (masks); listed from 0.9 on, the surest first. The "
             "model must be good (50 points at least, on 30 images).",
@@ -97,8 +96,8 @@ CHECK = Check(
             title="被模型明确反驳的标签",
             finds="好模型所反驳的留出图像标注：类别不同、多余的框、缺失或偏移的框、掩码。",
             matters="测试图像中的错误标签限制了所有指标，而留出标签有错时训练标签也有错。",
-            measured="根据磁盘上的预测：1 减标签的概率（图像）、ObjectLab 分数（框）、标签概率的 softmin（掩码）；从"
-            " 0.9 起列出，最确定的在前。模型必须较好（至少 50 个点，30 张图像）。",
+            measured="根据磁盘上的预测：1 减标签的概率（图像）、ObjectLab 分数（框）、标签概率的 softmin（掩码）；从 "
+            "0.9 起列出，最确定的在前。模型必须较好（至少 50 个点，30 张图像）。",
             false_alarms="自信而错误的模型：改标签之前先看图像。绝不要用被测模型去改测试图像的标签。",
             fix="从前往后查看所列图像，修正错误的标注；snellen check DATA 可找到训练图像中的错误。",
             messages={

@@ -137,25 +137,22 @@ CHECK = Check(
             title="a threshold that gives away what the model knows",
             finds="Thresholds at which F1 is clearly lower than at another one.",
             matters="The same model finds more, or invents less, for nothing. Where one class is rare, the most "
-            "probable "
-            "class is hardly ever it.",
-            measured="Two classes: the threshold of the rarer one with the best F1 on the validation images, "
-            "measured on "
-            "the test images beside the most probable class: a warning if F1 rises by 5 points and more with an "
+            "probable class is hardly ever it.",
+            measured="Two classes: the threshold of the rarer one with the best F1 on the validation images, measured "
+            "on the test images beside the most probable class: a warning if F1 rises by 5 points and more with an "
             "interval above 0 (500 draws). Boxes: F1 of all objects from a score of 0.3, from which boxes are drawn, "
             "beside that from the one score that is best over the classes: told by the same rule. 20 images of the "
             "class, or 30 objects, are the least.",
-            false_alarms="F1 weighs recall and precision alike; whoever wants one of them more sets the threshold "
-            "by it.",
+            false_alarms="F1 weighs recall and precision alike; whoever wants one of them more sets the threshold by "
+            "it.",
             fix="See what is told with the finding.",
             messages={
                 "classes": "F1 of {name} is {before} where the most probable class is named and {after} from a "
                 "probability of {threshold} on ({low} to {high} more): recall {recall} and {moved}.",
-                "strict": "From a score of {shown} on, F1 of the boxes is {before}, from {threshold} on {after} ("
-                "{low} to "
-                "{high} more): recall {recall} and {moved}. The usual threshold is too strict for this model.",
-                "lax": "From a score of {shown} on, F1 of the boxes is {before}, from {threshold} on {after} ({low} to "
-                "{high} more): recall {recall} and {moved}. The usual threshold is too low for this model.",
+                "strict": "From a score of {shown} on, F1 of the boxes is {before}, from {threshold} on {after} ({low}"
+                " to {high} more): recall {recall} and {moved}. The usual threshold is too strict for this model.",
+                "lax": "From a score of {shown} on, F1 of the boxes is {before}, from {threshold} on {after} ({low} "
+                "to {high} more): recall {recall} and {moved}. The usual threshold is too low for this model.",
             },
             fixes={
                 "classes": "snellen eval RUN --best-f1 chooses it on the validation images and keeps it; --at-recall "
@@ -168,22 +165,22 @@ CHECK = Check(
             title="浪费模型能力的阈值",
             finds="F1 明显低于其他取值的阈值。",
             matters="同一个模型可以白白多找到或少误报。某类很少时，最可能的类别几乎从不是它。",
-            measured="两个类别：在验证图像上取较少类别 F1 最佳的阈值，在测试图像上与取最可能类别比较：F1 提高 5 个点"
-            "以上且区间（500 次重采样）高于 0 时警告。框：从绘制所用的分数 0.3 起全部目标的 F1，与各类平均最佳的分数"
-            "比较，规则相同，为提示。该类至少 20 张图像，或 30 个目标。",
+            measured="两个类别：在验证图像上取较少类别 F1 最佳的阈值，在测试图像上与取最可能类别比较：F1 提高 5 个点以"
+            "上且区间（500 次重采样）高于 0 时警告。框：从绘制所用的分数 0.3 起全部目标的 F1，与各类平均最佳的分数比较"
+            "，规则相同，为提示。该类至少 20 张图像，或 30 个目标。",
             false_alarms="F1 同等看待召回率和精确率；更看重其一的人应据此设定阈值。",
             fix="见随结果给出的说明。",
             messages={
                 "classes": "{name} 的 F1 在取最可能类别时为 {before}，从概率 {threshold} 起为 {after}（高 {low} 至 "
                 "{high}）：召回率 {recall} 和 {moved}。",
-                "strict": "从分数 {shown} 起框的 F1 为 {before}，从 {threshold} 起为 {after}（高 {low} 至 {high}）："
-                "召回率 {recall} 和 {moved}。常用阈值对该模型过严。",
-                "lax": "从分数 {shown} 起框的 F1 为 {before}，从 {threshold} 起为 {after}（高 {low} 至 {high}）：召"
-                "回率 {recall} 和 {moved}。常用阈值对该模型过低。",
+                "strict": "从分数 {shown} 起框的 F1 为 {before}，从 {threshold} 起为 {after}（高 {low} 至 {high}）：召"
+                "回率 {recall} 和 {moved}。常用阈值对该模型过严。",
+                "lax": "从分数 {shown} 起框的 F1 为 {before}，从 {threshold} 起为 {after}（高 {low} 至 {high}）：召回"
+                "率 {recall} 和 {moved}。常用阈值对该模型过低。",
             },
             fixes={
-                "classes": "snellen eval RUN --best-f1 会在验证图像上选择并保存；--at-recall 和 --at-precision 以其"
-                "中之一为目标。",
+                "classes": "snellen eval RUN --best-f1 会在验证图像上选择并保存；--at-recall 和 --at-precision 以其中"
+                "之一为目标。",
                 "strict": "snellen predict RUN IMAGES --min-score {threshold}。",
                 "lax": "snellen predict RUN IMAGES --min-score {threshold}。",
             },

@@ -51,11 +51,11 @@ CHECK = Check(
             finds="Figures whose interval is wider than 10 points.",
             matters="On such images a model that is 5 points better looks worse about as often as not; whatever is "
             "chosen by them is chosen by chance.",
-            measured="95 % bootstrap interval over the images of the measured split. An interval shrinks with the root "
-            "of their number.",
+            measured="95 % bootstrap interval over the images of the measured split. An interval shrinks with the "
+            "root of their number.",
             false_alarms="None: it says how much the figure is worth, not that the model is bad.",
-            fix="More test images, or all images in turn (k folds); compare runs in pairs (--against), which takes out "
-            "what all have in common.",
+            fix="More test images, or all images in turn (k folds); compare runs in pairs (--against), which takes "
+            "out what all have in common.",
             messages={
                 "default": "{name} on {split} is {value}, and {low} to {high} on other such images ({count} images). "
                 "About {needed} images would tell it to 10 points.",

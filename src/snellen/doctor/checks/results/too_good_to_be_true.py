@@ -102,9 +102,8 @@ CHECK = Check(
             finds="Images that are measured and are copies of training images, and results without any error.",
             matters="What was seen in training is known by heart: the figure tells nothing of new images.",
             measured="Images of the measured split that have the same file or the same pixels as a training image, 5 "
-            "and "
-            "1 % at least: told, a warning from 5 % on, or if they come out better than the others (p below 0.05). A "
-            "figure of 99.95 and more on 100 images is told too.",
+            "and 1 % at least: told, a warning from 5 % on, or if they come out better than the others (p below "
+            "0.05). A figure of 99.95 and more on 100 images is told too.",
             false_alarms="Blank images are left out. A perfect figure on an easy problem is what one hopes for.",
             fix="See what is told with the finding.",
             messages={
@@ -118,16 +117,16 @@ CHECK = Check(
                 "anew.",
                 "flatters": "Leave the copies out of the training (repairs; D11 finds near copies too), and measure "
                 "anew. Until then take the figure of the others.",
-                "perfect": "Make sure that nothing tells the answer: copies across splits (D11), a border, a watermark "
-                "or a size that goes with the class (D21), predictions that contain the truth (R10).",
+                "perfect": "Make sure that nothing tells the answer: copies across splits (D11), a border, a "
+                "watermark or a size that goes with the class (D21), predictions that contain the truth (R10).",
             },
         ),
         "zh": Page(
             title="好得可疑的指标",
             finds="被测量的图像是训练图像的副本，以及没有任何错误的结果。",
             matters="训练中见过的会被记住：指标说明不了新图像。",
-            measured="被测划分中与训练图像文件相同或像素相同的图像，至少 5 张且 1%：提示；5% 起，或结果好于其他图像"
-            "（p 低于 0.05）时警告。100 张图像上指标达到 99.95 也会提示。",
+            measured="被测划分中与训练图像文件相同或像素相同的图像，至少 5 张且 1%：提示；5% 起，或结果好于其他图像（"
+            "p 低于 0.05）时警告。100 张图像上指标达到 99.95 也会提示。",
             false_alarms="空白图像不计。简单问题上的完美指标正是所希望的。",
             fix="见随结果给出的说明。",
             messages={
@@ -138,10 +137,10 @@ CHECK = Check(
             },
             fixes={
                 "copies": "从训练中去掉副本（修复；D11 还能找到近似副本），然后重新测量。",
-                "flatters": "从训练中去掉副本（修复；D11 还能找到近似副本），然后重新测量。在此之前以其他图像的指标"
-                "为准。",
-                "perfect": "确认没有泄露答案的东西：跨划分的副本（D11），与类别相关的边框、水印或尺寸（D21），包含真"
-                "值的预测（R10）。",
+                "flatters": "从训练中去掉副本（修复；D11 还能找到近似副本），然后重新测量。在此之前以其他图像的指标为"
+                "准。",
+                "perfect": "确认没有泄露答案的东西：跨划分的副本（D11），与类别相关的边框、水印或尺寸（D21），包含真值"
+                "的预测（R10）。",
             },
         ),
     },

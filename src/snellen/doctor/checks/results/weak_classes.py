@@ -121,8 +121,7 @@ CHECK = Check(
             title="classes that are hardly ever recognised",
             finds="Classes of which a model recognises, finds or covers less than 30 %.",
             matters="Accuracy and means over many classes hardly show it, and whoever needs that class has a model "
-            "that "
-            "does not work.",
+            "that does not work.",
             measured="Of classes with 10 cases and more, the share of images that are named rightly, of objects that "
             "are found (at the score of the class's best F1), or the overlap of a class of pixels. Told below 30 % if "
             "the upper end of Wilson's interval is below 50 %; a warning where the mean over the classes is 60 % and "
@@ -146,20 +145,20 @@ CHECK = Check(
             title="几乎识别不出的类别",
             finds="模型识别、找到或覆盖不到 30% 的类别。",
             matters="准确率和多类别的平均值几乎不显示这一点，而需要该类别的人得到的是不能用的模型。",
-            measured="对至少 10 例的类别，看正确命名的图像、（在该类最佳 F1 的分数下）找到的目标的比例，或像素类别的"
-            "重叠。低于 30% 且 Wilson 区间上端低于 50% 时提示；各类平均达到 60% 时警告。",
+            measured="对至少 10 例的类别，看正确命名的图像、（在该类最佳 F1 的分数下）找到的目标的比例，或像素类别的重"
+            "叠。低于 30% 且 Wilson 区间上端低于 50% 时提示；各类平均达到 60% 时警告。",
             false_alarms="数据本身就混淆的类别：查看所列图像的标签。",
             fix="见随结果给出的说明。",
             messages={
-                "default": "{cases} 例 {name} 中识别出 {recall}，各类平均 {mean}。此类类别共 {count} 个。它在训练中"
-                "并不少（{train} 例，中位数 {median}）。",
+                "default": "{cases} 例 {name} 中识别出 {recall}，各类平均 {mean}。此类类别共 {count} 个。它在训练中并"
+                "不少（{train} 例，中位数 {median}）。",
                 "rare": "{cases} 例 {name} 中识别出 {recall}，各类平均 {mean}。此类类别共 {count} 个。它在训练中有 "
                 "{train} 例，中位数为 {median}。",
             },
             fixes={
                 "default": "看它被当成了什么（R16）、它的标签（R12），以及在这个图像尺寸下人能否分辨。",
-                "rare": "更多地展示该类别（每图一类用 --sampler square_root，目标和像素用 repeat_factor），在损失中"
-                "加权（--class-weights effective_number），收集更多。",
+                "rare": "更多地展示该类别（每图一类用 --sampler square_root，目标和像素用 repeat_factor），在损失中加"
+                "权（--class-weights effective_number），收集更多。",
             },
         ),
     },

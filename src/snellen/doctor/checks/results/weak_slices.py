@@ -84,45 +84,40 @@ CHECK = Check(
         "en": Page(
             title="images or places on which a model is clearly worse",
             finds="Thirds of the images by light, contrast, sharpness, noise and size, and of objects by their place "
-            "in "
-            "the image, on which a model is worse than on the others.",
+            "in the image, on which a model is worse than on the others.",
             matters="Where the images of use are like that third, the model is worse than its figure says. It tells "
             "which images to collect, and which augmentation imitates them.",
             measured="Share that is right (images), found (objects) or rightly labelled (pixels), in the lowest and "
-            "the "
-            "highest third by each attribute beside the others. Told if it is lower by 5 points and more with a "
-            "p-value "
-            "below 0.01, corrected for all thirds (Holm), objects of one image taken together; a warning if the whole "
-            "interval is below 20 points. The worst is told, and how many others there are. Thirds of 20 on 10 images "
-            "are the least.",
+            "the highest third by each attribute beside the others. Told if it is lower by 5 points and more with a "
+            "p-value below 0.01, corrected for all thirds (Holm), objects of one image taken together; a warning if "
+            "the whole interval is below 20 points. The worst is told, and how many others there are. Thirds of 20 on "
+            "10 images are the least.",
             false_alarms="What is cut by one attribute may differ by another: dark images may also be those of a hard "
             "class.",
             fix="See what is told with the finding.",
             messages={
                 "dark": "On dark images (median brightness up to {border} of 255) {mean} is right, elsewhere {rest}: "
                 "{low} to {high} less ({count} cases; {more} further weak thirds).",
-                "bright": "On bright images (median brightness from {border} of 255) {mean} is right, elsewhere "
-                "{rest}: "
-                "{low} to {high} less ({count} cases; {more} further weak thirds).",
-                "flat": "On images of low contrast (up to {border}) {mean} is right, elsewhere {rest}: {low} to {high} "
-                "less ({count} cases; {more} further weak thirds).",
+                "bright": "On bright images (median brightness from {border} of 255) {mean} is right, elsewhere {rest}"
+                ": {low} to {high} less ({count} cases; {more} further weak thirds).",
+                "flat": "On images of low contrast (up to {border}) {mean} is right, elsewhere {rest}: {low} to {high}"
+                " less ({count} cases; {more} further weak thirds).",
                 "harsh": "On images of high contrast (from {border}) {mean} is right, elsewhere {rest}: {low} to "
-                "{high} "
-                "less ({count} cases; {more} further weak thirds).",
+                "{high} less ({count} cases; {more} further weak thirds).",
                 "blurred": "On blurred images (sharpness up to {border}) {mean} is right, elsewhere {rest}: {low} to "
                 "{high} less ({count} cases; {more} further weak thirds).",
-                "sharp": "On sharp images (sharpness from {border}) {mean} is right, elsewhere {rest}: {low} to {high} "
-                "less ({count} cases; {more} further weak thirds).",
+                "sharp": "On sharp images (sharpness from {border}) {mean} is right, elsewhere {rest}: {low} to {high}"
+                " less ({count} cases; {more} further weak thirds).",
                 "calm": "On images without noise (up to {border}) {mean} is right, elsewhere {rest}: {low} to {high} "
                 "less ({count} cases; {more} further weak thirds).",
-                "noisy": "On noisy images (from {border}) {mean} is right, elsewhere {rest}: {low} to {high} less "
-                "({count} cases; {more} further weak thirds).",
+                "noisy": "On noisy images (from {border}) {mean} is right, elsewhere {rest}: {low} to {high} less ("
+                "{count} cases; {more} further weak thirds).",
                 "small": "On small images (up to {border} px) {mean} is right, elsewhere {rest}: {low} to {high} less "
                 "({count} cases; {more} further weak thirds).",
-                "large": "On large images (from {border} px) {mean} is right, elsewhere {rest}: {low} to {high} less "
-                "({count} cases; {more} further weak thirds).",
-                "central": "In the middle of images (up to {border} of the way to the edge) {mean} is found, elsewhere "
-                "{rest}: {low} to {high} less ({count} cases; {more} further weak thirds).",
+                "large": "On large images (from {border} px) {mean} is right, elsewhere {rest}: {low} to {high} less ("
+                "{count} cases; {more} further weak thirds).",
+                "central": "In the middle of images (up to {border} of the way to the edge) {mean} is found, "
+                "elsewhere {rest}: {low} to {high} less ({count} cases; {more} further weak thirds).",
                 "edge": "Near the edge of images (from {border} of the way to it) {mean} is found, elsewhere {rest}: "
                 "{low} to {high} less ({count} cases; {more} further weak thirds).",
             },
@@ -140,13 +135,13 @@ CHECK = Check(
         ),
         "zh": Page(
             title="模型明显较差的图像或位置",
-            finds="按亮度、对比度、清晰度、噪声和尺寸把图像分成三份，按目标在图像中的位置把目标分成三份，找出模型比"
-            "其他部分差的部分。",
-            matters="如果实际使用的图像像这一部分，模型就比指标显示的差。它指出应收集哪些图像，以及哪种数据增强能模"
-            "拟它们。",
-            measured="每个属性最低和最高的三分之一中正确（图像）、找到（目标）或标注正确（像素）的比例，与其余部分比"
-            "较。低 5 个百分点以上，且对所有三分之一校正（Holm）、把同一图像的目标视为相关后的 p 值低于 0.01 时提示"
-            "；整个区间低 20 个百分点以上时警告。只报告最差的一个以及其余的个数。每份至少 10 张图像、20 个。",
+            finds="按亮度、对比度、清晰度、噪声和尺寸把图像分成三份，按目标在图像中的位置把目标分成三份，找出模型比其"
+            "他部分差的部分。",
+            matters="如果实际使用的图像像这一部分，模型就比指标显示的差。它指出应收集哪些图像，以及哪种数据增强能模拟"
+            "它们。",
+            measured="每个属性最低和最高的三分之一中正确（图像）、找到（目标）或标注正确（像素）的比例，与其余部分比较"
+            "。低 5 个百分点以上，且对所有三分之一校正（Holm）、把同一图像的目标视为相关后的 p 值低于 0.01 时提示；整"
+            "个区间低 20 个百分点以上时警告。只报告最差的一个以及其余的个数。每份至少 10 张图像、20 个。",
             false_alarms="按一个属性划分的部分可能在另一个属性上也不同：暗图像可能恰好属于难的类别。",
             fix="见随结果给出的说明。",
             messages={
@@ -154,22 +149,22 @@ CHECK = Check(
                 "{count} 例；另有 {more} 个较差的部分）。",
                 "bright": "亮图像（亮度中位数从 255 中的 {border} 起）正确 {mean}，其他 {rest}：低 {low} 至 {high}（"
                 "{count} 例；另有 {more} 个较差的部分）。",
-                "flat": "低对比度图像（不超过 {border}）正确 {mean}，其他 {rest}：低 {low} 至 {high}（{count} 例；另"
-                "有 {more} 个较差的部分）。",
-                "harsh": "高对比度图像（从 {border} 起）正确 {mean}，其他 {rest}：低 {low} 至 {high}（{count} 例；另"
-                "有 {more} 个较差的部分）。",
-                "blurred": "模糊图像（清晰度不超过 {border}）正确 {mean}，其他 {rest}：低 {low} 至 {high}（{count} "
-                "例；另有 {more} 个较差的部分）。",
-                "sharp": "清晰图像（清晰度从 {border} 起）正确 {mean}，其他 {rest}：低 {low} 至 {high}（{count} 例；"
-                "另有 {more} 个较差的部分）。",
-                "calm": "无噪声图像（不超过 {border}）正确 {mean}，其他 {rest}：低 {low} 至 {high}（{count} 例；另有"
+                "flat": "低对比度图像（不超过 {border}）正确 {mean}，其他 {rest}：低 {low} 至 {high}（{count} 例；另有"
                 " {more} 个较差的部分）。",
-                "noisy": "噪声大的图像（从 {border} 起）正确 {mean}，其他 {rest}：低 {low} 至 {high}（{count} 例；另"
-                "有 {more} 个较差的部分）。",
-                "small": "小图像（不超过 {border} 像素）正确 {mean}，其他 {rest}：低 {low} 至 {high}（{count} 例；另"
-                "有 {more} 个较差的部分）。",
-                "large": "大图像（从 {border} 像素起）正确 {mean}，其他 {rest}：低 {low} 至 {high}（{count} 例；另有"
+                "harsh": "高对比度图像（从 {border} 起）正确 {mean}，其他 {rest}：低 {low} 至 {high}（{count} 例；另有"
                 " {more} 个较差的部分）。",
+                "blurred": "模糊图像（清晰度不超过 {border}）正确 {mean}，其他 {rest}：低 {low} 至 {high}（{count} 例"
+                "；另有 {more} 个较差的部分）。",
+                "sharp": "清晰图像（清晰度从 {border} 起）正确 {mean}，其他 {rest}：低 {low} 至 {high}（{count} 例；另"
+                "有 {more} 个较差的部分）。",
+                "calm": "无噪声图像（不超过 {border}）正确 {mean}，其他 {rest}：低 {low} 至 {high}（{count} 例；另有 "
+                "{more} 个较差的部分）。",
+                "noisy": "噪声大的图像（从 {border} 起）正确 {mean}，其他 {rest}：低 {low} 至 {high}（{count} 例；另有"
+                " {more} 个较差的部分）。",
+                "small": "小图像（不超过 {border} 像素）正确 {mean}，其他 {rest}：低 {low} 至 {high}（{count} 例；另有"
+                " {more} 个较差的部分）。",
+                "large": "大图像（从 {border} 像素起）正确 {mean}，其他 {rest}：低 {low} 至 {high}（{count} 例；另有 "
+                "{more} 个较差的部分）。",
                 "central": "图像中部（到边缘距离的 {border} 以内）找到 {mean}，其他 {rest}：低 {low} 至 {high}（"
                 "{count} 例；另有 {more} 个较差的部分）。",
                 "edge": "图像边缘附近（到边缘距离的 {border} 以外）找到 {mean}，其他 {rest}：低 {low} 至 {high}（"

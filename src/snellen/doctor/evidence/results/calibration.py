@@ -14,7 +14,10 @@ from snellen.metrics import IGNORED, NUM_CONFIDENCE_BINS
 __all__ = ["Confidence", "confidence_of_answers", "honest_errors", "share_error"]
 
 LEAST_ANSWERS = 100
-DRAWS = 500
+DRAWS = 1000
+SURE = 0.998  # of the errors of honest answers are below what is told
+_MOST_WORK = 50_000_000  # answers times draws
+_LEAST_DRAWS = 200
 LEAST_SCORE = 0.05  # of a detection that is looked at: below, nearly all are wrong by design
 
 
@@ -27,7 +30,7 @@ class Confidence:
         right: Whether it is right, ``[n]``.
         error: Calibration error: mean distance of confidence and share that is right, over 15 bins.
         honest: The mean of that error, had the same confidences been honest.
-        honest_high: Its 99th percentile.
+        honest_high: What 2 of 1000 honest ones reach.
         bias: Mean confidence less the share that is right: above 0 the model is too sure.
         is_of_boxes: Whether the answers are boxes.
     """
@@ -89,13 +92,13 @@ def confidence_of_answers(answers: Answers | None, detected: DetectedObjects | N
                 zh=f"只有 {len(scores)} 个答案，不足以判断校准；至少需要 {LEAST_ANSWERS} 个",
             )
         )
-    honest = honest_errors(scores)
+    honest = honest_errors(scores, draws=max(_LEAST_DRAWS, min(DRAWS, _MOST_WORK // len(scores))))
     return Confidence(
         scores=scores,
         right=right,
         error=share_error(scores, right),
         honest=float(honest.mean()),
-        honest_high=float(np.quantile(honest, 0.99)),
+        honest_high=float(np.quantile(honest, SURE)),
         bias=float(scores.mean() - right.mean()),
         is_of_boxes=answers is None,
     )
