@@ -7,8 +7,10 @@ from PIL import Image
 
 import snellen
 from snellen.data import ImageDataset, load, read_image
+from snellen.doctor import Level
 from snellen.errors import ConfigError
 from snellen.imaging import Enhancement
+from snellen.recipes.checking import quick_check
 from snellen.recipes.evaluating import evaluate_run, recorded_index
 from snellen.recipes.loaders import evaluation_loader, training_loader
 from snellen.recipes.options import options_from
@@ -79,6 +81,25 @@ def test_a_run_from_before_enhances_nothing(trained):
     run = trained("classes")
     record = {name: value for name, value in run.record.items() if name != "enhance"}
     assert evaluation_loader(recorded_index(run), record, 1).dataset.enhancement is None
+
+
+def test_a_treatment_that_is_planned_is_no_warning_any_more(tmp_path, tiny, monkeypatch):
+    """Dark images are told before a training; once their treatment is one of its settings, they are worth knowing."""
+    monkeypatch.setenv("SNELLEN_CACHE", str(tmp_path / "cache"))
+    for number in range(24):
+        pixels = np.random.default_rng(number).integers(0, 40, (6, 8, 3), dtype=np.uint8)
+        file = tmp_path / "night" / "ab"[number % 2] / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).resize((64, 48)).save(file)
+    (before,) = snellen.check(tmp_path / "night", select=["D18"]).findings
+    operations = before.treatment.settings["enhance"]
+    assert before.level is Level.WARNING
+    for given, level in ((operations, Level.INFO), (("median",), Level.WARNING)):
+        (after,) = snellen.check(tmp_path / "night", select=["D18"], enhance=given).findings
+        assert after.level is level
+        ready = prepare_training(tmp_path / "night", options_from({**tiny, "model": "resnet18", "enhance": given}))
+        found = quick_check(ready, budget_s=20).findings
+        assert [finding.level for finding in found if finding.code == "D18"] == [level]
 
 
 def _same(one, other) -> bool:

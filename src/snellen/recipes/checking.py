@@ -124,7 +124,7 @@ def check(
         checks = tuple(item for item in checks if item.stage not in unseen)
     source = load(data, format=chosen.format, options=chosen.read) if isinstance(data, (str, Path)) else data
     planned = (_leave(deep=deep), *(() if model is None else _planned(source, chosen)))
-    results = _results(source, checks, planned, console)
+    results = _less_grave(_results(source, checks, planned, console), chosen.enhance)
     name = Path(data).name if isinstance(data, (str, Path)) else source.root.name
     report = CheckReport(results=results, name=name or str(source.root), index=source, model=model or "")
     return without_accepted(report, accepted)
@@ -148,14 +148,10 @@ def quick_check(ready: Preparation, *, budget_s: float, console: Console | None 
         raise NotCheckable(_NOT_RUN)
 
     planned: tuple[Callable[..., object], ...] = (preparation, setup_of, subject, _transfer, *SETUP_SOURCES)
+    checks = [item for item in CHECKS if item.stage not in _AFTER]
+    results = _results(ready.source, checks, planned, console, budget_s=budget_s)
     return CheckReport(
-        results=_results(
-            ready.source,
-            [item for item in CHECKS if item.stage not in _AFTER],
-            planned,
-            console,
-            budget_s=budget_s,
-        ),
+        results=_less_grave(results, ready.record["enhance"]),
         name=Path(ready.record["data"]).name,
         index=ready.source,
         model=ready.plan.model.name,
@@ -201,6 +197,19 @@ def _is_mended(finding: Finding, index: DatasetIndex) -> bool:
     if treatment is None or not treatment.drop_images or treatment.settings or treatment.data:
         return False
     return {index.paths[row] for row in range(len(index))}.isdisjoint(treatment.drop_images)
+
+
+def _less_grave(results: Iterable[CheckResult], operations: Sequence[str] | None) -> tuple[CheckResult, ...]:
+    """Return results in which what the planned operations mend in training and in use is no warning any more."""
+    planned = {text.partition(":")[0] for text in operations or ()}
+
+    def eased(finding: Finding) -> Finding:
+        settings = {} if finding.treatment is None else finding.treatment.settings
+        proposed = {text.partition(":")[0] for text in settings.get("enhance", ())}
+        is_mended = finding.level == Level.WARNING and bool(proposed) and proposed <= planned
+        return replace(finding, level=Level.INFO) if is_mended else finding
+
+    return tuple(replace(result, findings=tuple(map(eased, result.findings))) for result in results)
 
 
 def _leave(*, deep: bool) -> Callable[[], Deep]:
