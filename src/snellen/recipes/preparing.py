@@ -149,6 +149,8 @@ def _data_reasons(index: DatasetIndex, plan: Plan, options: TrainOptions) -> dic
     """Return what choices that were given do to the training images."""
     reasons = {}
     train = index.split("train")
+    if options.enhance is not None:
+        reasons["enhance"] = "given; done to every image, in training and in use"
     if plan.sampler != "shuffled":
         reasons["sampler"] = f"given; {shown_words(train, plan.sampler, seed=plan.settings.seed)}"
     if options.part is not None and options.part.kind == "balanced":
