@@ -25,7 +25,7 @@ from snellen.errors import ConfigError
 from snellen.recipes.options import TrainOptions
 from snellen.structures import BoxTarget, ClassTarget, LabelSetTarget, MaskTarget, Target, ValueTarget
 
-__all__ = ["SHARES", "check_augmentation", "check_cuts", "training_change"]
+__all__ = ["SHARES", "STANDS", "check_augmentation", "check_cuts", "training_change"]
 
 _MIXUP_ALPHA = 0.2  # Zhang et al. 2018, section 3.1, for classes
 # Options that are shares of the training images.
@@ -33,7 +33,7 @@ SHARES = ("mosaic", "mixup", "copy_paste", "cutmix", "erase", "balanced_crops")
 _WHOLE = (ClassTarget, LabelSetTarget, ValueTarget)
 
 # What each change keeps right, by option.
-_STAND: Mapping[str, tuple[type[Target], ...]] = MappingProxyType(
+STANDS: Mapping[str, tuple[type[Target], ...]] = MappingProxyType(
     {
         "mosaic": (BoxTarget, MaskTarget),
         "mixup": (BoxTarget, *_WHOLE),
@@ -49,7 +49,7 @@ _STAND: Mapping[str, tuple[type[Target], ...]] = MappingProxyType(
 
 def check_augmentation(options: TrainOptions, target_type: type[Target]) -> None:
     """Raise ConfigError for a change of images after which targets of a type would not be right."""
-    for name, kinds in _STAND.items():
+    for name, kinds in STANDS.items():
         if getattr(options, name) and target_type not in kinds:
             known = ", ".join(kind.__name__ for kind in kinds)
             raise ConfigError(f"{name} keeps {known} right; the data set has {target_type.__name__}. Leave {name} out.")

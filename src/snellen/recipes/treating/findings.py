@@ -13,6 +13,7 @@ from snellen.recipes.check_run import diagnosis_of_training
 from snellen.recipes.checking import check
 from snellen.recipes.options import TrainOptions
 from snellen.recipes.options_file import decoded, encoded
+from snellen.recipes.results_checking import diagnosis_of_results
 from snellen.recipes.runs import DIAGNOSIS, Run
 from snellen.report import diagnosis_from_json
 
@@ -125,7 +126,7 @@ def after_treatment(finding: Finding, index: DatasetIndex, options: TrainOptions
 
 def _of_stage(run: Run, stage: Stage, checks: Sequence[Check] = CHECKS) -> Diagnosis | None:
     wanted = [one for one in checks if one.stage == stage]
-    return diagnosis_of_training(run.folder, wanted) if stage == Stage.TRAINING and wanted else None
+    return diagnosis_of_training(run.folder, wanted) if stage == Stage.TRAINING else diagnosis_of_results(run, wanted)
 
 
 def _keywords(options: TrainOptions) -> dict[str, Any]:

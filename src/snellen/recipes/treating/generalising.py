@@ -1,7 +1,10 @@
 """Treatments of what is learned by heart or not at all: augmentation, regularisation, capacity, fine-tuning."""
 
+from typing import Any
+
 from snellen.doctor import Finding
-from snellen.recipes.treating.remedy import Change, Changes, Remedy, model_option, option
+from snellen.recipes.augmenting import STANDS
+from snellen.recipes.treating.remedy import Change, Changes, Remedy, model_option
 from snellen.recipes.treating.situation import Situation
 
 __all__ = [
@@ -55,12 +58,13 @@ def _less_augment(run: Situation, finding: Finding) -> Changes | None:
     return {"augment": round(run.record["augment"] / 4, 3)} if run.record["augment"] > 0 else None
 
 
-def _mix(name: str, share: float) -> Change:
-    """Return a change that makes a share of the images of several, where the run does not and its model allows it."""
+def _mix(name: str, value: Any) -> Change:
+    """Return a change of images in training, where the run has none, and what is annotated stays right."""
 
     def change(run: Situation, finding: Finding) -> Changes | None:
         del finding
-        return None if run.record.get(name) or run.entry.regions or not run.descends else {name: share}
+        fits = run.descends and run.target_type in STANDS[name] and not (run.entry.regions and name != "erase")
+        return {name: value} if fits and not run.record.get(name) else None
 
     return change
 
@@ -115,7 +119,7 @@ def _no_average(run: Situation, finding: Finding) -> Changes | None:
 
 AUGMENT = Remedy(name="stronger augmentation", change=_augment, source="Shorten and Khoshgoftaar 2019", job="augment")
 LESS_AUGMENT = Remedy(name="weaker augmentation", change=_less_augment, source="own", job="augment")
-RANDAUGMENT = Remedy(name="RandAugment 2, 9", change=option("randaugment", (2, 9)), source="Cubuk et al. 2020",
+RANDAUGMENT = Remedy(name="RandAugment 2, 9", change=_mix("randaugment", (2, 9)), source="Cubuk et al. 2020",
                      job="augment")  # fmt: skip
 MIXUP = Remedy(name="mixup of a half", change=_mix("mixup", 0.5), source="Zhang et al. 2018", job="mixing")
 CUTMIX = Remedy(name="CutMix of a half", change=_mix("cutmix", 0.5), source="Yun et al. 2019", job="mixing")

@@ -87,7 +87,7 @@ def planned(run: Situation, findings: Sequence[Finding], *, most: int) -> Plan:
         tries=tuple(tries[:most]),
         left_out=tuple(one.name for one in tries[most:]),
         for_people=tuple(told(one) for one in for_people),
-        wants_ensemble=any(one.code in WITH_ENSEMBLE for one in findings),
+        wants_ensemble=any({one.code, f"{one.code} {one.message}"} & set(WITH_ENSEMBLE) for one in findings),
     )
 
 

@@ -21,7 +21,8 @@ PRESCRIBED: Remedies = (a.OWN, a.RELABEL, a.OWN_DROP)  # of a finding that carri
 REMEDIES: Mapping[str, Remedies] = MappingProxyType(
     {
         # data
-        "D13": (a.BALANCED, a.EFFECTIVE_NUMBER, a.SQUARE_ROOT, a.INVERSE_SQRT, a.ADJUST_LOSS, a.ADJUST_AFTER, a.FOCAL),
+        "D13": (a.BALANCED, a.EFFECTIVE_NUMBER, a.SQUARE_ROOT, a.INVERSE_SQRT, a.ADJUST_LOSS, a.ADJUST_AFTER, a.FOCAL,
+                a.INVERSE, a.REPEAT_RARE),
         "D36": (a.DICE, a.EFFECTIVE_NUMBER, a.BALANCED_CROPS, a.FOCAL),
         "D14 train": (g.AUGMENT, g.RANDAUGMENT, g.MIXUP, g.SMALLER_MODEL),
         "D16": (g.SMOOTHING,),
@@ -90,6 +91,32 @@ REMEDIES: Mapping[str, Remedies] = MappingProxyType(
         "T25": (g.LESS_DROPOUT,),
         "T27": (d.KAIMING, d.WARMUP),
         "T17 small": (d.ACCUMULATE, d.LARGER_BATCH),
+        # results
+        "R2": (d.USUAL_RATE, d.LONGER, d.HIGHER_RATE, d.LOWER_RATE, d.MUCH_LOWER_RATE, d.ADAMW),
+        "R3 class": (a.REPEAT_RARE, g.LARGER_MODEL, d.LONGER),
+        "R3 place": (a.ROI_ALIGN, a.BOX_GIOU, a.LARGER_IMAGES),
+        "R3 duplicate": (a.FINER_SUPPRESSION,),
+        "R3 background": (a.HARD_EXAMPLES, a.FOCAL, g.MOSAIC),
+        "R3 missed": (a.LARGER_IMAGES, a.LOOSER_SUPPRESSION, d.LONGER),
+        "R4": (a.BALANCED, a.EFFECTIVE_NUMBER, a.ADJUST_LOSS, a.FOCAL),
+        "R5 small": (a.LARGER_IMAGES,),
+        "R5 crowded": (a.SOFT_SUPPRESSION, a.LOOSER_SUPPRESSION),
+        "R6": (a.ROI_ALIGN, a.BOX_GIOU, a.LARGER_IMAGES),
+        "R7": (g.SMOOTHING, g.MIXUP),
+        "R11 bias": (d.LONGER, g.LARGER_MODEL, d.USUAL_RATE, g.LESS_AUGMENT),
+        "R11 variance": (g.AUGMENT, g.RANDAUGMENT, g.SMOOTHING, d.DECAY_MORE, g.MIXUP, g.DROPOUT, g.SMALLER_MODEL),
+        "R11 mixed": (g.AUGMENT, g.RANDAUGMENT, g.SMOOTHING, d.DECAY_MORE),
+        "R11 mismatch": (g.RANDAUGMENT, a.NEUTRAL_COLOUR, a.STRETCH_LIGHT),
+        "R12": (g.SMOOTHING,),
+        "R15": (a.FINER_SUPPRESSION,),
+        "R16": (a.LARGER_IMAGES, g.LARGER_MODEL),
+        "R17": (a.SOFT_SUPPRESSION, a.LOOSER_SUPPRESSION),
+        "R18 dark": (a.STRETCH_LIGHT, a.EVEN_LIGHT, g.RANDAUGMENT),
+        "R18 bright": (a.STRETCH_LIGHT, g.RANDAUGMENT),
+        "R18 flat": (a.EVEN_LIGHT, a.STRETCH_LIGHT),
+        "R18 small": (a.LARGER_IMAGES,),
+        "R20 class": (a.BALANCED_CROPS, a.EFFECTIVE_NUMBER, a.DICE),
+        "R20 missed": (a.DICE, a.BALANCED_CROPS),
     }
 )  # fmt: skip
 # Findings that make figures untrue: they are mended in what is compared, treated and untreated alike.
@@ -97,10 +124,11 @@ APPLIED_FIRST: Mapping[str, str] = MappingProxyType(
     {
         "D11": "images of the measured splits were learned from",
         "D33 straddling": "copies of the measured images were learned from",
+        "R1 copies": "copies of the measured images were learned from",
     }
 )
 # Findings of models that scatter: the trainings of all seeds, put together, are tried as one.
-WITH_ENSEMBLE = ("T12", "T4", "D14", "D29")
+WITH_ENSEMBLE = ("T12", "T4", "D14", "D29", "R11 variance", "R7")
 
 
 def remedies_of(finding: Finding) -> Remedies:
