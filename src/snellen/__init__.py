@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from snellen.data import DatasetIndex
-    from snellen.doctor import examine, watch
+    from snellen.doctor import check_parity, examine, watch
     from snellen.doctor.range_test import lr_range
     from snellen.errors import SnellenError
     from snellen.recipes import (
@@ -48,6 +48,7 @@ _HOMES = {
     "ablate": "snellen.recipes",
     "baseline": "snellen.recipes",
     "check": "snellen.recipes",
+    "check_parity": "snellen.doctor",
     "convert": "snellen.recipes",
     "describe": "snellen.recipes",
     "enhance": "snellen.recipes",
@@ -76,6 +77,7 @@ __all__ = [
     "ablate",
     "baseline",
     "check",
+    "check_parity",
     "convert",
     "describe",
     "enhance",

@@ -7,6 +7,7 @@ from snellen.doctor.diagnosis import CheckResult, Diagnosis, Status, diagnose
 from snellen.doctor.evidence import Evidence, SourceFailed
 from snellen.doctor.evidence.setup import Setup
 from snellen.doctor.examining.examination import examine
+from snellen.doctor.examining.forms import check_parity
 from snellen.doctor.finding import Finding, Level, Limit, Place, Treatment
 from snellen.doctor.watching import Trace, read_trace
 from snellen.doctor.watching.watch import Watch, judged, watch
@@ -38,6 +39,7 @@ __all__ = [
     "Trace",
     "Treatment",
     "Watch",
+    "check_parity",
     "chosen_language",
     "diagnose",
     "examine",
