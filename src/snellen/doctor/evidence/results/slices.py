@@ -193,21 +193,24 @@ def cut(
     Source:
         Variance of a difference of means over clusters: Liang and Zeger 1986, Longitudinal data analysis using
         generalized linear models, eq. 7 (the sandwich); with one object for each image that of Welch 1947.
+        Degrees of freedom are those of the side with fewer images, which is on the safe side.
     """
     inside, outside = outcomes.values[members], outcomes.values[others]
     mean, rest = float(inside.mean()), float(outside.mean())
-    influence = np.concatenate([(inside - mean) / len(inside), (rest - outside) / len(outside)])
+    sides = [len(np.unique(outcomes.images[rows])) for rows in (members, others)]
+    # Deviations from a mean that is measured itself are too small, by the number of images behind it.
+    spread = [sqrt(side / max(side - 1, 1)) for side in sides]
+    influence = np.concatenate([spread[0] * (inside - mean) / len(inside), spread[1] * (rest - outside) / len(outside)])
     _, place = np.unique(outcomes.images[np.concatenate([members, others])], return_inverse=True)
-    sums = np.bincount(place, influence)
-    number = len(sums)
-    error = sqrt(float((sums**2).sum()) * number / max(number - 1, 1))
+    error = sqrt(float((np.bincount(place, influence) ** 2).sum()))
+    freedom = max(min(sides) - 1, 1)
     difference = mean - rest
     if error == 0:
         low, high, p_value = difference, difference, 1.0 if difference == 0 else 0.0
     else:
-        half = float(stats.t.ppf((1 + _LEVEL) / 2, number - 1)) * error
+        half = float(stats.t.ppf((1 + _LEVEL) / 2, freedom)) * error
         low, high = difference - half, difference + half
-        p_value = 2 * float(stats.t.sf(abs(difference) / error, number - 1))
+        p_value = 2 * float(stats.t.sf(abs(difference) / error, freedom))
     return Slice(
         attribute=attribute,
         is_low=is_low,
