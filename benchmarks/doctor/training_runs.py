@@ -206,12 +206,13 @@ def batches(plan: Plan, x: Tensor, y: Tensor, random: torch.Generator) -> Iterat
                 yield images, y[chosen]
 
 
-def trained(plan: Plan, seed: int, root: Path, scratch: Path, folder: Path | None = None) -> tuple[Watch, float]:
-    """Train as planned; return what watched it and the accuracy on test images."""
+def begun(
+    plan: Plan, seed: int, root: Path, scratch: Path
+) -> tuple[nn.Module, torch.optim.Optimizer, Iterator[tuple[Tensor, Tensor]]]:
+    """Return the model and the optimizer before their first step, and the batches."""
     random = np.random.default_rng([seed, 1])
-    train_x, train_y, test_x, test_y = arrays(plan.data, root, scratch)
+    train_x, train_y, _, _ = arrays(plan.data, root, scratch)
     x, y = planted(plan, train_x, train_y, random)
-    held_x, held_y = torch.from_numpy(test_x), torch.from_numpy(test_y.astype(np.int64))
     torch.manual_seed(seed)
     model = net_of(plan)
     model(x[:2])
@@ -224,8 +225,16 @@ def trained(plan: Plan, seed: int, root: Path, scratch: Path, folder: Path | Non
         for parameter in weights[: len(weights) // 2]:
             parameter.requires_grad = False
     optimizer = OPTIMIZERS[plan.optimizer](model.parameters(), plan.lr, plan.weight_decay)
-    draws, source = torch.Generator().manual_seed(seed), iter(())
-    source = batches(plan, x, y, torch.Generator().manual_seed(seed + 1000))
+    return model, optimizer, batches(plan, x, y, torch.Generator().manual_seed(seed + 1000))
+
+
+def trained(plan: Plan, seed: int, root: Path, scratch: Path, folder: Path | None = None) -> tuple[Watch, float]:
+    """Train as planned; return what watched it and the accuracy on test images."""
+    _, _, test_x, test_y = arrays(plan.data, root, scratch)
+    held_x, held_y = torch.from_numpy(test_x), torch.from_numpy(test_y.astype(np.int64))
+    model, optimizer, source = begun(plan, seed, root, scratch)
+    weights = [parameter for parameter in model.parameters() if parameter.ndim > 1]
+    draws = torch.Generator().manual_seed(seed)
     held = [parameter.detach().clone() for parameter in weights[:-1]] if plan.frozen == "written back" else []
     every = max(1, plan.steps // 12)
     accuracy = 0.0
