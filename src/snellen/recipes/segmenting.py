@@ -114,6 +114,8 @@ def segment_files(
         InputError: If a source matches nothing, or no file could be cut.
     """
     model = _model(method, settings)
+    # Refused before any image is read; the marks themselves are read with each image.
+    _hints(model, box, None if seeds is None else np.zeros((1, 1), dtype=np.int32))
     given = image_files([sources] if isinstance(sources, (str, Path)) else sources)
     files = [file for file in given if is_image_name(file.name)]
     videos = [file for file in given if file not in set(files)]

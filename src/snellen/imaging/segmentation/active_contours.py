@@ -28,13 +28,11 @@ def chan_vese_sides(
     """
     from skimage.segmentation import chan_vese  # noqa: PLC0415 - takes long to import
 
-    values = smoothed(channel, sigma_px) / 255
-    low, high = float(values.min()), float(values.max())
-    if low == high:
+    stretched = _stretched(channel, sigma_px)
+    if not stretched.any():
         return np.zeros(channel.shape, dtype=np.int32)
-    stretched = (values - low) / (high - low)
     inside: NDArray[np.bool_] = chan_vese(  # type: ignore[no-untyped-call]  # scikit-image has no types
-        stretched.astype(np.float64), mu=smoothness, max_num_iter=iterations, tol=1e-3, init_level_set="checkerboard"
+        stretched, mu=smoothness, max_num_iter=iterations, tol=1e-3, init_level_set="checkerboard"
     )
     if not inside.any() or inside.all():
         return np.zeros(channel.shape, dtype=np.int32)
@@ -68,7 +66,7 @@ def snake(
     """Return a closed contour that was drawn to the edges nearby, its own stiffness holding it smooth.
 
     Args:
-        channel: 0..255.
+        channel: Of any contrast; it is stretched to 0..1.
         start: Rows and columns of the points, around what is wanted and near its border.
         elasticity: How much it shrinks (α).
         rigidity: How much it resists bending (β).
@@ -80,7 +78,7 @@ def snake(
     """
     from skimage.segmentation import active_contour  # noqa: PLC0415 - the same
 
-    values = smoothed(channel, sigma_px) / np.float32(255)
+    values = _stretched(channel, sigma_px).astype(np.float32)
     found = active_contour(  # type: ignore[no-untyped-call]  # scikit-image has no types
         values, start, alpha=elasticity, beta=rigidity, gamma=0.001, w_line=0, w_edge=1, max_num_iter=iterations
     )
@@ -99,3 +97,10 @@ def snake_mask(
     from skimage.draw import polygon2mask  # noqa: PLC0415 - the same
 
     return np.asarray(polygon2mask(size, contour), dtype=bool)  # type: ignore[no-untyped-call]  # scikit-image has no types
+
+
+def _stretched(channel: GrayImage, sigma_px: float) -> Float64[np.ndarray, "height width"]:
+    """Return a smoothed channel on 0..1; all 0 if it is even."""
+    values = smoothed(channel, sigma_px).astype(np.float64)
+    spread = float(np.ptp(values))
+    return (values - values.min()) / spread if spread else np.zeros_like(values)

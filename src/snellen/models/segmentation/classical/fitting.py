@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # the model is what this fits, and calls it
 
 __all__ = ["classes_of_sides", "fit"]
 
+_MOST_WAYS = 512  # to give classes to sides, all of which are tried
 _POINTS = 40_000  # pixels of each class that its mixture is drawn from, of all images together
 
 
@@ -159,14 +160,19 @@ class _Counts:
 
 
 def classes_of_sides(counts: Int64[np.ndarray, "S K"]) -> Int64[np.ndarray, " S"]:
-    """Return the class of each side that makes the mean IoU large: the most frequent one, changed while that helps.
+    """Return the class of each side that makes the mean IoU largest.
 
-    A rare class may be on no side the most frequent one, and yet best be told by one of them.
+    A rare class may be on no side the most frequent one, and yet best be told by one of them. Where there are too many
+    ways to give classes to sides, each side's most frequent class is changed as long as that helps.
 
     Args:
         counts: Pixels on each side and of each class.
     """
-    classes = counts.argmax(axis=1)
+    num_sides, num_classes = counts.shape
+    if num_classes**num_sides <= _MOST_WAYS:
+        ways = np.stack(np.meshgrid(*[np.arange(num_classes)] * num_sides, indexing="ij"), axis=-1)
+        return max(ways.reshape(-1, num_sides).astype(np.int64), key=lambda classes: _mean_iou(counts, classes))
+    classes = counts.argmax(axis=1).astype(np.int64)
     score = _mean_iou(counts, classes)
     improves = True
     while improves:
@@ -177,7 +183,7 @@ def classes_of_sides(counts: Int64[np.ndarray, "S K"]) -> Int64[np.ndarray, " S"
             its_score = _mean_iou(counts, changed)
             if its_score > score:
                 classes, score, improves = changed, its_score, True
-    return np.asarray(classes, dtype=np.int64)
+    return classes
 
 
 def _mean_iou(counts: Int64[np.ndarray, "S K"], classes: NDArray[np.integer]) -> float:

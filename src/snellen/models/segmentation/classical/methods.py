@@ -196,9 +196,23 @@ def _watershed(image: RgbImage, settings: WatershedSettings, hints: Hints) -> Pa
 def _growing(image: RgbImage, settings: GrowingSettings, hints: Hints) -> Partition:
     pixels = smoothed_lab(image, settings.sigma_px)
     if hints.seeds is not None:
-        return partition_of(seeded_region_growing(pixels, hints.seeds) - 1, is_sides=True)
+        strokes, classes = _strokes(hints.seeds)
+        return partition_of(classes[seeded_region_growing(pixels, strokes)], is_sides=True)
     markers = basin_markers(colour_gradient(image, settings.sigma_px), depth=settings.depth)
     return partition_of(seeded_region_growing(pixels, markers if markers.any() else np.ones_like(markers)))
+
+
+def _strokes(seeds: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return marks numbered by what touches, and the class of each number.
+
+    One class may look different in several places, and then no mean of all its marks looks like any of them.
+    """
+    strokes, classes = np.zeros_like(seeds), [0]
+    for mark in np.unique(seeds[seeds > 0]):
+        parts, number = label(seeds == mark, structure=np.ones((3, 3)))
+        strokes[parts > 0] = parts[parts > 0] + len(classes) - 1
+        classes += [int(mark) - 1] * number
+    return strokes, np.array(classes, dtype=np.int32)
 
 
 def _split_merge(image: RgbImage, settings: SplitMergeSettings, hints: Hints) -> Partition:

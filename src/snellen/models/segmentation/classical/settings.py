@@ -142,7 +142,7 @@ class EdgeSettings:
     channel: Channel = "grey"
     sigma_px: float = 1.5
     least_share: float = 0.1
-    gap_px: int = 6
+    gap_px: int = 3
     least_area: float = 0.002
 
     def __post_init__(self) -> None:
