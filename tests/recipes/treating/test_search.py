@@ -1,0 +1,124 @@
+"""Which treatments go on, what a gain is, and what is put together."""
+
+from pathlib import Path
+
+import pytest
+from scipy import stats
+
+from snellen.recipes import TrainOptions
+from snellen.recipes.experiments.arms import Arm
+from snellen.recipes.experiments.study import ArmOutcomes
+from snellen.recipes.experiments.trials import Measured, Outcome
+from snellen.recipes.treating.plan import UNTREATED, Try
+from snellen.recipes.treating.search import (
+    FINALISTS,
+    Search,
+    combined,
+    gain_of,
+    judged_beside,
+    rungs,
+    shortened,
+)
+
+
+def outcomes(name: str, scores, *, lower_is_better: bool = False) -> ArmOutcomes:
+    """Return outcomes with these scores; None is a training that failed."""
+    made = [
+        Outcome(status="failed", reason="it diverged.")
+        if score is None
+        else Outcome(status="done", seconds=2.0, measured={"val": Measured(
+            headline="accuracy", score=score, lower_is_better=lower_is_better, scalars={"accuracy": score})})
+        for score in scores
+    ]  # fmt: skip
+    return ArmOutcomes(arm=Arm(name=name), outcomes=tuple(made), folders=tuple(Path(name) for _ in made))
+
+
+def tried(name: str, *jobs: str, options=None) -> Try:
+    own = options or {name: 1}
+    return Try(arm=Arm(name=name, options=own), findings=(), jobs=frozenset({*jobs, *own}), source="")
+
+
+class Trained(Search):
+    """A search whose trainings are told."""
+
+    told: dict = {}  # noqa: RUF012 - of the tests
+    asked: list = []  # noqa: RUF012
+
+    def at(self, arms, share, measure=("val",)):
+        self.asked.append((share, [arm.name for arm in arms]))
+        return (outcomes(UNTREATED, [0.5, 0.6]), *(outcomes(arm.name, self.told[arm.name]) for arm in arms))
+
+
+@pytest.fixture
+def search(tmp_path):
+    Trained.told, Trained.asked = {}, []
+    return Trained(data="", index=None, base=TrainOptions(), seeds=(0, 1), folder=tmp_path)
+
+
+def test_gain_is_the_paired_difference():
+    base, row = outcomes(UNTREATED, [0.5, 0.6, 0.7]), outcomes("a", [0.55, 0.68, 0.73])
+    found = gain_of(row, base, [base, row])
+    spread = stats.ttest_rel([0.55, 0.68, 0.73], [0.5, 0.6, 0.7]).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((spread.low, spread.high))
+
+
+def test_a_training_that_failed_is_no_better_than_the_worst():
+    base, row, other = outcomes(UNTREATED, [None, None]), outcomes("a", [0.7, 0.7]), outcomes("b", [0.2, None])
+    assert gain_of(row, base, [base, row, other]).mean == pytest.approx(0.5)
+    assert gain_of(other, base, [base, row, other]).mean == pytest.approx(0.0)
+    assert judged_beside(row, base, [base, row, other], 1.0).helps
+    assert not judged_beside(other, base, [base, row, other], 1.0).helps  # it fails itself
+
+
+def test_the_better_half_goes_on_and_what_hurts_does_not(search):
+    names = [f"t{number}" for number in range(8)]
+    Trained.told = {name: [0.5 + 0.01 * place, 0.6 + 0.01 * place] for place, name in enumerate(names)}
+    Trained.told["t7"] = [0.9, None]  # fails once
+    Trained.told["t0"] = [0.3, 0.4]  # hurts for every seed
+    alive, judged = search.halved([tried(name) for name in names], [0.25, 0.5])
+    assert Trained.asked[0] == (0.25, names)
+    assert Trained.asked[1] == (0.5, ["t3", "t4", "t5", "t6"])
+    assert [one.name for one in alive] == ["t4", "t5", "t6"]
+    assert len(alive) == FINALISTS
+    assert judged["t0"].share == 0.25
+    assert judged["t3"].share == 0.5
+
+
+def test_few_treatments_are_trained_in_full_at_once(search):
+    alive, judged = search.halved([tried("a"), tried("b")], [0.25, 0.5])
+    assert [one.name for one in alive] == ["a", "b"]
+    assert not judged
+    assert not Trained.asked
+
+
+def test_everything_that_helps_is_put_together_once_for_each_job():
+    base = outcomes(UNTREATED, [0.5, 0.5])
+    pairs = [
+        (tried("small", "steps", options={"lr": 1.0}), outcomes("small", [0.6, 0.6])),
+        (tried("best", "steps", options={"optimizer": "sgd"}), outcomes("best", [0.8, 0.8])),
+        (tried("other", options={"mixup": 0.5}), outcomes("other", [0.7, 0.7])),
+        (tried("same", options={"mixup": 0.2}), outcomes("same", [0.65, 0.65])),
+    ]
+    rows = [base, *(row for _, row in pairs)]
+    arm, left_out = combined([(one, judged_beside(row, base, rows, 1.0)) for one, row in pairs])
+    assert arm.name == "best + other"
+    assert arm.options == {"optimizer": "sgd", "mixup": 0.5}
+    assert set(left_out) == {"small", "same"}
+    alone, _ = combined([(pairs[0][0], judged_beside(pairs[0][1], base, rows, 1.0))])
+    assert alone is None
+
+
+def test_everything_counted_in_epochs_shrinks_along():
+    options = TrainOptions(milestones=(8, 11), switch_epoch=6, switch_lr=0.1, swa_epochs=4, warmup_steps=100,
+                           validate_every=5)  # fmt: skip
+    found = shortened(options, 12, 0.25)
+    assert found == {"epochs": 3, "milestones": (2, 3), "switch_epoch": 2, "swa_epochs": 1, "warmup_steps": 25,
+                     "validate_every": 3}  # fmt: skip
+    assert shortened(TrainOptions(), 2, 0.25) == {"epochs": 1}
+
+
+def test_budgets_that_say_nothing_are_left_out():
+    assert rungs(12, descends=True) == (0.25, 0.5, 1.0)
+    assert rungs(4, descends=True) == (0.5, 1.0)
+    assert rungs(2, descends=True) == (1.0,)
+    assert rungs(100, descends=False) == (1.0,)
