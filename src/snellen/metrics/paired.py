@@ -6,7 +6,7 @@ from math import isfinite, sqrt
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
+from scipy import special
 
 from snellen.errors import InputError
 from snellen.metrics.intervals import RESAMPLES
@@ -63,8 +63,8 @@ def mean_interval(values: Sequence[float]) -> Interval:
     error = float(known.std(ddof=1)) / sqrt(len(known))
     if error == 0:
         return Interval(mean=mean, low=mean, high=mean, count=len(known), p_value=1.0 if mean == 0 else 0.0)
-    half = float(stats.t.ppf((1 + _LEVEL) / 2, len(known) - 1)) * error
-    p_value = 2 * float(stats.t.sf(abs(mean) / error, len(known) - 1))
+    half = float(special.stdtrit(len(known) - 1, (1 + _LEVEL) / 2)) * error
+    p_value = 2 * float(special.stdtr(len(known) - 1, -abs(mean) / error))
     return Interval(mean=mean, low=mean - half, high=mean + half, count=len(known), p_value=p_value)
 
 
