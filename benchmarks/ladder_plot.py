@@ -1,22 +1,35 @@
-"""A scatter plot of the ladder: average precision over time per image."""
+"""A scatter plot of the ladder: a figure of merit over what it costs."""
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-__all__ = ["scatter"]
+__all__ = ["Cost", "scatter"]
 
 WIDTH, HEIGHT, MARGIN = 900, 460, 60
 COLOURS = ("#3566b8", "#c2571a", "#2a8a57", "#8a3f9e")
 MARKS = ("circle", "square")
 
 
-def scatter(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
-    """Return an SVG picture: time per image on a logarithmic axis, AP50 upwards, one colour for each data set."""
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What stands on the horizontal axis: a figure of each row, what it is multiplied by, and its name."""
+
+    key: str
+    factor: float
+    title: str
+
+
+TIME = Cost(key="total", factor=1000, title="milliseconds per image")
+
+
+def scatter(found: Mapping[str, Mapping[str, Mapping[str, float]]], *, cost: Cost = TIME, merit: str = "AP50") -> str:
+    """Return an SVG picture: the cost on a logarithmic axis, the merit (0..1) upwards, a colour for each data set."""
     points = [
-        (place, name, model, 1000 * row["total"], row["AP50"])
+        (place, name, model, cost.factor * row[cost.key], row[merit])
         for place, (name, rows) in enumerate(found.items())
         for model, row in rows.items()
-        if row.get("total") and row.get("AP50") is not None
+        if row.get(cost.key) and row.get(merit) is not None
     ]
     if not points:
         return f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}"/>'
@@ -43,9 +56,9 @@ def scatter(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
         parts.append(f'<line x1="{x(ms)}" x2="{x(ms)}" y1="{y(0)}" y2="{y(1)}" stroke="#ddd"/>')
         parts.append(f'<text x="{x(ms)}" y="{y(0) + 18}" text-anchor="middle">{ms:g}</text>')
         ms *= 10
-    parts.append(f'<text x="{WIDTH / 2}" y="{HEIGHT - 14}" text-anchor="middle">milliseconds per image</text>')
+    parts.append(f'<text x="{WIDTH / 2}" y="{HEIGHT - 14}" text-anchor="middle">{cost.title}</text>')
     parts.append(
-        f'<text x="16" y="{HEIGHT / 2}" text-anchor="middle" transform="rotate(-90 16 {HEIGHT / 2})">AP50</text>'
+        f'<text x="16" y="{HEIGHT / 2}" text-anchor="middle" transform="rotate(-90 16 {HEIGHT / 2})">{merit}</text>'
     )
     for place, name in enumerate(found):
         colour = COLOURS[place % len(COLOURS)]

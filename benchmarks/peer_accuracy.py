@@ -213,8 +213,13 @@ def segmentation(data: Path, budget: Budget, seed: int) -> dict[str, float]:
     train_set, test_set, num_classes = read_masks(data, budget)
     torch.manual_seed(seed)
     model = smp.Unet("resnet18", encoder_weights=None, classes=num_classes)
-    mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
-    std = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
+    colours = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    return segmented(model, train_set, test_set, num_classes, budget, seed, colours)
+
+
+def segmented(model: nn.Module, train_set, test_set, num_classes: int, budget: Budget, seed: int, colours):
+    """Train a network of segmentation_models_pytorch and return its mIoU; sets are pairs of image and mask."""
+    mean, std = (torch.tensor(values)[:, None, None] for values in colours)
 
     def shrink(image: torch.Tensor) -> torch.Tensor:
         scale = budget.size / min(image.shape[-2:])
