@@ -50,6 +50,8 @@ FPN = "faster_rcnn_mobilenet_v2_fpn"
 SPPNET = "sppnet_mobilenet_v2"
 V1, V2 = "yolo_v1_mobilenet_v2", "yolo_v2_mobilenet_v2"
 NOT_TUNED = ("--lr", "1e-9")
+LONG = ("--epochs", "16")  # a step of a dense detector costs a quarter of a step of a pyramid of regions
+LONGER = ("--epochs", "8")
 HAND_MADE = "anchors=[[32,32],[64,32],[32,64],[96,96],[160,160]]"
 SUPPRESSION = "settings.selection.suppression"
 
@@ -105,32 +107,32 @@ QUESTIONS: tuple[Question, ...] = (
         published="63.4 → anchors 69.2 (with batch norm and 448 px) → clusters and direct location +4.8 → "
         "passthrough +1.0 → multi-scale +1.4",
         variants=(
-            Variant(name="YOLOv1", model=V1),
+            Variant(name="YOLOv1", model=V1, options=LONG),
             Variant(
                 name="+ anchors by hand, offsets",
                 model=V2,
-                options=("--set", HAND_MADE, "--set", "location=offset", "--set", "passthrough=false"),
+                options=(*LONG, "--set", HAND_MADE, "--set", "location=offset", "--set", "passthrough=false"),
             ),
             Variant(
                 name="+ clusters, direct location",
                 model=V2,
-                options=("--set", "passthrough=false"),
+                options=(*LONG, "--set", "passthrough=false"),
             ),
-            Variant(name="+ passthrough", model=V2),
-            Variant(name="+ multi-scale", model=V2, options=("--multi-scale",)),
+            Variant(name="+ passthrough", model=V2, options=LONG),
+            Variant(name="+ multi-scale", model=V2, options=(*LONG, "--multi-scale")),
         ),
     ),
     Question(
         name="SSD's augmentation, maps and mining",
         published="augmentation +8.8; heads on all maps against one +11.9",
         variants=(
-            Variant(name="all maps, no augmentation", model=SSD),
-            Variant(name="the paper's augmentation", model=SSD, options=("--augment", "0.5")),
-            Variant(name="one map (stride 32)", model=SSD, options=("--set", "maps=[1]")),
+            Variant(name="all maps, no augmentation", model=SSD, options=(*LONG, "--augment", "0")),
+            Variant(name="the paper's augmentation", model=SSD, options=(*LONG, "--augment", "0.5")),
+            Variant(name="one map (stride 16)", model=SSD, options=(*LONG, "--augment", "0", "--set", "maps=[1]")),
             Variant(
                 name="all negatives, no mining",
                 model=SSD,
-                options=("--set", "head.settings.negative_ratio=null"),
+                options=(*LONG, "--augment", "0", "--set", "head.settings.negative_ratio=null"),
             ),
         ),
     ),
@@ -138,13 +140,23 @@ QUESTIONS: tuple[Question, ...] = (
         name="Focal loss, α-balanced cross-entropy, OHEM (RetinaNet)",
         published="focal 34.0, best α-balanced cross-entropy 31.1 (−2.9); ResNet-101: focal 36.0, OHEM 32.8 (−3.2)",
         variants=(
-            Variant(name="focal, γ = 2, α = 0.25", model=RETINANET),
+            Variant(name="focal, γ = 2, α = 0.25", model=RETINANET, options=LONGER),
             Variant(
                 name="cross-entropy, α = 0.75",
                 model=RETINANET,
-                options=("--set", "head.settings.classification=alpha_ce", "--set", "head.settings.alpha=0.75"),
+                options=(
+                    *LONGER,
+                    "--set",
+                    "head.settings.classification=alpha_ce",
+                    "--set",
+                    "head.settings.alpha=0.75",
+                ),
             ),
-            Variant(name="OHEM, 128 hardest", model=RETINANET, options=("--set", "head.settings.classification=ohem")),
+            Variant(
+                name="OHEM, 128 hardest",
+                model=RETINANET,
+                options=(*LONGER, "--set", "head.settings.classification=ohem"),
+            ),
         ),
     ),
     Question(

@@ -40,7 +40,7 @@ HALF = [0.5] * 3
 
 
 class SsdMaps(nn.Module):
-    """MobileNetV2's maps of stride 16 and 32 with Snellen's extra layers behind them, for torchvision's SSD."""
+    """MobileNetV2's maps of stride 8, 16 and 32 with Snellen's extra layers behind them, for torchvision's SSD."""
 
     def __init__(self, data: Path, size: int) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class SsdMaps(nn.Module):
         maps = []
         for number, block in enumerate(self.body):
             x = block(x)
-            if number in (13, 18):  # the last block of stride 16, and the last convolution
+            if number in (6, 13, 18):  # the last blocks of stride 8 and 16, and the last convolution
                 maps.append(x)
         for layer in self.extras:
             maps.append(layer(maps[-1]))

@@ -435,7 +435,7 @@ def test_half_precision(model, batch_of):
     sum(losses.values()).backward()
     exact = losses_of(model, batch)
     for name, value in losses.items():
-        torch.testing.assert_close(value, exact[name], rtol=0.05, atol=0.05)
+        torch.testing.assert_close(value, exact[name], rtol=0.1, atol=0.05)
 
 
 def test_training_follows_inference(model, batch_of):

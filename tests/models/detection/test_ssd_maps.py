@@ -52,7 +52,7 @@ def test_maps_can_be_left_out(batch_of, maps):
     whole = ssd_mobilenet_v2(NUM_CLASSES, image_size=96)
     batch = batch_of(stride=1)
     output = model(batch.images)
-    sides = [6, 3, 1]
+    sides = [12, 6, 3, 1]
     per_cell = [2 + 2 * len(row) for row in whole.head.boxes.aspect_ratios]
     assert len(output.default_boxes) == sum(sides[number] ** 2 * per_cell[number] for number in maps)
     sum(model.loss(output, batch.targets).values()).backward()
@@ -66,18 +66,18 @@ def test_maps_that_are_not_there(maps):
 
 
 def test_tables_that_do_not_fit():
-    with pytest.raises(ConfigError, match="has 4 maps"):
+    with pytest.raises(ConfigError, match="has 5 maps"):
         ssd_mobilenet_v2(1, image_size=160, scales=(0.1, 0.2))
-    with pytest.raises(ConfigError, match="has 4 maps"):
+    with pytest.raises(ConfigError, match="has 5 maps"):
         ssd_mobilenet_v2(1, image_size=160, aspect_ratios=[(2,)])
 
 
 def test_shapes_can_be_left_out():
     """Table 2: without the boxes of 1/3 and 3, then without any but squares."""
-    few = ssd_mobilenet_v2(1, image_size=160, aspect_ratios=[(2,)] * 4)
-    squares = ssd_mobilenet_v2(1, image_size=160, aspect_ratios=[()] * 4)
-    assert [layer.out_channels for layer in few.head.offsets] == [16] * 4
-    assert [layer.out_channels for layer in squares.head.offsets] == [8] * 4
+    few = ssd_mobilenet_v2(1, image_size=160, aspect_ratios=[(2,)] * 5)
+    squares = ssd_mobilenet_v2(1, image_size=160, aspect_ratios=[()] * 5)
+    assert [layer.out_channels for layer in few.head.offsets] == [16] * 5
+    assert [layer.out_channels for layer in squares.head.offsets] == [8] * 5
 
 
 @pytest.mark.slow

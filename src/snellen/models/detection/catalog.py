@@ -59,7 +59,7 @@ _YOLO_V1 = partial(
     paper="https://arxiv.org/abs/1506.02640",
     resize="square",
     sized=True,
-    tuned=("adamw", 3e-4),  # at 1e-3 its fully connected layers kill the features beneath them
+    tuned=("adamw", 5e-5),  # at 3e-4 its fully connected layers silence the features beneath them
     default_size=(448, 448),
 )
 _YOLO_V2 = partial(

@@ -18,7 +18,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from snellen.losses import hard_negatives
-from snellen.models.backbones import Backbone, SsdVgg16, chosen_backbone, normalize_for, picked_features
+from snellen.models.backbones import (
+    Backbone,
+    SsdVgg16,
+    chosen_backbone,
+    cut_behind,
+    normalize_for,
+    picked_features,
+)
 from snellen.models.detection.dense import Dense
 from snellen.models.detection.rpn import at_least_float32, lies_in_ignored, pick
 from snellen.models.detection.selection import SelectionSettings
@@ -293,6 +300,8 @@ def ssd300(  # noqa: PLR0913 - the paper's ablations
         )
     inputs = network.features if backbone == _USUAL else picked_features(network, _LEVELS)
     neck = SsdMaps(inputs, image_size=image_size, norm_first=True, maps=maps)
+    if backbone != _USUAL:
+        cut_behind(network, neck.last_input)
     table = box_table(neck.maps, neck.count, image_size, scales=scales, aspect_ratios=aspect_ratios)
     head = SsdHead(neck.features, num_classes, boxes=table, settings=settings)
     return Ssd(network, neck, head, normalize=normalize_for(network, mean, std), stride=1, settings=_SELECTION)
@@ -315,18 +324,21 @@ def ssd_mobilenet_v2(  # noqa: PLR0913 - the paper's ablations
     aspect_ratios: Sequence[Sequence[float]] | None = None,
     settings: SsdSettings | None = None,
 ) -> Ssd:
-    """Return SSD on MobileNetV2's maps of stride 16 and 32: it trains on two cores; see ``ssd300``.
+    """Return SSD on MobileNetV2's maps of stride 8, 16 and 32: it trains on two cores; see ``ssd300``.
+
+    Strides and scales of the maps are those of SSD300, so that a default box is two to four cells wide on every map.
 
     Source:
-        The backbone as in Sandler et al. 2018, section 6.2, https://arxiv.org/abs/1801.04381. Differs: plain
-        convolutions behind it and in the head, not SSDLite's.
+        The backbone as in Sandler et al. 2018, section 6.2, https://arxiv.org/abs/1801.04381. Differs: a map of
+        stride 8 too, for small objects; plain convolutions behind it and in the head, not SSDLite's.
     """
-    needed = ("c4", "c5")
+    needed = ("c3", "c4", "c5")
     network = chosen_backbone(
         backbone, usual="mobilenet_v2", norm=norm, padding=padding, needs=needed, ends_in=needed[-1]
     )
     inputs = picked_features(network, needed)
     neck = SsdMaps(inputs, image_size=image_size, norm_first=False, maps=maps)
+    cut_behind(network, neck.last_input)
     table = box_table(neck.maps, neck.count, image_size, scales=scales, aspect_ratios=aspect_ratios)
     head = SsdHead(neck.features, num_classes, boxes=table, settings=settings)
     return Ssd(network, neck, head, normalize=normalize_for(network, mean, std), stride=1, settings=_SELECTION)

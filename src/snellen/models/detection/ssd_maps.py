@@ -59,6 +59,7 @@ class SsdMaps(nn.Module):
     Attributes:
         features: The judged maps.
         count: How many maps there would be with ``maps`` None.
+        last_input: Name of the last map of the backbone that is needed.
 
     Raises:
         ConfigError: If a map is asked for that is not there.
@@ -95,7 +96,7 @@ class SsdMaps(nn.Module):
                 "Leave some out, but keep the order."
             )
         self.features = tuple(specs[number] for number in self.maps)
-        self.last_input = inputs[-1].name
+        self.last_input = inputs[min(self.maps[-1], len(inputs) - 1)].name
         self.first_input = inputs[0].name
         self.norm = L2Norm(inputs[0].channels) if norm_first and self.maps[0] == 0 else None
         self.extras = nn.ModuleList(extras[: max(0, self.maps[-1] + 1 - len(inputs))])
