@@ -114,3 +114,23 @@ def test_watching_changes_no_bit_of_our_own_loop(workshop, tmp_path):
         fit(model, source, settings, watcher=watcher if is_watched else None)
         ends.append(model.state_dict())
     assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # from tensorboard's own imports
+def test_findings_of_a_later_stage_stand_at_the_steps_of_the_whole_run(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    from snellen.recipes.session import _Board
+    from snellen.training import Started
+
+    log = TensorBoardLog(tmp_path)
+    board = _Board(log, 100)
+    board.add_scalar("early", 1.0, 1)  # before the training starts there is nowhere to write
+    log.see(Started(step=0, epoch=0, epochs=1, total_steps=9, notice=""))
+    board.add_scalar("doctor/T3 diverging", 2.0, 5)
+    board.add_text("doctor/T3 diverging", "words", 5)
+    log.close()
+    events = EventAccumulator(str(tmp_path)).Reload()
+    assert events.Tags()["scalars"] == ["doctor/T3 diverging"]
+    assert [point.step for point in events.Scalars("doctor/T3 diverging")] == [105]
+    _Board(None, 0).add_text("doctor", "nobody listens", 1)
