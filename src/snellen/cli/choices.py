@@ -72,6 +72,8 @@ class Activation(StrEnum):
     selu = "selu"
     silu = "silu"
     gelu = "gelu"
+    tanh = "tanh"
+    sigmoid = "sigmoid"
 
 
 class NormKind(StrEnum):

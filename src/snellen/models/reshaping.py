@@ -23,7 +23,7 @@ __all__ = [
     "norm_named",
 ]
 
-ActivationName = Literal["relu", "leaky_relu", "elu", "selu", "silu", "gelu"]
+ActivationName = Literal["relu", "leaky_relu", "elu", "selu", "silu", "gelu", "tanh", "sigmoid"]
 InitName = Literal["kaiming", "xavier", "orthogonal"]
 NormName = Literal["batch", "group", "instance"]
 ACTIVATIONS: tuple[ActivationName, ...] = get_args(ActivationName)
@@ -40,6 +40,8 @@ _MADE: Mapping[ActivationName, Callable[[], nn.Module]] = MappingProxyType(
         "selu": nn.SELU,
         "silu": nn.SiLU,
         "gelu": nn.GELU,
+        "tanh": nn.Tanh,
+        "sigmoid": nn.Sigmoid,
     }
 )
 # Layers that stand between two layers and bend; those that give shares, such as a gate's sigmoid, are not among them.
@@ -60,7 +62,8 @@ def change_activations(model: nn.Module, name: ActivationName) -> int:
 
     Source:
         Nair and Hinton 2010 (ReLU); Maas et al. 2013 (leaky); Clevert et al. 2016 (ELU); Klambauer et al. 2017 (SELU);
-        Ramachandran et al. 2017 (SiLU); Hendrycks and Gimpel 2016 (GELU).
+        Ramachandran et al. 2017 (SiLU); Hendrycks and Gimpel 2016 (GELU). Tanh and the logistic sigmoid are there to be
+        compared with: LeCun et al. 1998, "Efficient BackProp", section 4.4.
     """
     _check("activation", name, ACTIVATIONS)
     count = 0

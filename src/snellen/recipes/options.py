@@ -82,8 +82,8 @@ class TrainOptions:
             ``balanced_accuracy`` or ``macro_F1``, for one class for each image.
         proposals: For models that judge proposals from outside: ``single``, ``fast`` or ``quality`` (selective search),
             or a file of proposals.
-        activation: In the place of the network's own: ``relu``, ``leaky_relu``, ``elu``, ``selu``, ``silu`` or
-            ``gelu``.
+        activation: In the place of the network's own: ``relu``, ``leaky_relu``, ``elu``, ``selu``, ``silu``,
+            ``gelu``, ``tanh`` or ``sigmoid``.
         norm: In the place of the network's own: ``batch``, ``group`` or ``instance``; without given weights.
         init: How first weights are drawn, in the place of the network's own way: ``kaiming``, ``xavier`` or
             ``orthogonal``; without given weights.
