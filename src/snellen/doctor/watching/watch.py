@@ -61,7 +61,7 @@ def watch(  # noqa: PLR0913 - what a user may say of a loop
 
     Weights, gradients, random states and results are the same bits as without it. A step of the optimizer is a step of
     the training; layers and gradients are looked at in a few of them, so many that it takes half a
-    percent of the time.
+    percent of the time, and up to two where ``planned_steps`` are so few that hardly any would be left.
 
     Args:
         model: Any module; the forward passes in training mode are those that count.
@@ -146,7 +146,7 @@ class Watch:
         self._closed: Draft | None = None  # the step that is done, while the loop may still tell its loss
         self._call: tuple[Sequence[Any], Mapping[str, Any]] | None = None
         self._drafts = Drafts(self._device)
-        self._schedule = SampleSchedule(self._steps + 1, every)
+        self._schedule = SampleSchedule(self._steps + 1, every, planned_steps)
         self._ended_at = perf_counter()
         self._is_called = False
         self._blamed: set[int] = set()
