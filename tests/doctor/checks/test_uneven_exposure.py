@@ -35,7 +35,7 @@ def test_a_small_highlight_is_no_fault(gallery):
 
 def test_a_set_that_is_overexposed_as_a_whole(gallery):
     """Light that is clipped here and there, up to the edges: no ground."""
-    gallery.add_all(photo.point(lambda level: min(255, 3 * level)) for photo in gallery.photos(8))
+    gallery.add_all(photo.point(lambda level: min(255, int(2.3 * level))) for photo in gallery.photos(8))
     (finding,) = gallery.result("D27").findings
     assert finding.level is Level.WARNING
 
