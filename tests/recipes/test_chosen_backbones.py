@@ -122,7 +122,11 @@ def test_families():
     assert family_of(find_model("unet_resnet34")) == "unet"
     assert family_of(find_model("faster_rcnn_r50_fpn")) == "faster_rcnn"
     assert "resnet34" in backbone_families()["resnet"]
-    assert {entry.name for entry in found_models(task="mask", word="MOBILENET")} == {"unet_mobilenet_v2"}
+    assert {entry.name for entry in found_models(task="mask", word="RESNET34")} == {"unet_resnet34"}
+    assert {family_of(entry) for entry in found_models(task="mask", word="DEEPLAB")} == {
+        "deeplab_v3",
+        "deeplab_v3_plus",
+    }
     with pytest.raises(ConfigError, match="no model that learns 'mask' with 'ssd'"):
         found_models(task="mask", word="ssd")
 

@@ -59,4 +59,4 @@ def _weights_of(labels: NDArray[np.integer], weight: float, sigma: float, backgr
             near, next_near = nearest[window], second[window]
             second[window] = np.minimum(next_near, np.maximum(near, distance))
             nearest[window] = np.minimum(near, distance)
-    return (weight * np.exp(-((nearest + second) ** 2) / (2 * sigma**2))).astype(np.float32)
+    return np.asarray(weight * np.exp(-((nearest + second) ** 2) / (2 * sigma**2)), np.float32)

@@ -172,4 +172,4 @@ def unpooled(
         section 2.1. ``torch.nn.MaxUnpool2d``, in any precision and deterministic.
     """
     flat = x.new_zeros(*x.shape[:2], size[0] * size[1])
-    return flat.scatter(2, places.flatten(2), x.flatten(2)).unflatten(2, size)
+    return flat.scatter(2, places.flatten(2), x.flatten(2)).view(*x.shape[:2], *size)

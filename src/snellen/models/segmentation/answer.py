@@ -115,7 +115,7 @@ class PixelAnswer(nn.Module):
             between = border_weights(targets.labels, weight=objective.border_weight, sigma=objective.border_sigma)
             weights = 1 + between
         found = pixel_loss(objective, logits, labels, valid, class_weights=self.class_weights, pixel_weights=weights)
-        losses = {objective.loss: found}
+        losses: dict[str, Tensor] = {objective.loss: found}
         if objective.dice_weight > 0:
             losses["dice_beside" if objective.loss == "dice" else "dice"] = (
                 objective.dice_weight * dice_loss(logits, labels, valid).mean()

@@ -44,16 +44,18 @@ class ScoreFusion(Decoder):
         super().__init__()
         self.names = [spec.name for spec in features]
         self.depths, self.strides = (num_classes,), (features[0].stride,)
-        self.scores = nn.ModuleDict({spec.name: nn.Conv2d(spec.channels, num_classes, 1) for spec in features})
+        scores = {spec.name: nn.Conv2d(spec.channels, num_classes, 1) for spec in features}
+        for name, score in scores.items():
+            nn.init.normal_(score.weight, std=_INITIAL_SPREAD if name == self.names[-1] else 0.0)
+            if score.bias is not None:
+                nn.init.zeros_(score.bias)
+        self.scores = nn.ModuleDict(scores)
         self.ups = nn.ModuleDict(
             {
                 finer.name: BilinearTransposed(num_classes, coarser.stride // finer.stride)
                 for finer, coarser in pairwise(features)
             }
         )
-        for name, score in self.scores.items():
-            nn.init.normal_(score.weight, std=_INITIAL_SPREAD if name == self.names[-1] else 0.0)
-            nn.init.zeros_(score.bias)
 
     def forward(
         self, x: Float[Tensor, "batch _ _ _"], maps: Mapping[str, Tensor], canvas: tuple[int, int]

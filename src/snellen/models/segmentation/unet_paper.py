@@ -17,7 +17,7 @@ __all__ = ["UNetPaper", "mirrored"]
 _LEVELS = 5  # depths of 64, 128, 256, 512 and 1024
 _DROPPED_LEVELS = 2  # the deepest, "at the end of the contracting path"
 _HEAD_SPREAD = 0.01  # of the first weights of the scores
-_POOLS = 2 ** (_LEVELS - 1)
+_POOLS = 1 << (_LEVELS - 1)  # cells of the finest level for one of the deepest
 
 
 class UNetPaper(PixelModel):
@@ -125,11 +125,8 @@ def mirrored(
 
 def _margin() -> int:
     """Return how many pixels are lost on each side, followed from the paper's 3×3 convolutions down and up."""
-    lost = 0
-    for level in range(_LEVELS):
-        pairs = 1 if level == _LEVELS - 1 else 2  # one on the way down and one on the way up
-        lost += pairs * 2 * 2**level  # each of two convolutions loses a cell of the level on each side
-    return lost
+    # Each of two convolutions loses a cell of its level on each side, on the way down and, but at the bottom, up again.
+    return 2 * sum((1 if level == _LEVELS - 1 else 2) << level for level in range(_LEVELS))
 
 
 _MARGIN = _margin()  # 92
