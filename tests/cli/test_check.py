@@ -219,3 +219,22 @@ def test_every_check_has_a_page(check, language):
     page = check_page(check, language)
     assert page.count("\n## ") >= 7
     assert check.source in page
+
+
+def test_a_run_is_checked_by_what_it_predicts(call, letters, tmp_path, tiny_options):
+    run = tmp_path / "run"
+    assert call("train", letters / "classes", "--model", "resnet18", "--out", run, *tiny_options).code == 0
+    said = call("check", run, "--select", "R", "--json", tmp_path / "check.json", "--html", tmp_path / "check.html")
+    assert said.code == 0
+    assert "info R21 too-few-to-measure: " in said.out
+    assert "0 crashed" in said.out
+    told = json.loads((tmp_path / "check.json").read_text())
+    assert {row["stage"] for row in told["checks"]} == {"results"}
+    assert "警告" not in call("check", run, "--select", "R", "--lang", "zh").out
+    said = call("check", run, "--select", "R13", "--against", run)
+    assert "Chance alone does as much." in said.out
+
+
+def test_a_check_of_results_is_explained(call):
+    assert "that suppression deletes" in call("explain", "R17").out
+    assert "被抑制删除" in call("explain", "R17", "--lang", "zh").out

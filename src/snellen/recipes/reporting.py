@@ -17,6 +17,7 @@ from snellen.recipes.evaluating import PREDICTION_OF
 from snellen.recipes.finetuning import finetuning_rows
 from snellen.recipes.operating import operating_lines, read_operating
 from snellen.recipes.parts import recorded_part
+from snellen.recipes.results_checking import diagnosis_of_results
 from snellen.recipes.runs import DIAGNOSIS, ENSEMBLE_FILE, Run, read_skipped, recorded_entry
 from snellen.recipes.stages import fact_text, read_stages
 from snellen.recipes.target_statistics import DERIVED_OPTIONS
@@ -52,7 +53,7 @@ def write_run_report(run: Run, index: DatasetIndex) -> Path:
     split = next((name for name in ("test", "val") if name in results), next(iter(results), None))
     record = run.record
     machine = record["environment"]
-    diagnosis = _diagnosis(run)
+    diagnosis = _diagnosis(run, index)
     learned = TARGET_WORDS[index.target_type.__name__].learned
     report = Report(
         title=f"{record['model']} on {Path(record['data']).name}",
@@ -76,14 +77,14 @@ def write_run_report(run: Run, index: DatasetIndex) -> Path:
     return write_report(run.report, report)
 
 
-def _diagnosis(run: Run) -> Diagnosis | None:
-    """Return what was found before training and while it ran, or None if nobody looked."""
+def _diagnosis(run: Run, index: DatasetIndex) -> Diagnosis | None:
+    """Return what was found before training, while it ran and in its results, or None if nobody looked."""
     file = run.folder / DIAGNOSIS
     before = diagnosis_from_json(file.read_bytes()) if file.is_file() else None
     during = diagnosis_of_training(run.folder, [check for check in CHECKS if check.stage == Stage.TRAINING])
-    if before is None or during is None:
-        return before or during
-    return replace(before, results=(*before.results, *during.results))
+    after = diagnosis_of_results(run, CHECKS, index=index, scan=False)
+    found = [part for part in (before, during, after) if part is not None]
+    return replace(found[0], results=tuple(row for part in found for row in part.results)) if found else None
 
 
 def _summary(results: Mapping[str, Results], split: str | None) -> tuple[Figure, ...]:

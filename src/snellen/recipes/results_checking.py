@@ -37,6 +37,7 @@ def diagnosis_of_results(
     checks: Sequence[Check],
     *,
     source: DatasetIndex | None = None,
+    index: DatasetIndex | None = None,
     against: Path | str | None = None,
     deep: bool = False,
     scan: bool = True,
@@ -48,6 +49,7 @@ def diagnosis_of_results(
         run: Trained.
         checks: Those of results among them are made.
         source: Its data set as it was read, if it has been.
+        index: The same with the splits of the run, where it is there.
         against: Folder of another run, to compare with.
         deep: Whether to measure splits that were not, training images too, and to predict some images anew.
         scan: Whether to look at the image files, for slices by light and for copies.
@@ -61,8 +63,8 @@ def diagnosis_of_results(
     if not chosen or not ((run.folder / "evaluation").is_dir() or deep):
         return None
     try:
-        read = recorded_data(run) if source is None else source
-        index = recorded_index(run, source=read)
+        read = source if source is not None else index if index is not None else recorded_data(run)
+        index = recorded_index(run, source=read) if index is None else index
     except DatasetError:
         return None
     if deep:

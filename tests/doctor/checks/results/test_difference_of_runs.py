@@ -64,5 +64,13 @@ def test_few_images_measure_little():
     assert 200 < only(result).numbers["needed"] < 400  # 1.96 * 2 * sqrt(.8 * .2 / n) = 0.1 at 246
 
 
+def test_few_images_that_are_all_right_measure_little_too():
+    """Rule of three: none of 20 wrong may be up to 15 % wrong."""
+    numbers = only(
+        checked("R21", run_of(ClassScores, {"test": [sure(place % 2, place % 2) for place in range(20)]}))
+    ).numbers
+    assert (numbers["low"], numbers["high"]) == ("85.0", "100.0")
+
+
 def test_many_images_measure_enough():
     assert checked("R21", wide(600)).status == Status.PASSED

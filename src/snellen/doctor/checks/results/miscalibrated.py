@@ -12,13 +12,15 @@ from snellen.structures import ClassScores
 __all__ = ["CHECK"]
 
 WARNING_ERROR = 0.05  # beyond what chance makes
+INFO_ERROR_OF_BOXES = 0.15  # likewise; scores of boxes rank, and 0.05 to 0.15 are usual
 SMOOTHING = 0.1  # Szegedy et al. 2016, section 7
 
 
 def judge(run: EvaluatedRun, confidence: Confidence) -> Iterator[Finding]:
     """Yield a finding if confidence does not mean what it says, beyond what chance makes of honest answers."""
     excess = confidence.error - confidence.honest
-    if excess <= WARNING_ERROR or confidence.error <= confidence.honest_high:
+    limit = INFO_ERROR_OF_BOXES if confidence.is_of_boxes else WARNING_ERROR
+    if excess <= limit or confidence.error <= confidence.honest_high:
         return
     too_sure = confidence.bias > 0
     kind = "boxes" if confidence.is_of_boxes else "images"
@@ -33,7 +35,7 @@ def judge(run: EvaluatedRun, confidence: Confidence) -> Iterator[Finding]:
             "count": len(confidence.scores),
         },
         measured=excess,
-        limit=Limit(value=WARNING_ERROR, unit="share", source="Guo et al. 2017; Bröcker and Smith 2007 for chance"),
+        limit=Limit(value=limit, unit="share", source="Guo et al. 2017; Bröcker and Smith 2007 for chance"),
         treatment=_treatment(run) if too_sure else None,
     )
 
@@ -59,9 +61,9 @@ CHECK = Check(
             "wrongly. Accuracy does not show it.",
             measured="Mean distance between confidence and share that is right over 15 bins (ECE; of boxes those from "
             "a score of 0.05 on, right if they find an object at overlap 0.5). Few answers have a distance by chance: "
-            "what honest answers of the same confidences would have is taken off. Told if more than 5 points are left "
-            "and the distance is beyond what 2 of 1000 honest ones reach: a warning for images, info for boxes, whose "
-            "scores rank and are hardly ever probabilities. 100 answers are the least.",
+            "what honest answers of the same confidences would have is taken off. Told if more than 5 points (boxes: "
+            "15) are left and the distance is beyond what 2 of 1000 honest ones reach: a warning for images, info for "
+            "boxes, whose scores rank and are hardly ever probabilities. 100 answers are the least.",
             false_alarms="Training with mixup, label smoothing or focal loss makes answers less sure on purpose.",
             fix="See what is told with the finding.",
             messages={
@@ -89,8 +91,8 @@ CHECK = Check(
             finds="答案的正确率与其置信度不符的模型。",
             matters="凡是依据概率做决定的人（显示概率、计算代价、等待复核）都会决定错。准确率不显示这一点。",
             measured="15 个区间上置信度与正确比例的平均距离（ECE；框取分数 0.05 以上者，重叠 0.5 找到目标为正确）。答"
-            "案少时偶然也会有距离：减去同样置信度的诚实答案会有的距离。剩余超过 5 个点且距离超过诚实答案的第 99.8 百分"
-            "位时报告：图像为警告，框为提示，因为框的分数用于排序，几乎从不是概率。至少需要 100 个答案。",
+            "案少时偶然也会有距离：减去同样置信度的诚实答案会有的距离。剩余超过 5 个点（框：15）且距离超过诚实答案的第"
+            " 99.8 百分位时报告：图像为警告，框为提示，因为框的分数用于排序，几乎从不是概率。至少需要 100 个答案。",
             false_alarms="用 mixup、标签平滑或 focal loss 训练会有意使答案不那么确定。",
             fix="见随结果给出的说明。",
             messages={

@@ -19,6 +19,7 @@ __all__ = ["CHECK"]
 
 LEAST_IMAGES = 50
 LEAST_TRUTHS = 50
+LEAST_MAPS = 10  # each has thousands of pixels
 SLACK = 0.02  # of the figure: what a constant answer reaches, and a little
 NOTHING_FOUND = 0.01  # AP50 of a detector that finds nothing to speak of
 DRAWS = 500
@@ -69,6 +70,7 @@ def _beside(
         found = costs.precision
         return _Beside("AP50", found.cost, found.low, found.high, NOTHING_FOUND - SLACK)
     if maps is not None:
+        need(len(maps.rows), LEAST_MAPS, "images", "张图像")
         overlap = maps.precision
         return _Beside("mIoU", overlap.cost, overlap.low, overlap.high, maps.constant)
     if scores.name != _VALUES:
@@ -111,7 +113,8 @@ CHECK = Check(
             measured="Mean recall of the classes beside 1 over their number; mean IoU beside that of the best map of "
             "one class; the error relative to the best constant beside 1; AP50 beside 1 point. A warning if the upper "
             "end of the 95 % bootstrap interval is no more than 2 points above the constant's, an error if it is 2 "
-            "points below it: then answers and labels contradict one another. 50 images or objects are the least.",
+            "points below it: then answers and labels contradict one another. 50 images or objects (10 maps) are the "
+            "least.",
             false_alarms="Images of a single class are left out. Hard problems with very little data look alike.",
             fix="See what is told with the finding.",
             messages={
@@ -131,7 +134,7 @@ CHECK = Check(
             matters="这样的模型什么也没学到，无论在某类很多时准确率看起来多好。",
             measured="各类平均召回率与类别数的倒数比较；平均 IoU 与单一类别最佳图比较；相对误差与最佳常数比较；AP50 与"
             " 1 个点比较。95% 自助法区间上端不超过常数 2 个点时警告；低于常数 2 个点时为错误：答案与标签相互矛盾。至少"
-            "需要 50 张图像或 50 个目标。",
+            "需要 50 张图像或 50 个目标（分割为 10 张）。",
             false_alarms="只有一个类别的图像不判断。数据极少的难题看起来也是这样。",
             fix="见随结果给出的说明。",
             messages={
