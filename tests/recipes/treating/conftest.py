@@ -47,6 +47,6 @@ def situation(charts):
         given = options_from({"model": model, **usual, **options})
         ready = prepare_training(load(charts[kind]), given)
         run = Run(folder=Path("never"), record=ready.record)
-        return situation_of(run, given, num_train=8)
+        return situation_of(run, given, ready.index)
 
     return make

@@ -198,3 +198,29 @@ def test_runs_that_cannot_be_treated_are_told(treated, tmp_path):
     (folder / "run.json").write_text(json.dumps(record), encoding="utf-8")
     with pytest.raises(CheckpointError, match="expected the options of the run"):
         outline(folder)
+
+
+@pytest.mark.slow
+def test_wrong_labels_are_repaired(stripes, stripe_options, tmp_path):
+    """A third of the training labels is wrong; the finding proposes the right ones, and leaving the images out, too."""
+    data = tmp_path / "mislabelled"
+    shutil.copytree(stripes, data)
+    moved = {}
+    for name, other in (("bars", "rows"), ("rows", "bars")):
+        for file in sorted((data / "train" / name).glob("*.png"))[:8]:
+            target = data / "train" / other / f"moved-{file.name}"
+            file.rename(target)
+            moved[str(target.relative_to(data))] = name
+    finding = Finding(
+        code="D16", level=Level.WARNING, message="many", measured=0.3, numbers=_numbers("D16", "many"),
+        treatment=Treatment(drop_images=tuple(moved), data={"labels": moved}),
+    )  # fmt: skip
+    run = run_with(data, tmp_path / "run", stripe_options, [finding], epochs=12)
+    report = snellen.treat(run, seeds=SEEDS, only=("D16",), most=2, folder=tmp_path / "out")
+    names = {row.name: row for row in report.tried}
+    assert set(names) == {"take the proposed labels", "leave images out"}
+    assert len(names["take the proposed labels"].changes["repairs"]["labels"]) == 16
+    assert len(names["leave images out"].changes["repairs"]["drop"]) == 16
+    assert names["take the proposed labels"].gain.mean > 0
+    kept = snellen.Run.open(next((tmp_path / "out" / "trials").glob("take_the_proposed*")) / "run")
+    assert kept.record["repairs"]["labels"] == moved

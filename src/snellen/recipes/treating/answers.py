@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from snellen.data import ObjectRepair, Repairs
-from snellen.doctor import Finding, Treatment
+from snellen.data import Repairs
+from snellen.doctor import Finding
 from snellen.recipes.treating.remedy import BEFORE, Change, Changes, Remedy, model_option, path
 from snellen.recipes.treating.situation import Situation
 from snellen.structures import BoxTarget, ClassTarget, MaskTarget, ValueTarget
@@ -72,20 +72,20 @@ def _by_last_name(run: Situation, name: str) -> str | None:
 
 
 def _own_drop(run: Situation, finding: Finding) -> Changes | None:
-    del run
-    treatment = finding.treatment
-    return {"repairs": Repairs(drop=treatment.drop_images)} if treatment is not None and treatment.drop_images else None
+    """Return that the images that a check names are left out, as far as they are learned from."""
+    named = () if finding.treatment is None else finding.treatment.drop_images
+    drop = tuple(image for image in named if image in run.train_images)
+    return {"repairs": Repairs(drop=drop)} if drop else None
 
 
 def _relabel(run: Situation, finding: Finding) -> Changes | None:
-    treatment = finding.treatment or Treatment()
-    labels, objects = treatment.data.get("labels"), treatment.data.get("objects")
-    if labels and run.target_type is ClassTarget:
-        return {"repairs": Repairs(labels=dict(labels))}
-    if objects and run.target_type is BoxTarget:
-        made = tuple(one if isinstance(one, ObjectRepair) else ObjectRepair(**one) for one in objects)
-        return {"repairs": Repairs(objects=made)}
-    return None
+    """Return that labels that a check proposes are taken, as far as images are learned from."""
+    data = {} if finding.treatment is None else finding.treatment.data
+    found = Repairs.from_record({name: data[name] for name in ("labels", "objects") if name in data})
+    labels = {image: name for image, name in found.labels.items() if image in run.train_images}
+    objects = tuple(one for one in found.objects if one.image in run.train_images)
+    fits = bool(labels and run.target_type is ClassTarget) or bool(objects and run.target_type is BoxTarget)
+    return {"repairs": Repairs(labels=labels, objects=objects)} if fits else None
 
 
 def _sampler(word: str) -> Change:

@@ -7,6 +7,7 @@ from snellen.recipes.treating.situation import Situation
 __all__ = [
     "ACCUMULATE",
     "ADAMW",
+    "AVERAGED",
     "CLIP",
     "DECAY_LESS",
     "DECAY_MORE",
@@ -57,7 +58,7 @@ def _warmup(run: Situation, finding: Finding) -> Changes | None:
 
 def _steps(run: Situation) -> int:
     """Return the steps of the run, about."""
-    per_epoch = max(1, round(run.num_train / run.record["batch_size"] / run.settings["accumulate"]))
+    per_epoch = max(1, round(len(run.train_images) / run.record["batch_size"] / run.settings["accumulate"]))
     return int(run.settings["epochs"] * per_epoch)
 
 
@@ -97,6 +98,14 @@ def _sgd(run: Situation, finding: Finding) -> Changes | None:
     if run.settings["optimizer"] == "sgd":
         return None
     return {"optimizer": "sgd", **_AS_USUAL}
+
+
+def _averaged(run: Situation, finding: Finding) -> Changes | None:
+    del finding
+    last = int(run.settings["epochs"]) // 4
+    if last < 1 or run.settings["swa_epochs"] or run.settings["schedule"] == "snapshot":
+        return None
+    return {"swa_epochs": last, "ema": 0.0}
 
 
 def _group_norm(run: Situation, finding: Finding) -> Changes | None:
@@ -157,5 +166,7 @@ IDENTITY_BLOCKS = Remedy(name="residual blocks begin as the identity", change=mo
 KAIMING = _drawn("kaiming", "He et al. 2015; AutoTrainer, initialiser")
 XAVIER = _drawn("xavier", "Glorot and Bengio 2010; AutoTrainer, initialiser")
 ORTHOGONAL = _drawn("orthogonal", "Saxe et al. 2014; Hu et al. 2020")
+AVERAGED = Remedy(name="average the weights of the last quarter", change=_averaged, source="Izmailov et al. 2018",
+                  job="average")  # fmt: skip
 LEAKY, GELU, RELU = _activation("leaky_relu"), _activation("gelu"), _activation("relu")
 SINGLE_PRECISION = Remedy(name="float32", change=option("precision", "fp32"), source="Micikevicius et al. 2018")

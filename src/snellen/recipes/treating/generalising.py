@@ -143,4 +143,4 @@ GRADUAL = Remedy(name="stages begin to learn one after the other", change=_tuned
 TUNE_ALL = Remedy(name="everything learns", change=_tuned("all"), source="Kornblith et al. 2019", job="tuning")
 LAYER_DECAY = Remedy(name="lower rates for earlier stages", change=_layer_decay, source="Howard and Ruder 2018, eq. 2",
                      job="tuning")  # fmt: skip
-NO_AVERAGE = Remedy(name="no moving average of the weights", change=_no_average, source="own")
+NO_AVERAGE = Remedy(name="no moving average of the weights", change=_no_average, source="own", job="average")

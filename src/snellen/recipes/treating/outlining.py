@@ -106,7 +106,7 @@ def outline(
     given = TrainOptions(**decoded(used.record["options"]))
     given = replace(given, split_seed=used.record["split_seed"], model=used.record["model"], folder=None)
     index = prepared(recorded_data(used), used.record["split_seed"])
-    situation = situation_of(used, given, len(index.split_rows("train")))
+    situation = situation_of(used, given, index)
     found = findings_of_run(used, least=Level.INFO if info else Level.WARNING, console=console)
     wanted = {code.upper() for code in only}
     findings = [one for one in found if not wanted or one.code in wanted]

@@ -79,7 +79,7 @@ def planned(run: Situation, findings: Sequence[Finding], *, most: int) -> Plan:
     repairs = run.given.repairs or Repairs()
     for one in honest:
         drop = () if one.treatment is None else one.treatment.drop_images
-        repairs = joined_repairs(repairs, Repairs(drop=tuple(drop)))
+        repairs = joined_repairs(repairs, Repairs(drop=tuple(image for image in drop if image in run.train_images)))
     tries, for_people = _tries(run, [one for one in findings if one not in honest], repairs)
     return Plan(
         first=tuple(f"{one.code}: {_first_reason(one)}; they are left out of training" for one in honest),

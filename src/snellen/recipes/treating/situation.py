@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from snellen.data import DatasetIndex
 from snellen.models import BENDING, ModelEntry, builder_options, builder_words, settings_of
 from snellen.recipes.options import TrainOptions
 from snellen.recipes.runs import ENSEMBLE, Run, recorded_entry
@@ -26,7 +27,7 @@ class Situation:
         words: Words that options of the builder take.
         inside: Settings inside the model by dotted path.
         descends: Whether any of it is trained by gradients.
-        num_train: Training images.
+        train_images: Names of the training images.
         activations: Names of the layers that bend, such as ``ReLU``.
     """
 
@@ -37,7 +38,7 @@ class Situation:
     words: Mapping[str, tuple[str, ...]]
     inside: Mapping[str, Any]
     descends: bool
-    num_train: int
+    train_images: frozenset[str]
     activations: frozenset[str]
 
     @property
@@ -66,8 +67,14 @@ class Situation:
         return word in self.words.get(option, ()) and self.known.get(option) != word
 
 
-def situation_of(run: Run, given: TrainOptions, num_train: int) -> Situation:
-    """Return the configuration of a run."""
+def situation_of(run: Run, given: TrainOptions, index: DatasetIndex) -> Situation:
+    """Return the configuration of a run.
+
+    Args:
+        run: Trained, or at least planned.
+        given: Its options.
+        index: Its data set, with its splits.
+    """
     entry = recorded_entry(run.record)
     model = run.build()
     module: nn.Module = model  # type: ignore[assignment]  # every model is a module
@@ -81,6 +88,6 @@ def situation_of(run: Run, given: TrainOptions, num_train: int) -> Situation:
         words={} if run.record["model"] == ENSEMBLE else builder_words(entry),
         inside=settings_of(module),
         descends=not isinstance(model, Staged) or any(stage.kind == "gradient" for stage in model.stages),
-        num_train=num_train,
+        train_images=frozenset(index.paths[row] for row in index.split_rows("train").tolist()),
         activations=frozenset(type(layer).__name__ for layer in module.modules() if isinstance(layer, BENDING)),
     )
