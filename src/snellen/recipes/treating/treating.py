@@ -174,7 +174,8 @@ def _row(one: Try, judged: Judged, plan: TreatmentOutline, verdict: str) -> Trie
     changes = {**one.arm.options, **one.arm.switches}
     before, after = after_training(finding, judged.control), after_training(finding, judged.folders)
     if before is None:
-        before = After(found=1, judged=1, measured=finding.measured)
+        measured = None if finding.measured is None else float(finding.measured)
+        before = After(found=1, judged=1, measured=measured)
         after = after_treatment(finding, plan.index, changed(plan.base, changes))
     return TriedRow(
         name=one.name,

@@ -104,6 +104,8 @@ def changes_text(changes: Mapping[str, Any]) -> str:
 def _value_text(name: str, value: Any) -> str:
     if name == "repairs" and isinstance(value, Mapping):
         return ", ".join(f"{len(entries)} {kind}" for kind, entries in value.items())
+    if value is None:
+        return "as chosen"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
