@@ -39,7 +39,7 @@ _USUAL_DIAGONAL_PX = 625.0  # of Pascal VOC's images, for which the widths are m
 # One after another, each from the best before; about the ranges of Chen et al. 2015, section 4.1.
 _SEARCH: tuple[tuple[str, tuple[float, ...]], ...] = (
     ("appearance_levels", (3.0, 5.0, 8.0, 13.0)),
-    ("appearance_px", (30.0, 60.0, 100.0)),
+    ("appearance_px", (15.0, 30.0, 60.0, 100.0)),
     ("appearance_weight", (1.0, 2.0, 4.0, 8.0)),
     ("smoothness_weight", (0.0, 1.0, 3.0, 6.0)),
 )
