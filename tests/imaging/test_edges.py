@@ -25,7 +25,7 @@ INNER = np.s_[2:-2, 2:-2]  # scikit-image goes on otherwise beyond the edge
     ("name", "factor"), [("roberts", 1.0), ("prewitt", 2**0.5), ("sobel", 2**0.5), ("scharr", 2**0.5)]
 )
 def test_equals_scikit_image(grey, name, factor):
-    """SYS-256 to SYS-258: scikit-image's magnitudes of the 3 x 3 operators are √2 times ours."""
+    """SYS-256, SYS-257, SYS-258: scikit-image's magnitudes of the 3 x 3 operators are √2 times ours."""
     ours = gradient_magnitude(grey, name)[0].numpy() * factor
     theirs = getattr(filters, name)(grey[0].numpy())
     assert np.abs(ours - theirs)[INNER].max() < 1e-9
@@ -106,3 +106,38 @@ def test_refusals(grey):
         laplacian_of_gaussian(grey, sigma_px=0.3)
     with pytest.raises(ConfigError, match="low <= high"):
         canny(grey, low=3, high=2)
+
+
+def _best_f(strength: torch.Tensor, truth: torch.Tensor) -> float:
+    """Return the best F over thresholds; edges may lie 2 pixels aside."""
+
+    def near(edges: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.max_pool2d(edges[None, None].float(), 5, stride=1, padding=2)[0, 0] > 0
+
+    best = 0.0
+    for level in torch.quantile(strength.flatten(), torch.linspace(0.5, 0.995, 40)):
+        found = strength > level
+        precision = (found & near(truth)).sum() / found.sum().clamp(min=1)
+        recall = (truth & near(found)).sum() / truth.sum()
+        best = max(best, float(2 * precision * recall / (precision + recall).clamp(min=1e-9)))
+    return best
+
+
+def test_edges_in_noise():
+    """Q-176: all operators find clean edges; in noise the more an operator smooths, the better it does."""
+    scene = torch.full((1, 80, 80), 90.0)
+    scene[:, 20:60, 15:50] = 150.0
+    scene[:, 30:70, 55:75] = 40.0
+    steps = torch.zeros(80, 80, dtype=torch.bool)
+    steps[:, 1:] |= scene[0].diff(dim=1) != 0
+    steps[1:] |= scene[0].diff(dim=0) != 0
+    noise = torch.randn(scene.shape, generator=torch.Generator().manual_seed(0))
+    for sigma, least in ((0.0, 0.95), (20.0, 0.0)):
+        image = (scene + sigma * noise).clamp(0, 255)
+        scores = {name: _best_f(gradient_magnitude(image, name)[0], steps) for name in DERIVATIVES}
+        marr = zero_crossings(laplacian_of_gaussian(image, sigma_px=2.0)[0], contrast=1.0 + 0.15 * sigma)
+        scores["log"] = _best_f(marr.float(), steps)
+        scores["canny"] = _best_f(canny(image, sigma_px=2.0, low=3, high=7)[0].float(), steps)
+        assert min(scores.values()) >= least
+    assert scores["roberts"] < scores["sobel"] < scores["canny"]
+    assert scores["canny"] > 0.9

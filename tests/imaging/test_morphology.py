@@ -34,7 +34,7 @@ PAIRS = {
 @pytest.mark.parametrize("shape", ["square", "disk", "cross"])
 @pytest.mark.parametrize("size", [1, 3, 7])
 def test_equals_opencv(photograph, colour, ours, shape, size):
-    """SYS-260 to SYS-263."""
+    """SYS-260, SYS-261, SYS-262, SYS-263."""
     around = window(size, shape).numpy().astype(np.uint8)
     theirs = cv2.morphologyEx(photograph, PAIRS[ours], around)
     assert np.array_equal(ours(colour, size=size, shape=shape).permute(1, 2, 0).numpy(), theirs)

@@ -1,4 +1,4 @@
-"""What the checks of light propose mends what they found: D18, D25, D26 and D27."""
+"""What the checks of light propose mends what they found: D18, D25, D26 and D27; Q-017."""
 
 import numpy as np
 import pytest
