@@ -97,8 +97,8 @@ def by_curve(images: Images, curve: Callable[[Tensor], Tensor]) -> Images:
     """
     if images.dtype != torch.uint8:
         return as_before(curve(flat(images)), images)
-    levels = torch.arange(LEVELS, device=images.device, dtype=torch.float64)
-    table = curve(levels).clamp(0, WHITE).round().to(torch.uint8)
+    levels = torch.arange(LEVELS, dtype=torch.float64)  # on the processor, for some devices have no float64
+    table = curve(levels).clamp(0, WHITE).round().to(images.device, torch.uint8)
     return table[checked(images).long()]
 
 
