@@ -85,6 +85,15 @@ def test_are_probabilities():
     assert torch.equal(refined, dense_crf(probs, image))
 
 
+def test_is_the_same_where_networks_compute_in_16_bits():
+    """Places rounded to 8 bits would lie in other simplices."""
+    probs, image = scene()
+    wanted = dense_crf(probs, image)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(dense_crf(probs, image), wanted)
+        assert torch.equal(dense_crf(probs.bfloat16().float(), image), dense_crf(probs.bfloat16(), image))
+
+
 def test_without_kernels_nothing_changes():
     probs, image = scene()
     none = DenseCrfSettings(appearance_weight=0.0, smoothness_weight=0.0)

@@ -199,8 +199,12 @@ def weights_by_class(text: str | None) -> str | list[float] | dict[str, float] |
         ) from error
 
 
-def assignments(texts: Sequence[str] | None) -> dict[str, Any]:
+def assignments(texts: Sequence[str] | None, option: str = "--set") -> dict[str, Any]:
     """Return names and values from ``NAME=VALUE``; values are read as JSON, and as text where they are none.
+
+    Args:
+        texts: As they were typed.
+        option: With which, for the message.
 
     Raises:
         ConfigError: If there is no name or no equals sign.
@@ -209,7 +213,7 @@ def assignments(texts: Sequence[str] | None) -> dict[str, Any]:
     for text in texts or ():
         name, sign, value = text.partition("=")
         if not sign or not name.strip():
-            raise ConfigError(f"--set must be NAME=VALUE, such as gamma=1.5; got {text!r}.")
+            raise ConfigError(f"{option} must be NAME=VALUE, such as gamma=1.5; got {text!r}.")
         try:
             found[name.strip()] = json.loads(value)
         except json.JSONDecodeError:

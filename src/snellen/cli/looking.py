@@ -30,5 +30,5 @@ def wanted_scales(scales: str | None) -> tuple[float, ...]:
 
 def wanted_crf(settings: Sequence[str] | None, *, crf: bool) -> bool | Mapping[str, Any] | None:
     """Return what was typed of a dense CRF; None for nothing. Settings imply that one is wanted."""
-    told = assignments(settings)
+    told = assignments(settings, "--crf-set")
     return told or crf or None

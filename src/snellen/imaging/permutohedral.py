@@ -105,7 +105,8 @@ def _simplices(
 ) -> tuple[Int64[Tensor, "n simplex"], Int64[Tensor, "n simplex"], Float[Tensor, "n simplex"]]:
     """Return the corner of remainder 0 of each point's simplex, the ranks that name the simplex, and the shares."""
     size = features.shape[1] + 1
-    lifted = features @ _basis(size - 1, features)
+    with torch.autocast(features.device.type, enabled=False):
+        lifted = features @ _basis(size - 1, features)
     origin = (lifted / size).round() * size
     offset = lifted - origin
     ranks = torch.zeros_like(origin, dtype=torch.int64)
