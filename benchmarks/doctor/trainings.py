@@ -42,7 +42,8 @@ HARM = 0.02  # of accuracy, in the mean over seeds
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # of the steps, at which a training is judged while it goes on
 STEP_COLUMNS = ("steps", "rates", "wait_s", "step_s", "images", "memory")
 SAMPLE_COLUMNS = (
-    "sampled", "gradient", "weight", "update", "agreement", "rms", "largest", "zeros", "dead", "saturated", "named",
+    "sampled", "gradient", "weight", "update", "agreement", "rms", "largest", "zeros", "dead", "saturated", "gap",
+    "apart", "named",
 )  # fmt: skip
 HALVES = (None, "set", "reported")
 REPORTED = ("cnn with norms", "resnet8")  # nets and data that thresholds were not set on
