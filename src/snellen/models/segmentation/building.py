@@ -132,12 +132,12 @@ def build_segnet(  # noqa: PLR0913 - the options of a run
 
 
 def build_deeplab_v3(  # noqa: PLR0913 - the options of a run
+    usual_stride: int,
     usual: str,
     num_classes: int,
     *,
     backbone: str,
     output_stride: int | None = None,
-    usual_stride: int = 16,
     multi_grid: Sequence[int] = (),
     width: int = 256,
     rates: Sequence[int] | None = None,
@@ -150,7 +150,7 @@ def build_deeplab_v3(  # noqa: PLR0913 - the options of a run
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
 ) -> Segmenter:
-    """Return DeepLabv3; see ``deeplab_v3``. ``output_stride`` and ``multi_grid``: see ``dilated_backbone``."""
+    """Return DeepLabv3; see ``deeplab_v3``. Strides and ``multi_grid``: see ``dilated_backbone``."""
     network = _atrous(backbone, usual, output_stride, usual_stride, multi_grid, norm, padding)
     return deeplab_v3(
         network, num_classes, width=width, rates=rates, image_pooling=image_pooling, separable=separable,
@@ -185,12 +185,12 @@ def build_deeplab_v3_plus(  # noqa: PLR0913 - the options of a run
 
 
 def build_pspnet(  # noqa: PLR0913 - the options of a run
+    usual_stride: int,
     usual: str,
     num_classes: int,
     *,
     backbone: str,
     output_stride: int | None = None,
-    usual_stride: int = 8,
     width: int = 512,
     bins: Sequence[int] = (1, 2, 3, 6),
     auxiliary_weight: float = AUXILIARY_WEIGHT,
@@ -200,7 +200,7 @@ def build_pspnet(  # noqa: PLR0913 - the options of a run
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
 ) -> Segmenter:
-    """Return PSPNet; see ``pspnet``. ``output_stride`` is usually 8."""
+    """Return PSPNet; see ``pspnet``. Strides: see ``dilated_backbone``."""
     network = _atrous(backbone, usual, output_stride, usual_stride, (), norm, padding)
     return pspnet(
         network, num_classes, width=width, bins=bins, norm=_own_norm(norm), auxiliary_weight=auxiliary_weight,

@@ -127,19 +127,19 @@ SEGMENTERS: tuple[ModelEntry, ...] = tuple(
         ),
         _DEEPLAB_V3(
             name="deeplab_v3_resnet50",
-            build=on_backbone(build_deeplab_v3, "resnet50", usual_stride=8),
+            build=on_backbone(partial(build_deeplab_v3, 8), "resnet50"),
             summary="DeepLabv3 on ResNet-50 at an output stride of 8, torchvision's",
             default_size=(520, 520),
         ),
         _DEEPLAB_V3(
             name="deeplab_v3_resnet101",
-            build=on_backbone(build_deeplab_v3, "resnet101", usual_stride=8),
+            build=on_backbone(partial(build_deeplab_v3, 8), "resnet101"),
             summary="DeepLabv3 on ResNet-101 at an output stride of 8, torchvision's",
             default_size=(520, 520),
         ),
         _DEEPLAB_V3(
             name="deeplab_v3_mobilenet_v2",
-            build=on_backbone(build_deeplab_v3, "mobilenet_v2", width=_NARROW, separable=True),
+            build=on_backbone(partial(build_deeplab_v3, 16), "mobilenet_v2", width=_NARROW, separable=True),
             summary="DeepLabv3 on MobileNetV2 with a narrow, separable pyramid: for a CPU",
         ),
         _DEEPLAB_V3_PLUS(
@@ -161,19 +161,19 @@ SEGMENTERS: tuple[ModelEntry, ...] = tuple(
         ),
         _PSPNET(
             name="pspnet_resnet50",
-            build=on_backbone(build_pspnet, "resnet50"),
+            build=on_backbone(partial(build_pspnet, 8), "resnet50"),
             summary="PSPNet on ResNet-50 at an output stride of 8",
             default_size=(473, 473),
         ),
         _PSPNET(
             name="pspnet_resnet101",
-            build=on_backbone(build_pspnet, "resnet101"),
+            build=on_backbone(partial(build_pspnet, 8), "resnet101"),
             summary="PSPNet on ResNet-101 at an output stride of 8",
             default_size=(473, 473),
         ),
         _PSPNET(
             name="pspnet_mobilenet_v2",
-            build=on_backbone(build_pspnet, "mobilenet_v2", width=_NARROW, usual_stride=16),
+            build=on_backbone(partial(build_pspnet, 16), "mobilenet_v2", width=_NARROW),
             summary="PSPNet's pooling on MobileNetV2, narrow, at an output stride of 16: for a CPU",
         ),
     )

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from snellen.errors import ConfigError
 from snellen.models.segmentation.segmenter import Context
-from snellen.nn import ConvNormAct, Norm, SeparableConv2d, content_grid, spread_over_content
+from snellen.nn import ConvNormAct, Norm, SeparableConv2d, content_grid, content_mean, spread_over_content
 
 __all__ = ["AtrousPyramid", "ImagePooling", "PyramidPooling", "usual_rates"]
 
@@ -59,13 +59,16 @@ class ImagePooling(nn.Module):
         self, x: Float[Tensor, "batch channels rows columns"], cells: Int64[Tensor, "batch 2"]
     ) -> Float[Tensor, "batch out_channels rows columns"]:
         """Return what was pooled, spread over the map."""
-        pooled = content_grid(x, cells, self.side)
+        is_mean = self.side == 1  # then there is nothing to interpolate
+        pooled = content_mean(x, cells).to(x.dtype)[..., None, None] if is_mean else content_grid(x, cells, self.side)
         norm = self.conv[1]
         was_training = norm.training
         if len(pooled) * self.side**2 == 1:
             norm.eval()
-        grid = self.conv(pooled)
+        grid: Tensor = self.conv(pooled)
         norm.train(was_training)
+        if is_mean:
+            return grid.expand(-1, -1, *x.shape[-2:])
         return spread_over_content(grid, cells, (x.shape[-2], x.shape[-1]), align_corners=self.align_corners)
 
 
