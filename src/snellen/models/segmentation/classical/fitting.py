@@ -5,6 +5,7 @@ Shapes: K classes, S sides, n pixels, d numbers of a pixel.
 
 from collections.abc import Iterator
 from dataclasses import fields
+from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -170,8 +171,9 @@ def classes_of_sides(counts: Int64[np.ndarray, "S K"]) -> Int64[np.ndarray, " S"
     """
     num_sides, num_classes = counts.shape
     if num_classes**num_sides <= _MOST_WAYS:
-        ways = np.stack(np.meshgrid(*[np.arange(num_classes)] * num_sides, indexing="ij"), axis=-1)
-        return max(ways.reshape(-1, num_sides).astype(np.int64), key=lambda classes: _mean_iou(counts, classes))
+        ways = product(range(num_classes), repeat=num_sides)
+        best = max(ways, key=lambda way: _mean_iou(counts, np.array(way)))
+        return np.array(best, dtype=np.int64)
     classes = counts.argmax(axis=1).astype(np.int64)
     score = _mean_iou(counts, classes)
     improves = True
