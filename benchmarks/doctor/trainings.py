@@ -35,7 +35,7 @@ from training_runs import Plan, trained
 import snellen
 from snellen.doctor import Level
 from snellen.doctor.watching import Trace, read_trace
-from snellen.doctor.watching.watch import judged
+from snellen.doctor.watching.telling import judged
 
 HERE = Path(__file__).resolve().parent
 HARM = 0.02  # of accuracy, in the mean over seeds

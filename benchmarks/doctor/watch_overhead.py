@@ -32,7 +32,8 @@ from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
 import snellen
-from snellen.doctor.watching.watch import JUDGING_SHARE, Watch
+from snellen.doctor.watching.telling import JUDGING_SHARE
+from snellen.doctor.watching.watch import Watch
 
 HERE = Path(__file__).resolve().parent
 WARM_UP = 2  # steps of each, which are not counted
@@ -168,7 +169,7 @@ class Turns:
 
     def __init__(self, loop: Loop, doctor: Watch) -> None:
         self.loop, self.doctor = loop, doctor
-        doctor._judged_at = 10**9
+        doctor._teller._from_step = 10**9
 
     def plain(self) -> None:
         self.loop.step()

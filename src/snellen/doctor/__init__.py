@@ -10,7 +10,8 @@ from snellen.doctor.examining.examination import examine
 from snellen.doctor.examining.forms import check_parity
 from snellen.doctor.finding import Finding, Level, Limit, Place, Treatment
 from snellen.doctor.watching import Trace, read_trace
-from snellen.doctor.watching.watch import Watch, judged, watch
+from snellen.doctor.watching.telling import judged
+from snellen.doctor.watching.watch import Watch, watch
 from snellen.doctor.words import LANGUAGES, Language, Text, chosen_language, system_language
 from snellen.doctor.wrong_labels import Suspect, SuspectKind, suspects, suspects_of_predictions
 

@@ -1,6 +1,5 @@
 """Watching anybody's training loop: what happens is written down and judged, and nothing is changed."""
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
@@ -13,15 +12,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from snellen.doctor.catalog import CHECKS
-from snellen.doctor.check import Check, Stage
-from snellen.doctor.diagnosis import Diagnosis, diagnose
-from snellen.doctor.evidence.catalog import TRAINING_SOURCES
-from snellen.doctor.evidence.gathering import Evidence
+from snellen.doctor.diagnosis import Diagnosis
 from snellen.doctor.evidence.setup import Setup
-from snellen.doctor.finding import Finding, Level
+from snellen.doctor.finding import Finding
 from snellen.doctor.watching.blame import gradient_happening, loss_happening
-from snellen.doctor.watching.board import Board, pin
+from snellen.doctor.watching.board import Board
 from snellen.doctor.watching.drafts import Draft, Drafts
 from snellen.doctor.watching.measuring import LayerSampler, watched_layers
 from snellen.doctor.watching.memory import held_bytes
@@ -30,17 +25,13 @@ from snellen.doctor.watching.plan import packed_plan
 from snellen.doctor.watching.reading import first_choices, losses_in, num_images
 from snellen.doctor.watching.rows import Happening, ParameterColumn, ValidationRow
 from snellen.doctor.watching.sampling import SampleSchedule
+from snellen.doctor.watching.telling import Teller, judged
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.watching.trace_file import TraceWriter
 from snellen.errors import InputError
 
-__all__ = ["Watch", "judged", "watch"]
+__all__ = ["Watch", "watch"]
 
-_LOG = logging.getLogger("snellen.watch")
-
-FIRST_JUDGED = 20  # steps
-JUDGED_AGAIN = 1.2  # times as many steps
-JUDGING_SHARE = 0.002  # of the time that judging may take
 MOST_BLAMED = 3  # steps whose mishap is looked into; the rest have the same origin
 
 
@@ -95,13 +86,9 @@ def watch(  # noqa: PLR0913 - what a user may say of a loop
         steps_done=steps_done,
         folder=None if folder is None else Path(folder),
         every=every,
-        on_finding=on_finding or _log,
+        on_finding=on_finding,
         tensorboard=tensorboard,
     )
-
-
-def _log(finding: Finding, text: str) -> None:
-    _LOG.log(logging.ERROR if finding.level == Level.ERROR else logging.WARNING, "%s: %s", finding.code, text)
 
 
 class Watch:
@@ -123,11 +110,11 @@ class Watch:
         steps_done: int | None,
         folder: Path | None,
         every: int | None,
-        on_finding: Callable[[Finding, str], None],
+        on_finding: Callable[[Finding, str], None] | None,
         tensorboard: Board | None,
     ) -> None:
         self._model, self._optimizers, self._criterion = model, optimizers, criterion
-        self._on_finding, self._board, self._setup = on_finding, tensorboard, setup
+        self._setup, self._teller = setup, Teller(on_finding, tensorboard, setup)
         self._parameters, self._columns = _columns(model, optimizers)
         self._device = self._parameters[0].device
         layers = () if _is_compiled(model) else watched_layers(model)
@@ -150,9 +137,6 @@ class Watch:
         self._ended_at = perf_counter()
         self._is_called = False
         self._blamed: set[int] = set()
-        self._judged_at = FIRST_JUDGED
-        self._next_judgement_s = 0.0  # not before this time
-        self._told: set[tuple[str, str, bool]] = set()
         self._handles: list[RemovableHandle] = []
         self._step_handles: list[RemovableHandle] = []
 
@@ -182,7 +166,7 @@ class Watch:
         self._sizes.forget()
         if kind is None:
             self._writer.end()
-        self._tell(at_once=True)
+        self._teller.tell(self._writer.trace, self._steps)
         self._writer.close()
 
     def _on_steps(self) -> list[RemovableHandle]:
@@ -235,7 +219,8 @@ class Watch:
         self._writer.write(
             ValidationRow(step=self._steps, scores={name: float(value) for name, value in scores.items()})
         )
-        self._tell()
+        if self._teller.has_time:
+            self._teller.tell(self._writer.trace, self._steps)
 
     # What follows is called by PyTorch, in the order in which a step goes.
 
@@ -303,8 +288,8 @@ class Watch:
             return
         self._drafts.send(draft)
         self._write_arrived(wait=False)
-        if draft.step >= self._judged_at:
-            self._tell()
+        if self._teller.is_due(draft.step):
+            self._teller.tell(self._writer.trace, self._steps)
 
     def _write_arrived(self, *, wait: bool) -> None:
         for row in self._drafts.arrived(wait=wait):
@@ -335,39 +320,7 @@ class Watch:
         if happening is not None:
             self._blamed.add(happening.step)
             self._writer.write(happening)
-            self._tell(at_once=True)
-
-    def _tell(self, *, at_once: bool = False) -> None:
-        """Judge what was seen, if it is time again, and tell what is new."""
-        began = perf_counter()
-        if began < self._next_judgement_s and not at_once:
-            return
-        self._judged_at = max(FIRST_JUDGED, round(self._steps * JUDGED_AGAIN))
-        found = judged(self._writer.trace(), self._setup)
-        for finding in found.findings:
-            key = (finding.code, finding.message, finding.level >= Level.WARNING)
-            if key not in self._told:
-                self._told.add(key)
-                self._say(finding, found.check_of(finding))
-        now = perf_counter()
-        self._next_judgement_s = now + (now - began) / JUDGING_SHARE
-
-    def _say(self, finding: Finding, check: Check) -> None:
-        if finding.level >= Level.WARNING:
-            self._on_finding(finding, check.pages["en"].message(finding))
-        if self._board is not None:
-            pin(self._board, finding, check, self._steps)
-
-
-def judged(trace: Trace, setup: Setup | None = None) -> Diagnosis:
-    """Return what the checks of trainings say of a trace.
-
-    Args:
-        trace: Of a training that goes on or is over.
-        setup: What was planned; what the trace says of it if None.
-    """
-    given = [trace] if setup is None else [trace, setup]
-    return diagnose(Evidence(given, TRAINING_SOURCES), [check for check in CHECKS if check.stage == Stage.TRAINING])
+            self._teller.tell(self._writer.trace, self._steps)
 
 
 def _columns(
