@@ -238,7 +238,7 @@ def row(name: str, found: Measured, looked_at: Sequence[int], interval: int, *, 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", choices=sorted(MODELS), default=list(MODELS))
-    parser.add_argument("--seconds", type=float, default=200, help="of processor time for each model")
+    parser.add_argument("--seconds", type=float, default=180, help="of processor time for each model")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
