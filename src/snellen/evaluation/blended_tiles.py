@@ -13,7 +13,7 @@ from snellen.evaluation.pixel_scores import PixelScores, pixel_probs, said_anew
 from snellen.evaluation.tiles import Tile
 from snellen.structures import Model, SegmentationMap
 
-__all__ = ["blended_map", "tile_window"]
+__all__ = ["blended_map", "long_axis", "tile_window"]
 
 
 class _Strip:

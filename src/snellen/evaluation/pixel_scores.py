@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from snellen.errors import InputError
 
-__all__ = ["PixelScores", "has_pixel_scores", "pixel_probs", "said_anew"]
+__all__ = ["PixelScores", "checked_scores", "has_pixel_scores", "pixel_probs", "said_anew"]
 
 LEAST_PROB = 1e-12  # of which a logarithm is taken
 

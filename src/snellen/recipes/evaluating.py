@@ -173,7 +173,8 @@ def evaluate(
 
     Thresholds and a temperature are chosen on the validation images of the run, never on those that are measured, and
     are kept: later calls, and ``predict``, use them until others are chosen. So are the kernels of a dense CRF, which
-    are used where one is wanted. Measurements with tiles, views or a field have folders of their own.
+    are used where one is wanted. Measurements with tiles, views or a field have folders of their own; thresholds are
+    chosen by one look at each image.
 
     Args:
         run: Trained, or its folder.
