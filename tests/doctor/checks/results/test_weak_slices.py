@@ -30,7 +30,7 @@ def test_dark_images_on_which_it_is_worse(tmp_path):
     result = checked("R18", made, ScanSettings(workers=1, cache=tmp_path / "cache"), images=True)
     finding = only(result)
     assert (finding.level, finding.message) == (Level.WARNING, "dark")
-    assert finding.treatment.settings == {"augment": 1.0}
+    assert finding.treatment.settings == {"enhance": ("exposure",)}
     assert told(result).startswith("On dark images (median brightness up to ")
     assert finding.places[0].name.endswith(".png")
 

@@ -17,6 +17,13 @@ __all__ = ["CHECK"]
 WARNING_DROP = 0.2
 INFO_DROP = 0.05
 SURE = 0.01  # p-value, corrected for all slices
+# Operations on every image as soon as it is read, in training and in use.
+_ENHANCED: Mapping[str, tuple[str, ...]] = {
+    "dark": ("exposure",),
+    "bright": ("exposure",),
+    "flat": ("stretch",),
+    "harsh": ("stretch",),
+}
 _KINDS: Mapping[tuple[str, bool], str] = {
     ("brightness", True): "dark",
     ("brightness", False): "bright",
@@ -67,6 +74,8 @@ def judge(run: EvaluatedRun, slices: Slices) -> Iterator[Finding]:
 def _treatment(run: EvaluatedRun, kind: str) -> Treatment | None:
     if kind == "small":
         return larger_images(run)
+    if kind in _ENHANCED and not run.record.get("enhance"):
+        return Treatment(settings={"enhance": _ENHANCED[kind]})
     strength = run.record.get("augment")
     if kind in ("dark", "bright", "flat", "harsh", "blurred", "noisy") and isinstance(strength, int | float):
         return Treatment(settings={"augment": 1.0}) if strength < 1 else None
@@ -122,10 +131,14 @@ CHECK = Check(
                 "{low} to {high} less ({count} cases; {more} further weak thirds).",
             },
             fixes={
-                "dark": "Augmentation that darkens (--augment 1), more dark images, or brightening before everything.",
-                "bright": "Augmentation that brightens (--augment 1), more bright images.",
-                "flat": "Augmentation of contrast (--augment 1), or equalisation before everything.",
-                "harsh": "Augmentation of contrast (--augment 1), more such images.",
+                "dark": "Brighten every image first (--enhance exposure), augmentation that darkens (--augment 1), "
+                "more dark images.",
+                "bright": "Even out the exposure of every image first (--enhance exposure), augmentation that "
+                "brightens (--augment 1).",
+                "flat": "Stretch the contrast of every image first (--enhance stretch), augmentation of contrast "
+                "(--augment 1).",
+                "harsh": "Even out the contrast of every image first (--enhance stretch), augmentation of contrast "
+                "(--augment 1).",
                 "blurred": "Augmentation that blurs (--augment 1), more such images, a better camera or shorter "
                 "exposure.",
                 "noisy": "Augmentation with noise (--augment 1), or denoising before everything.",
@@ -171,10 +184,10 @@ CHECK = Check(
                 "{count} 例；另有 {more} 个较差的部分）。",
             },
             fixes={
-                "dark": "使图像变暗的增强（--augment 1）、更多暗图像，或事先提亮。",
-                "bright": "使图像变亮的增强（--augment 1）、更多亮图像。",
-                "flat": "对比度增强（--augment 1），或事先做均衡化。",
-                "harsh": "对比度增强（--augment 1），更多此类图像。",
+                "dark": "事先提亮每张图像（--enhance exposure）、使图像变暗的增强（--augment 1）、更多暗图像。",
+                "bright": "事先均衡每张图像的曝光（--enhance exposure）、使图像变亮的增强（--augment 1）。",
+                "flat": "事先拉伸每张图像的对比度（--enhance stretch）、对比度增强（--augment 1）。",
+                "harsh": "事先统一每张图像的对比度（--enhance stretch）、对比度增强（--augment 1）。",
                 "blurred": "模糊增强（--augment 1）、更多此类图像、更好的相机或更短的曝光。",
                 "noisy": "噪声增强（--augment 1），或事先去噪。",
                 "small": "以更大的尺寸训练和预测（--image-size），前提是小图像也被放大。",
