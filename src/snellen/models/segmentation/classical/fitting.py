@@ -185,7 +185,7 @@ def classes_of_sides(counts: Int64[np.ndarray, "S K"]) -> Int64[np.ndarray, " S"
             its_score = _mean_iou(counts, changed)
             if its_score > score:
                 classes, score, improves = changed, its_score, True
-    return classes
+    return np.asarray(classes)
 
 
 def _mean_iou(counts: Int64[np.ndarray, "S K"], classes: NDArray[np.integer]) -> float:
