@@ -121,6 +121,8 @@ def _root(
 
     snellen train PATH                a model and a report; nothing else has to be given
 
+    snellen treat RUN                 try what mends the findings, keep what measurably helps
+
     snellen predict RUN IMAGES        drawn images and results as JSON
 
     snellen enhance IMAGES --auto     images with their light mended

@@ -81,7 +81,7 @@ def test_the_test_images_are_looked_at_for_the_choice_alone(treated):
 def test_everything_is_written_and_read_again(treated):
     _, report, out = treated
     assert {file.name for file in out.glob("treat*")} == {
-        "treated.yaml", "treatment.json", "treatment.md", "treatment.csv", "treatment.html"
+        "treated.yaml", "treatment-of.json", "treatment.json", "treatment.md", "treatment.csv", "treatment.html"
     }  # fmt: skip
     assert TreatmentReport.read(out) == report
     text = report.text()
@@ -184,6 +184,19 @@ def test_one_finding_asks_before_the_next_asks_twice(treated):
     fewer = outline(run, info=True, most=2)
     assert [one.name for one in fewer.plan.tries] == [one.name for one in plan.plan.tries][:2]
     assert fewer.plan.left_out == tuple(one.name for one in plan.plan.tries)[2:]
+
+
+def test_a_folder_belongs_to_one_run_and_its_data(treated, tmp_path):
+    run, _, out = treated
+    other = shutil.copytree(run.folder, tmp_path / "other")
+    with pytest.raises(CheckpointError, match="Choose another folder"):
+        snellen.treat(other, only=("M9",), folder=out)
+    copied = tmp_path / "out"
+    copied.mkdir()
+    told = json.loads((out / "treatment-of.json").read_text(encoding="utf-8"))
+    (copied / "treatment-of.json").write_text(json.dumps({**told, "fingerprint": "other"}), encoding="utf-8")
+    with pytest.raises(CheckpointError, match="has changed since"):
+        snellen.treat(run, only=("M9",), folder=copied)
 
 
 def test_runs_that_cannot_be_treated_are_told(treated, tmp_path):

@@ -1,11 +1,13 @@
 """The verb treat: the findings of a run, tried as changes of its configuration, and what measurably helps."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
+from snellen.errors import CheckpointError
 from snellen.metrics import resampled_interval
 from snellen.recipes.experiments.arms import Arm, changed
 from snellen.recipes.experiments.comparing import image_differences
@@ -13,7 +15,7 @@ from snellen.recipes.experiments.study import ArmOutcomes
 from snellen.recipes.experiments.trials import read_outcome
 from snellen.recipes.options_file import write_config
 from snellen.recipes.progress import say
-from snellen.recipes.runs import Run
+from snellen.recipes.runs import Run, write_json
 from snellen.recipes.treating.findings import After, after_training, after_treatment, told
 from snellen.recipes.treating.outlining import TreatmentOutline, outline
 from snellen.recipes.treating.plan import Try
@@ -31,6 +33,7 @@ from snellen.recipes.treating.treatment_rows import Proof, TriedRow
 __all__ = ["treat"]
 
 CONFIG = "treated.yaml"
+_CLAIM = "treatment-of.json"
 
 
 def treat(
@@ -71,6 +74,7 @@ def treat(
     """
     plan = outline(run, seeds=seeds, most=most, info=info, only=only, console=console)
     out = Path(folder) if folder is not None else plan.run.folder.with_name(f"{plan.run.folder.name}-treated")
+    _claim(out, plan)
     for line in plan.lines():
         say(console, f"  {line}")
     report = TreatmentReport(
@@ -88,6 +92,20 @@ def treat(
     report.write(out)
     say(console, f"written: {out / 'treatment.html'} (.md, .csv, .json)")
     return report
+
+
+def _claim(out: Path, plan: TreatmentOutline) -> None:
+    """Write whose treatment a folder holds, or check that it is this one, on the same data."""
+    own = {"run": str(plan.run.folder.resolve()), "fingerprint": plan.index.fingerprint()}
+    file = out / _CLAIM
+    if not file.is_file():
+        write_json(file, own)
+        return
+    there = json.loads(file.read_text(encoding="utf-8"))
+    if there.get("run") != own["run"]:
+        raise CheckpointError(f"{out}: the treatment of {there.get('run')} is there. Choose another folder.")
+    if there != own:
+        raise CheckpointError(f"{out}: the data set has changed since. Restore it, or choose another folder.")
 
 
 def _treated(
