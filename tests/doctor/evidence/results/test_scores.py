@@ -25,7 +25,7 @@ def compared(monkeypatch):
 
     def compare(run, rival):
         files = RunFiles(folder=None, index=rival.index, kind=rival.kind, results={})
-        monkeypatch.setattr(scores, "read_run", lambda given: rival)
+        monkeypatch.setattr(scores, "evaluated_run", lambda given: rival)
         return two_runs(run, OtherRun(files=files))
 
     return compare

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from snellen.doctor.check import NotCheckable
+from snellen.doctor.evidence.results.answers import Answers
 from snellen.doctor.evidence.results.evaluated import EvaluatedRun
 from snellen.doctor.evidence.results.objects import DetectedObjects, WantedObjects
 from snellen.doctor.words import Text
@@ -25,14 +26,17 @@ class Contradicted:
     Attributes:
         suspects: The surest first; ``row`` is one of the part that is looked at.
         num_images: That were looked at.
+        expected: How many there would be if all labels were right and the model as sure as it is right; nan where that
+            cannot be told.
     """
 
     suspects: tuple[Suspect, ...]
     num_images: int
+    expected: float = float("nan")
 
 
 def contradicted_labels(
-    run: EvaluatedRun, detected: DetectedObjects | None, wanted: WantedObjects | None
+    run: EvaluatedRun, answers: Answers | None, detected: DetectedObjects | None, wanted: WantedObjects | None
 ) -> Contradicted:
     """Return the labels of the images that are looked at that the model contradicts.
 
@@ -50,7 +54,11 @@ def contradicted_labels(
         raise NotCheckable(reason) from error
     if detected is not None and wanted is not None:
         found = _believed(found, detected, wanted)
-    return Contradicted(suspects=found, num_images=len(split.part))
+    expected = float("nan")
+    if answers is not None:
+        probs = answers.looked_at.probs
+        expected = float(probs[probs <= 1 - LEAST_SCORE].sum())  # of the labels that would be contradicted
+    return Contradicted(suspects=found, num_images=len(split.part), expected=expected)
 
 
 def _believed(found: tuple[Suspect, ...], detected: DetectedObjects, wanted: WantedObjects) -> tuple[Suspect, ...]:

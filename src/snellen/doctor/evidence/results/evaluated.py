@@ -13,7 +13,7 @@ from snellen.evaluation import ImagePrediction, read_predictions
 from snellen.metrics import Decision
 from snellen.structures import Prediction, Results, Target
 
-__all__ = ["EvaluatedRun", "EvaluatedSplit", "OtherRun", "Pair", "RunFiles", "evaluated_run", "read_run", "typed_pairs"]
+__all__ = ["EvaluatedRun", "EvaluatedSplit", "OtherRun", "Pair", "RunFiles", "evaluated_run", "typed_pairs"]
 
 JUDGED = ("test", "val")  # the first that was measured is looked at
 Pair = tuple[ImagePrediction, Target]
@@ -140,11 +140,6 @@ def evaluated_run(files: RunFiles) -> EvaluatedRun:
     Raises:
         NotCheckable: If none of validation and test was, or the data have changed since.
     """
-    return read_run(files)
-
-
-def read_run(files: RunFiles) -> EvaluatedRun:
-    """Return the splits of a run that were measured; see ``evaluated_run``."""
     splits = {
         name: _split(files, name)
         for name in files.index.split_names

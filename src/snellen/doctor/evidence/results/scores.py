@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from snellen.doctor.check import NotCheckable
-from snellen.doctor.evidence.results.evaluated import EvaluatedRun, EvaluatedSplit, OtherRun, Pair, read_run
+from snellen.doctor.evidence.results.evaluated import EvaluatedRun, EvaluatedSplit, OtherRun, Pair, evaluated_run
 from snellen.doctor.evidence.results.figures import FIGURES, Figure
 from snellen.doctor.words import Text
 from snellen.metrics import Interval, decided_labels, image_draws, interval_ends
@@ -107,7 +107,7 @@ def two_runs(run: EvaluatedRun, other: OtherRun) -> TwoRuns:
     Raises:
         NotCheckable: If they predict different things, or have no images in common.
     """
-    rival = read_run(other.files)
+    rival = evaluated_run(other.files)
     if rival.kind is not run.kind or rival.index.classes != run.index.classes:
         raise NotCheckable(Text(en="the two runs predict different things", zh="两个运行预测的内容不同"))
     if run.judged not in rival.splits:
