@@ -68,8 +68,10 @@ def trainproof(case: str, _plan: Plan, arguments: argparse.Namespace) -> Found:
             "step_time": float(trace.step_s[part].mean()),
             "loader_time": float(trace.wait_s[part].mean()),
         }
-        row |= {"grad_norm": gradients[step] for step in steps if step in gradients}
-        row |= {"eval_loss": validations[step] for step in steps if step in validations}
+        for name, values in (("grad_norm", gradients), ("eval_loss", validations)):
+            known = [values[step] for step in steps if step in values]
+            if known:
+                row[name] = known[-1]
         records.append(row)
     levels = {"FAIL": "ERROR", "WARN": "WARNING", "INFO": "INFO"}
     found = check_records(records)["findings"]
@@ -234,7 +236,8 @@ def main() -> None:
         if tool in arguments.tools and not arguments.report_only:
             run(tool, [one for one in cases if is_looked_at(tool, one[0])], arguments, kept)
         if kept.is_file():
-            cells = line(tool, [json.loads(row) for row in kept.read_text().splitlines()])
+            rows = [json.loads(row) for row in kept.read_text().splitlines()]
+            cells = line(tool, [row for row in rows if row["case"] in dict(cases)])
             text += cells.replace(" | ", f" | {how} | ", 1)
     (HERE.parent / "results" / "doctor_peers_trainings.md").write_text(text, encoding="utf-8")
 

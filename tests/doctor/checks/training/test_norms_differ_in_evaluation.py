@@ -30,6 +30,11 @@ def test_a_training_that_does_not_learn_has_other_faults(found):
     assert found("T11", made(flat(), gap=0.9, validations=OVERFIT)) == []
 
 
+@pytest.mark.parametrize(("is_over", "status"), [(False, Status.NOT_CHECKABLE), (True, Status.FOUND)])
+def test_statistics_need_time_to_leave_what_they_began_with(judged, is_over, status):
+    assert judged("T11", made(falling(90), gap=0.9, is_over=is_over)).status == status
+
+
 def test_nets_without_batch_norms_cannot_be_judged(judged):
     assert judged("T11", made(falling())).status == Status.NOT_CHECKABLE
 

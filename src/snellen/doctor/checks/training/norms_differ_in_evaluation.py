@@ -6,7 +6,7 @@ import numpy as np
 
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.finding import Finding, Level, Limit, Place
-from snellen.doctor.watching.outcome import Learning, Outcome, held_out_losses
+from snellen.doctor.watching.outcome import EARLY_STEPS, Learning, Outcome, held_out_losses
 from snellen.doctor.watching.showing import gap_curves
 from snellen.doctor.watching.trace import Trace
 from snellen.doctor.watching.updates import LEAST_SAMPLES, late
@@ -23,6 +23,13 @@ _SOURCE = "norms of healthy and broken small nets; TheDeepChecker, loss of a bat
 
 def judge(trace: Trace, learning: Learning) -> Iterator[Finding]:
     """Yield a finding if running statistics of batch norms are far from those of the batches."""
+    if int(trace.steps[-1]) < EARLY_STEPS and not trace.is_over:
+        raise NotCheckable(
+            Text(
+                en=f"running statistics need {EARLY_STEPS} steps to leave what they began with",
+                zh=f"滑动统计量需要 {EARLY_STEPS} 步才能离开初值",
+            )
+        )
     norms = np.flatnonzero(np.isfinite(trace.gap).sum(0) >= LEAST_SAMPLES)
     if not len(norms):
         raise NotCheckable(
@@ -80,7 +87,7 @@ CHECK = Check(
             "with those that ran before the batch: sqrt((1 - s/S)^2 + ((m - M)/S)^2) in spreads, its mean over the "
             "channels, in the last third of the samples (three at least). Told if the median of a layer is above 0.4; "
             "a warning unless the held-out loss is within half of the training loss. Nothing is said where the "
-            "training loss has not fallen.",
+            "training loss has not fallen, and before step 100 of a training that goes on.",
             false_alarms="Weights that were loaded a few steps ago, whose statistics are still those of other images.",
             fix="Leave momentum at 0.1: it is the share of the new batch (0.99 in TensorFlow is 0.01 here), and 0.001 "
             "needs thousands of steps. Or measure the statistics anew before evaluating "
@@ -99,7 +106,8 @@ CHECK = Check(
             matters="被评估的网络不是被训练的网络：训练看起来正常，而在留出图像上，甚至在评估模式下的训练图像上，答案都很差。",
             measured="对每个通道，比较用本批统计量与用此前滑动统计量得到的输出之差：以标准差为单位的 "
             "sqrt((1 - s/S)^2 + ((m - M)/S)^2)，对通道取平均，取最后三分之一的采样（至少三次）。"
-            "某层中位数超过 0.4 时提示；除非留出损失不超过训练损失的一倍半，否则为警告。训练损失没有下降时不作判断。",
+            "某层中位数超过 0.4 时提示；除非留出损失不超过训练损失的一倍半，否则为警告。"
+            "训练损失没有下降时、以及进行中的训练在第 100 步之前不作判断。",
             false_alarms="几步之前才载入的权重，其统计量仍来自其他图像。",
             fix="momentum 保持 0.1：它是新批所占的份额（TensorFlow 的 0.99 相当于这里的 0.01），0.001 需要数千步。"
             "或在评估前重新测量统计量（torch.optim.swa_utils.update_bn），使评估图像的处理与训练一致，"
