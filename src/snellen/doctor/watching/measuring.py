@@ -106,19 +106,21 @@ class LayerSampler:
         with torch.no_grad():
             given = thinned(output.detach(), column.kind)
             nothing = torch.full((), float("nan"), device=given.device)
-            zeros = dead = saturated = gap = apart = nothing
+            zeros = dead = saturated = gap = apart = varied = nothing
             rms = torch.linalg.vector_norm(given, dtype=torch.float32) / given.numel() ** 0.5
             if column.role == "weights" and inputs and isinstance(inputs[0], Tensor) and inputs[0].numel():
                 read = thinned(inputs[0].detach(), column.kind)
                 zeros, dead = _zeros(read), self._dead_share(place, read, column.kind)
                 units = given.float().mean(_all_but_units(given, column.kind))
                 apart = units.std() / rms if len(units) >= LEAST_UNITS else nothing
+                if given.ndim > 1 and len(given) > 1:
+                    varied = given.float().var(0, correction=0).mean().sqrt()
             elif column.role == "activation":
                 zeros = _zeros(given)
                 saturated = _saturated(module, given)
             elif place in self._running and inputs and isinstance(inputs[0], Tensor):
                 gap = _gap(inputs[0].detach(), *self._running[place], kind=column.kind)
-            facts = [rms, given.abs().amax().float(), zeros, dead, saturated, gap, apart]
+            facts = [rms, given.abs().amax().float(), zeros, dead, saturated, gap, apart, varied]
             self._facts[place] = torch.stack([fact.to(self.device) for fact in facts])
 
     def _dead_share(self, place: int, read: Tensor, kind: str) -> Float[Tensor, ""]:

@@ -6,7 +6,8 @@ import msgspec
 
 __all__ = ["NUM_FACTS", "Happening", "HappeningKind", "LayerColumn", "ParameterColumn", "StepRow", "ValidationRow"]
 
-NUM_FACTS = 7  # of each layer: root mean square, largest, zeros, dead units, saturated, gap of a norm, units apart
+# Of each layer: root mean square, largest, zeros, dead units, saturated, gap of a norm, units apart, spread of images.
+NUM_FACTS = 8
 
 
 class LayerColumn(msgspec.Struct, frozen=True, kw_only=True):

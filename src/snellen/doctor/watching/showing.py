@@ -31,6 +31,7 @@ __all__ = [
     "term_curves",
     "time_curves",
     "unit_curves",
+    "varied_curves",
     "weight_curves",
     "with_curves",
 ]
@@ -151,6 +152,12 @@ def output_curves(trace: Trace, finding: Finding) -> Iterator[Curve]:
 def apart_curves(trace: Trace, finding: Finding) -> Iterator[Curve]:
     """Yield how far the units of the layers at fault are apart, and the loss."""
     yield _of_layers(trace, finding, trace.apart, "Spread over units", "share of size")
+    yield from loss_curves(trace, finding)
+
+
+def varied_curves(trace: Trace, finding: Finding) -> Iterator[Curve]:
+    """Yield how much what the layers at fault give out differs from image to image, and the loss."""
+    yield _of_layers(trace, finding, trace.varied, "Spread over images", "units of the output")
     yield from loss_curves(trace, finding)
 
 

@@ -62,6 +62,8 @@ class Trace:
             other layers and where they were used anyway.
         apart: Spread of the means of a layer's units, over the root mean square of what it gives out, ``[m, L]``; 0 if
             all units give out the same, NaN for other layers than those with weights and those of fewer than 4 units.
+        varied: Spread over the images of a batch of what a layer gives out, at one place and unit, ``[m, L]``; NaN for
+            other layers than those with weights, and for batches of one image.
         named: How often each class was the first choice, ``[m, K]``; ``K`` is 0 where that is not known.
         validations: In their order.
         happenings: In their order.
@@ -94,6 +96,7 @@ class Trace:
     saturated: Floats
     gap: Floats
     apart: Floats
+    varied: Floats
     named: Rows
     validations: tuple[ValidationRow, ...] = ()
     happenings: tuple[Happening, ...] = ()
@@ -169,6 +172,7 @@ class TraceRows:
             saturated=layers[..., 4],
             gap=layers[..., 5],
             apart=layers[..., 6],
+            varied=layers[..., 7],
             named=named,
             validations=tuple(self.validations),
             happenings=tuple(self.happenings),

@@ -36,4 +36,9 @@ def test_layers_are_named(judged, said):
 
 
 def test_a_few_images_do_not_show_it(judged):
-    assert judged("T8", made(flat(), dead=1.0, images=lambda _: 4)).status == Status.NOT_CHECKABLE
+    assert judged("T8", made(flat(), dead=1.0, images=lambda _: 1)).status == Status.NOT_CHECKABLE
+
+
+def test_small_batches_show_it_in_more_samples(judged, found):
+    """Detectors learn from four images at a time."""
+    assert found("T8", made(flat(), dead=1.0, images=lambda _: 4))

@@ -37,6 +37,7 @@ def made(
     saturated: Values = np.nan,
     gap: Values = np.nan,
     apart: Values = 0.5,
+    varied: Callable[[int], Values] = lambda _: 1.0,
     named: Callable[[int], Sequence[int]] = lambda _: (),
     rate: Callable[[int], Values] = lambda _: 0.1,
     terms: Mapping[str, np.ndarray] | None = None,
@@ -56,12 +57,14 @@ def made(
     count = steps or len(loss if loss is not None else next(iter((terms or {}).values())))
     per_layer = lambda value: tuple(np.broadcast_to(np.asarray(value, float), layers).tolist())  # noqa: E731
     rows: list[StepRow | ValidationRow] = []
-    facts = [
-        (1.0, 3.0, *(per_layer(value)[place // 2] for value in (zeros, dead, np.nan, gap, apart)))
-        if place % 2 == 0
-        else (1.0, 3.0, 0.5, np.nan, per_layer(saturated)[place // 2], np.nan, np.nan)
-        for place in range(2 * layers - 1)
-    ]
+    nothing = [np.nan] * layers
+
+    def facts(step: int) -> tuple[tuple[float, ...], ...]:
+        of_weights = zip(*map(per_layer, (zeros, dead, nothing, gap, apart, varied(step))), strict=True)
+        of_activations = zip(*map(per_layer, (0.5, nothing, saturated, nothing, nothing, nothing)), strict=True)
+        both = [(1.0, 3.0, *row) for pair in zip(of_weights, of_activations, strict=True) for row in pair]
+        return tuple(both[:-1])
+
     told = {step: ValidationRow(step=step, scores=dict(scores)) for step, scores in validations}
     for step in range(1, count + 1):
         is_sampled = step <= 5 or step % every == 0
@@ -81,7 +84,7 @@ def made(
                 weight=per_layer(weight(step)) if is_sampled else (),
                 update=per_layer(update(step)) if is_sampled else (),
                 agreement=agreement(step) if is_sampled else float("nan"),
-                layers=tuple(facts) if is_sampled else (),
+                layers=facts(step) if is_sampled else (),
                 named=tuple(named(step)) if is_sampled else (),
                 memory=memory(step) if is_sampled else 0,
             )

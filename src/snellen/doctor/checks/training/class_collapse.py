@@ -80,7 +80,7 @@ CHECK = Check(
     judge=judge,
     curves=answer_curves,
     covers=("DX-001", "DX-004", "DX-012"),
-    caused_by=("T1", "T28", "T14", "T20", "T26", "T27", "T25", "T24", "T10", "T6", "T8", "T9", "T7", "T3"),
+    caused_by=("T1", "T28", "T29", "T14", "T20", "T26", "T27", "T25", "T24", "T10", "T6", "T8", "T9", "T7", "T3"),
     source="trainproof; SageMaker Debugger, class imbalance",
     pages={
         "en": Page(

@@ -19,7 +19,7 @@ MORE = 0.75
 NEARLY_ALL = 0.9
 LEAST_TOLD = {Outcome.BAD: MANY, Outcome.GOOD: NEARLY_ALL}
 ALIVE = 0.8  # share of zeros in the first step, below which a layer was alive
-LEAST_IMAGES = 48  # over three samples; fewer do not show that a unit never fires
+LEAST_IMAGES = 48  # over the last samples, three or more; fewer do not show that a unit never fires
 LOWER = 0.1  # times the rate; too large a rate is what kills units
 MOST_PLACES = 50
 _SOURCE = "SageMaker Debugger, dead ReLU; over three samples"
@@ -29,15 +29,17 @@ def judge(trace: Trace, learning: Learning) -> Iterator[Finding]:
     """Yield a finding if half of the units of a layer never fire."""
     rows = layer_samples(trace)
     need_samples(len(rows))
-    images = int(trace.images[np.isin(trace.steps, trace.sampled[rows[-LEAST_SAMPLES:]])].sum())
-    if images < LEAST_IMAGES:
+    counts = [int(trace.images[trace.steps == step].sum()) for step in trace.sampled[rows[::-1]]]
+    images = np.cumsum(counts)
+    if images[-1] < LEAST_IMAGES:
         raise NotCheckable(
-            Text(en=f"{images} images in three samples are too few", zh=f"三个样本中只有 {images} 张图像，太少")
+            Text(en=f"{images[-1]} images in all samples are too few", zh=f"所有样本中只有 {images[-1]} 张图像，太少")
         )
+    taken = max(LEAST_SAMPLES, int(np.argmax(images >= LEAST_IMAGES)) + 1)
     readers = [place for place, column in enumerate(trace.layers) if column.role == "weights"][1:]
     if not readers:
         raise NotCheckable(Text(en="no layer reads from another", zh="没有读取其他层的层"))
-    shares = trace.dead[rows[-LEAST_SAMPLES:]][:, readers].astype(np.float64)
+    shares = trace.dead[rows[-taken:]][:, readers].astype(np.float64)
     lasting = np.nan_to_num(shares, nan=0.0).min(0)
     worst = float(lasting.max())
     if worst < LEAST_TOLD.get(learning.outcome, MORE):
@@ -74,7 +76,7 @@ CHECK = Check(
     judge=judge,
     curves=unit_curves,
     covers=("DX-063",),
-    caused_by=("T1", "T28", "T14", "T20", "T26", "T27", "T25", "T24", "T10", "T6"),
+    caused_by=("T1", "T28", "T29", "T14", "T20", "T26", "T27", "T25", "T24", "T10", "T6"),
     source="Lu et al. 2019, https://arxiv.org/abs/1903.06733; SageMaker Debugger; AutoTrainer",
     pages={
         "en": Page(
@@ -83,8 +85,8 @@ CHECK = Check(
             matters="A unit that is zero for all images has no gradient and never comes back: the network is narrower "
             "than it looks, and where a whole layer is dead, nothing passes and nothing below it learns.",
             measured="Channels that each convolution and linear layer reads, but for the first: a unit is dead that "
-            "was zero everywhere in three samples in a row, 48 images at least. Half of a layer's units in each of the "
-            "last three samples are told where the loss has not fallen, three quarters elsewhere, and only nine tenths "
+            "was zero everywhere in the last samples: three, or as many as hold 48 images. Half of a layer's units "
+            "in each of them are told where the loss has not fallen, three quarters elsewhere, and only nine tenths "
             "where the loss is down by half. Nine tenths are a warning where the loss has not fallen: fewer are found "
             "in healthy deep nets and where something else keeps a net from learning. They have been killed if less "
             "than 80 % of what the layer read in the first step was zero.",
@@ -107,8 +109,9 @@ CHECK = Check(
             finds="一半输入对所有图像、所有位置都为零的层。",
             matters="对所有图像都为零的单元没有梯度，再也不会恢复：网络比看起来窄；若整层死亡，信息无法通过，"
             "其下各层也学不到东西。",
-            measured="看除第一层外每个卷积层和线性层读入的通道：连续三个样本（至少 48 张图像）中处处为零的单元为死亡。"
-            "最后三个样本中都有一半单元死亡：损失没有下降时提示；其他情况四分之三以上才提示，"
+            measured="看除第一层外每个卷积层和线性层读入的通道：在最后的样本（至少三个、共至少 48 张图像）中"
+            "处处为零的单元为死亡。"
+            "这些样本中都有一半单元死亡：损失没有下降时提示；其他情况四分之三以上才提示，"
             "损失已下降一半时十分之九以上才提示。损失没有下降且达到十分之九时警告：更少的死亡单元在正常的深层网络中、"
             "以及在因其他原因学不动的网络中也会出现。若该层在第一步读入的零少于 80%，则单元是后来被杀死的。",
             false_alarms="在简单数据上，较宽的网络可能有许多闲置单元而一切正常。",

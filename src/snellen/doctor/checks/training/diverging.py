@@ -93,7 +93,7 @@ CHECK = Check(
     judge=judge,
     curves=held_out_curves,
     covers=("DX-039", "DX-060", "DX-061", "DX-086"),
-    caused_by=("T1", "T28", "T14", "T26", "T27", "T25", "T10", "T6"),
+    caused_by=("T1", "T28", "T29", "T14", "T26", "T27", "T25", "T10", "T6"),
     source="TheDeepChecker, Braiek & Khomh 2023, https://arxiv.org/abs/2204.00694; Goodfellow et al. 2016, "
     "section 8.2.4 on cliffs",
     pages={

@@ -77,7 +77,7 @@ CHECK = Check(
     judge=judge,
     curves=agreement_curves,
     covers=("DX-042", "DX-043"),
-    caused_by=("T1", "T28", "T14", "T20", "T27", "T25", "T24", "T10", "T8", "T7", "T3", "T4", "T2"),
+    caused_by=("T1", "T28", "T29", "T14", "T20", "T27", "T25", "T24", "T10", "T8", "T7", "T3", "T4", "T2"),
     source="McCandlish et al. 2018, https://arxiv.org/abs/1812.06162",
     pages={
         "en": Page(

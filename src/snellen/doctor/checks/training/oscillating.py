@@ -96,7 +96,7 @@ CHECK = Check(
     judge=judge,
     curves=agreement_curves,
     covers=("DX-039", "DX-042", "DX-052"),
-    caused_by=("T1", "T28", "T14", "T26", "T27", "T25", "T10", "T6", "T3"),
+    caused_by=("T1", "T28", "T29", "T14", "T26", "T27", "T25", "T10", "T6", "T3"),
     source="AutoTrainer; TheDeepChecker; McCandlish et al. 2018, https://arxiv.org/abs/1812.06162",
     pages={
         "en": Page(

@@ -56,7 +56,7 @@ CHECK = Check(
     judge=judge,
     curves=saturation_curves,
     covers=("DX-062", "DX-066"),
-    caused_by=("T1", "T28", "T14", "T27", "T10", "T6"),
+    caused_by=("T1", "T28", "T29", "T14", "T27", "T10", "T6"),
     source="TheDeepChecker; Glorot & Bengio 2010, figure 2; Rakitianskaia & Engelbrecht 2015",
     pages={
         "en": Page(

@@ -109,7 +109,7 @@ CHECK = Check(
     judge=judge,
     curves=rate_curves,
     covers=("DX-038", "DX-040"),
-    caused_by=("T1", "T28", "T14", "T20", "T25", "T24", "T10", "T7", "T3", "T2"),
+    caused_by=("T1", "T28", "T29", "T14", "T20", "T25", "T24", "T10", "T7", "T3", "T2"),
     source="DX-038; AutoTrainer, slow convergence; DeepCrime's operator change_epochs (HNE)",
     pages={
         "en": Page(

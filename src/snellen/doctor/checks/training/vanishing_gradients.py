@@ -70,7 +70,7 @@ CHECK = Check(
     judge=judge,
     curves=gradient_curves,
     covers=("DX-059", "DX-065", "DX-069", "DX-070"),
-    caused_by=("T1", "T28", "T14", "T20", "T27", "T24", "T10", "T8", "T9"),
+    caused_by=("T1", "T28", "T29", "T14", "T20", "T27", "T24", "T10", "T8", "T9"),
     source="Glorot & Bengio 2010; AutoTrainer, https://arxiv.org/abs/2103.16215",
     pages={
         "en": Page(
