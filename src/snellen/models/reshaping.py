@@ -93,7 +93,8 @@ def norm_named(name: NormName) -> Norm:
         Ioffe and Szegedy 2015; Wu and He 2018, https://arxiv.org/abs/1803.08494; Ulyanov et al. 2016.
     """
     _check("norm", name, NORMS)
-    return {"batch": nn.BatchNorm2d, "group": _group_norm, "instance": _instance_norm}[name]
+    made: Mapping[NormName, Norm] = {"batch": nn.BatchNorm2d, "group": _group_norm, "instance": _instance_norm}
+    return made[name]
 
 
 def draw_weights(model: nn.Module, name: InitName) -> int:
