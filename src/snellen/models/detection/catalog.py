@@ -30,8 +30,8 @@ __all__ = ["DETECTORS"]
 _SMALL = (320, 320)  # of torchvision's mobile detectors
 _VOC_SIZE = (608, 1008)  # shorter side 600, longer at most 1000 (Ren et al. 2015, section 3.3), in multiples of 16
 _COCO_SIZE = (800, 1344)  # shorter side 800, longer at most 1333, as in the papers; in multiples of 32
-# Tried on small data with MobileNetV2: after 100 steps YOLOv2 has an AP of 0.15, with SGD at 0.01 of 0.005. RetinaNet and
-# YOLOv2 end 0.01 to 0.03 above what they reach at 3e-4, though their coarsest maps fall silent; YOLOv3 0.1 below.
+# Tried on small data with MobileNetV2: after 100 steps YOLOv2 has an AP of 0.15, with SGD at 0.01 of 0.005. RetinaNet
+# and YOLOv2 end 0.01 to 0.03 above what they reach at 3e-4, though their coarsest maps fall silent; YOLOv3 0.1 below.
 _ADAMW = ("adamw", 1e-3)
 _DETECTOR = partial(ModelEntry, target_type=BoxTarget, licence="Apache-2.0")
 _HOG_SVM = partial(
