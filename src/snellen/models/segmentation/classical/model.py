@@ -147,6 +147,8 @@ class ClassicalSegmenter(nn.Module):
         if not self.is_fitted:
             return self._cut_unfitted(image, hints)
         arrays = self.fitted.arrays()
+        if "side_classes" in arrays:
+            return self._by_sides(self.method.cut(image, self.used_settings(), hints))
         looks = log_posteriors(image, arrays, self.appearance)
         partition = self.method.cut(image, self.used_settings(), self.guided(hints, looks))
         return self.named(partition, looks)
@@ -174,19 +176,14 @@ class ClassicalSegmenter(nn.Module):
         return replace(hints, costs=-looks, seeds=seeds.astype(np.int32))
 
     def named(self, partition: Partition, looks: Float64[np.ndarray, "K height width"]) -> Cutting:
-        """Give classes to the regions of a cut.
+        """Give classes to the regions of a cut by what their pixels look like, or take those that the method says.
 
         Args:
             partition: As the method cut the image.
             looks: Logarithm of each class's probability at each pixel.
         """
-        arrays = self.fitted.arrays()
         if self.method.is_guided and partition.sides is not None:
             labels, probs = partition.side_map(), np.exp(looks)
-        elif "side_classes" in arrays and partition.sides is not None:
-            sides = np.minimum(partition.side_map(), len(arrays["side_classes"]) - 1)
-            labels = arrays["side_classes"][sides].astype(np.int32)
-            probs = np.moveaxis(arrays["side_shares"][sides], -1, 0)
         else:
             # The geometric mean of its pixels' probabilities: neighbours see the same, and are not so many witnesses.
             means = softmax(region_means(partition.labels, np.moveaxis(looks, 0, -1)), axis=1)
@@ -242,6 +239,15 @@ class ClassicalSegmenter(nn.Module):
                 f"choice must be one of {len(self.choices())} settings; got {int(arrays['choice'][0])}. The settings "
                 "of the run were changed: restore run.json, or train again."
             )
+
+    def _by_sides(self, partition: Partition) -> Cutting:
+        """Give each side the class that a fit gave it; what pixels look like does not matter."""
+        arrays = self.fitted.arrays()
+        sides = np.minimum(partition.side_map(), len(arrays["side_classes"]) - 1)
+        labels = arrays["side_classes"][sides].astype(np.int32)
+        return Cutting(
+            partition=partition, labels=labels, probs=_mixed(labels, np.moveaxis(arrays["side_shares"][sides], -1, 0))
+        )
 
     def _cut_unfitted(self, image: RgbImage, hints: Hints) -> Cutting:
         partition = self.method.cut(image, self.settings, hints)
