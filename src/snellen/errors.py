@@ -90,6 +90,9 @@ class MissingExtraError(SnellenError, ImportError):
         )
 
 
+_LEAST_BEGINNING = 4  # letters of a name that the word begins with, such as eval of evaluate
+
+
 def did_you_mean(name: str, known: Iterable[str], *, limit: int = 3) -> str:
     """Return a hint such as `` Did you mean 'resnet50'?``, or the known names if none is near.
 
@@ -102,7 +105,8 @@ def did_you_mean(name: str, known: Iterable[str], *, limit: int = 3) -> str:
         A sentence that starts with a space, to be put behind an error message.
     """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=limit, cutoff=0.55)
+    begun = [one for one in names if len(one) >= _LEAST_BEGINNING and name.startswith(one)]
+    near = begun[-1:] or difflib.get_close_matches(name, names, n=limit, cutoff=0.55)
     if near:
         return f" Did you mean {' or '.join(map(repr, near))}?"
     return f" Known: {', '.join(names)}." if names else ""

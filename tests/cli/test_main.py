@@ -18,7 +18,7 @@ from snellen.recipes.reporting import _commands
 
 COMMANDS = (
     ("train",), ("check",), ("explain",), ("lr",), ("eval",), ("ensemble",), ("predict",), ("models",), ("demo",),
-    ("enhance",), ("data", "describe"), ("data", "convert"), ("data", "draw"),
+    ("enhance",), ("treat",), ("ablate",), ("data", "describe"), ("data", "convert"), ("data", "draw"),
 )  # fmt: skip
 
 # Whoever removes or renames one of these breaks scripts of others: say so in the change log, then change it here.
@@ -35,10 +35,17 @@ OPTIONS = {
         "--mosaic", "--sampler", "--multi-scale", "--no-multi-scale", "--proposals", "--set",
         "--enhance", "--cutmix", "--randaugment", "--erase", "--subset", "--loss", "--class-weights", "--headline",
         "--mixup", "--copy-paste", "--out", "-o", "--resume", "--tensorboard", "--no-tensorboard",
-        "--check", "--no-check", "--force",
+        "--check", "--no-check", "--force", "--activation", "--norm", "--init", "--config", "--repairs", "--crop",
+        "--balanced-crops", "--ignored-band",
+    },
+    "treat": {"--dry-run", "--info", "--most", "--only", "--out", "-o", "--processes", "--seeds"},
+    "ablate": {
+        "--arm", "--figures", "--one-at-a-time", "--out", "-o", "--print", "--processes", "--resume", "--seeds",
+        "--split", "--vary", "--vary-use",
     },
     "check": READING | {
-        "--model", "-m", "--select", "--ignore", "--baseline", "--write-baseline", "--html", "--json", "--sarif",
+        "--model", "-m", "--against", "--select", "--ignore", "--baseline", "--write-baseline", "--html", "--json",
+        "--sarif",
         "--lang", "--fail-on", "--exit-zero", "--max-places", "--deep", "--weights", "--mean", "--std", "--padding",
         "--epochs",
         "--image-size", "--batch-size", "--lr", "--optimizer", "--schedule", "--milestone", "--weight-decay",
@@ -57,9 +64,12 @@ OPTIONS = {
     "ensemble": {"--how", "--weights", "--snapshots", "--last", "--boxes", "--iou", "--out", "-o"},
     "eval": {
         "--split", "--which", "--format", "--device", "--json", "--at-recall", "--at-precision", "--best-f1", "--find",
-        "--calibrate", "--plain",
+        "--calibrate", "--plain", "--crf", "--crf-set", "--flip", "--scales", "--tile", "--tune-crf",
     },
-    "predict": {"--out", "-o", "--which", "--tile", "--min-score", "--draw", "--no-draw", "--device"},
+    "predict": {
+        "--out", "-o", "--which", "--tile", "--min-score", "--draw", "--no-draw", "--device", "--box", "--crf",
+        "--crf-set", "--flip", "--model", "--scales", "--seeds", "--set",
+    },
     "models": {
         "--task", "--search", "--backbones", "--classes", "--num-classes", "--size", "--depth", "--set", "--picture",
         "--weights", "--json",
@@ -144,7 +154,7 @@ def test_nothing_said_shows_the_help(call):
 @pytest.mark.parametrize(
     ("words", "hint"),
     [
-        (("trian",), "Did you mean 'train'?"),
+        (("trian",), "Did you mean 'train' or"),
         (("evaluate",), "Did you mean 'eval'?"),
         (("data", "descibe", "x"), "describe"),
         (("train", "--epoch", "3"), "--epochs"),
@@ -320,7 +330,7 @@ def test_the_command_in_the_report_repeats_the_run(call, letters, tmp_path, tiny
     assert call(*words[1:], *here).code == 0
     one, other = (json.loads((folder / "run.json").read_text()) for folder in (first, second))
     for record in (one, other):
-        for name in ("reasons", "environment"):
+        for name in ("reasons", "environment", "options"):  # the second was given what the first chose
             del record[name]
     assert one == other
     assert all(words in (first / "report.html").read_text() for words in ("--classes O,C", "--patience 4"))
