@@ -1,6 +1,6 @@
 """How many planted faults the doctor finds before the first step, which cause it names first, how often it is wrong.
 
-    python benchmarks/doctor/measure.py --data ../shared/data --scratch /tmp/doctor
+    python benchmarks/doctor/measure.py --data ../shared/data --scratch doctor-cases
     python benchmarks/doctor/measure.py --part setup --report-only
 
 Every case is a copy of a healthy base with one fault at one of three severities; its twin is the base. What was found

@@ -1,7 +1,7 @@
 """The same cases under the doctors that exist: cleanvision and datumaro, torchtest2 and torch-audit.
 
     python -m venv --system-site-packages peers && peers/bin/pip install cleanvision datumaro torchtest2 torch-audit
-    peers/bin/python benchmarks/doctor/peers.py --scratch /tmp/doctor
+    peers/bin/python benchmarks/doctor/peers.py --scratch doctor-cases
 
 Peers are judged kindly: a fault counts as found if a tool says anything at all about the broken copy that it does not
 say of the healthy twin. Writes ``results/doctor_peers.md``.

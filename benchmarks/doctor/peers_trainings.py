@@ -1,9 +1,9 @@
 """The faulty trainings under the doctors that exist: trainproof, torchtest2, torch-audit and TrainCheck.
 
-    python benchmarks/doctor/trainings.py --scratch /tmp/doctor-trainings --seeds 1
+    python benchmarks/doctor/trainings.py --scratch doctor-trainings --seeds 1
     python -m venv --system-site-packages peers
     peers/bin/pip install trainproof torchtest2 torch-audit traincheck
-    peers/bin/python benchmarks/doctor/peers_trainings.py --scratch /tmp/doctor-trainings
+    peers/bin/python benchmarks/doctor/peers_trainings.py --scratch doctor-trainings
 
 The first call leaves traces and accuracies, which say what did harm and are what trainproof reads. What each tool said
 is kept in ``--scratch``, so that a second call goes on. Writes ``results/doctor_peers_trainings.md``.

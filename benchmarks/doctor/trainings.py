@@ -1,6 +1,6 @@
 """How many faults planted in trainings the doctor names, and how often it is wrong about healthy ones.
 
-    python benchmarks/doctor/trainings.py --data ../shared/data --scratch /tmp/doctor-trainings --seeds 5
+    python benchmarks/doctor/trainings.py --data ../shared/data --scratch doctor-trainings --seeds 5
     python benchmarks/doctor/trainings.py --bases mlp cnn --severities 1 --seeds 2 --minutes 10
     python benchmarks/doctor/trainings.py --judge-again
 
