@@ -90,6 +90,7 @@ class MissingExtraError(SnellenError, ImportError):
         )
 
 
+_SURELY_MEANT = 0.85  # likeness of a word with one or two letters wrong
 _LEAST_BEGINNING = 4  # letters of a name that the word begins with, such as eval of evaluate
 
 
@@ -105,8 +106,10 @@ def did_you_mean(name: str, known: Iterable[str], *, limit: int = 3) -> str:
         A sentence that starts with a space, to be put behind an error message.
     """
     names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=limit, cutoff=0.55)
     begun = [one for one in names if len(one) >= _LEAST_BEGINNING and name.startswith(one)]
-    near = begun[-1:] or difflib.get_close_matches(name, names, n=limit, cutoff=0.55)
+    if begun and not difflib.get_close_matches(name, names, cutoff=_SURELY_MEANT):
+        near = begun[-1:]
     if near:
         return f" Did you mean {' or '.join(map(repr, near))}?"
     return f" Known: {', '.join(names)}." if names else ""

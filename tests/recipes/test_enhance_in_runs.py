@@ -74,7 +74,7 @@ def test_predict_enhances(with_operations, trained, charts, tmp_path, kind):
 def test_evaluate_enhances(with_operations, trained, tmp_path):
     run, plain = with_operations("masks"), trained("masks")
     index = recorded_index(run)
-    assert evaluate_run(run, index=index).scalars != evaluate_run(plain, index=index, name="plain").scalars
+    assert evaluate_run(run, index=index).scalars != evaluate_run(plain, index=index).scalars
 
 
 def test_a_run_from_before_enhances_nothing(trained):

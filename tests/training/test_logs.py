@@ -1,6 +1,7 @@
 """The JSONL log and TensorBoard, read back by others' readers."""
 
 import json
+import time
 import subprocess
 import sys
 
@@ -115,6 +116,7 @@ def test_tensorboard_reads_the_curves(tmp_path):
 
     steps = [done(step, loss=float(step)) for step in range(1, 6)]
     show(TensorBoardLog(tmp_path, every=1), started(), *steps, validated(5, 0))
+    time.sleep(1.1)  # names of event files hold seconds, and are read in the order of the alphabet
     show(TensorBoardLog(tmp_path, every=1), started(3), done(4, loss=40.0))
     reader = EventAccumulator(str(tmp_path)).Reload()
     points = [(point.step, point.value) for point in reader.Scalars("train/box")]
