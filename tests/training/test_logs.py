@@ -1,9 +1,9 @@
 """The JSONL log and TensorBoard, read back by others' readers."""
 
 import json
-import time
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
