@@ -10,6 +10,7 @@ taken seed by seed; their interval is Student's t at 95 %. Writes ``results/abla
 import argparse
 import dataclasses
 import json
+import math
 import platform
 import re
 import statistics
@@ -19,13 +20,13 @@ from pathlib import Path
 
 import torch
 import torchvision
-from scipy import stats
 
 import snellen
 from ablation_rows import QUESTIONS, Question, Variant
 from ladder_runs import Job, run_all
 from snellen.data import ImageDataset
 from snellen.evaluation import METRICS, evaluate
+from snellen.metrics import mean_interval
 from snellen.recipes import Run, load, prepared
 from snellen.recipes.evaluating import evaluation_loader
 from snellen.training import autocast
@@ -98,12 +99,9 @@ def measured(folder: Path, variant: Variant) -> dict[str, float]:
 
 def interval(differences: Sequence[float]) -> str:
     """Return mean and 95 % interval of paired differences, in points."""
-    points = [100 * value for value in differences]
-    mean = statistics.mean(points)
-    if len(points) < 2:
-        return f"{mean:+.1f}"
-    spread = stats.t.ppf(0.975, len(points) - 1) * statistics.stdev(points) / len(points) ** 0.5
-    return f"{mean:+.1f} ± {spread:.1f}"
+    found = mean_interval([100 * value for value in differences])
+    spread = f" ± {found.high - found.mean:.1f}" if math.isfinite(found.high) else ""
+    return f"{found.mean:+.1f}{spread}"
 
 
 def main() -> None:

@@ -14,17 +14,17 @@ import json
 import shutil
 import tarfile
 import tempfile
-from math import sqrt
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from time import perf_counter
 
 import numpy as np
-from scipy.stats import t as student
 
 import snellen
 from snellen.data import with_splits
+from snellen.metrics import mean_interval
 from snellen.recipes.datasets import load
+from snellen.recipes.experiments.ablation_report import interval_text
 
 PLANS = {
     "auto": {},
@@ -100,10 +100,7 @@ def rows_of(file: Path) -> list[dict]:
 
 def interval(values: list[float]) -> str:
     """Return the mean with the half-width of its 95 % interval by Student's t."""
-    if len(values) < 2:
-        return f"{fmean(values):.3f}"
-    half = student.ppf(0.975, len(values) - 1) * stdev(values) / sqrt(len(values))
-    return f"{fmean(values):.3f} ± {half:.3f}"
+    return interval_text(mean_interval(values))
 
 
 def table(rows: list[dict]) -> str:

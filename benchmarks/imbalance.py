@@ -23,12 +23,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy import stats
 
 import snellen
 from ladder_runs import Job, run_all
+from snellen.metrics import mean_interval
 from snellen.recipes import Run
 from snellen.recipes.evaluating import evaluate_run, recorded_index
+from snellen.recipes.experiments.ablation_report import interval_text
 from snellen.recipes.operating import choose_operating
 from snellen.recipes.operating_choices import Goal
 
@@ -161,11 +162,7 @@ def measured(folder: Path, remedy: Remedy, arguments: argparse.Namespace) -> dic
 
 def with_interval(values: Sequence[float]) -> str:
     """Return mean and Student's 95 % interval."""
-    mean = statistics.mean(values)
-    if len(values) < 2:
-        return f"{mean:.3f}"
-    spread = stats.t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5
-    return f"{mean:.3f} ± {spread:.3f}"
+    return interval_text(mean_interval(values))
 
 
 def main() -> None:

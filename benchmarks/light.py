@@ -145,12 +145,17 @@ def enhanced(arguments: argparse.Namespace, name: str, source: Path, **options: 
     return root
 
 
-def trained(arguments: argparse.Namespace, name: str, data: Path, operations: tuple[str, ...] = ()) -> Run:
-    folder = arguments.out / "runs" / name
+def done_or_resumed(folder: Path) -> Run | None:
+    """Return the run of a folder, finished if it was broken off; None if there is none."""
     if (folder / "report.html").exists():
         return Run.open(folder)
-    if (folder / "run.json").exists():
-        return snellen.resume(folder)
+    return snellen.resume(folder) if (folder / "run.json").exists() else None
+
+
+def trained(arguments: argparse.Namespace, name: str, data: Path, operations: tuple[str, ...] = ()) -> Run:
+    folder = arguments.out / "runs" / name
+    if (run := done_or_resumed(folder)) is not None:
+        return run
     weights = arguments.data / "weights" / "mobilenet_v2_imagenet.safetensors"
     return snellen.train(
         data, model="mobilenet_v2", weights=weights, mean=HALF, std=HALF, padding="same", finetune="head",
@@ -279,10 +284,8 @@ def mended_cells(arguments: argparse.Namespace, kind: str, how: str, source: Pat
 
 def detector(arguments: argparse.Namespace, data: Path) -> Run:
     folder = arguments.out / "runs" / "cells"
-    if (folder / "report.html").exists():
-        return Run.open(folder)
-    if (folder / "run.json").exists():
-        return snellen.resume(folder)
+    if (run := done_or_resumed(folder)) is not None:
+        return run
     weights = arguments.data / "weights" / "mobilenet_v2_imagenet.safetensors"
     return snellen.train(
         data, model="faster_rcnn_mobilenet_v2_fpn", weights=weights, mean=HALF, std=HALF, padding="same",

@@ -53,13 +53,18 @@ def target_options(
     return ({}, {}) if derive is None else derive(train, given, shown_counts(train, sampler, seed=seed))
 
 
-def _of_classes(train: DatasetIndex, given: Mapping[str, Any], counts: Counts) -> tuple[Options, Reasons]:
-    options: Options = {}
-    reasons: Reasons = {}
+def _given_by_name(train: DatasetIndex, given: Mapping[str, Any]) -> tuple[Options, Reasons]:
+    """Return the weights that were given by name, in label order; nothing where they were not."""
     weights = given.get("class_weights")
-    if isinstance(weights, Mapping):
-        options["class_weights"] = _weights_by_name(weights, train.classes)
-        reasons["class_weights"] = "given; classes that are not named weigh 1"
+    if not isinstance(weights, Mapping):
+        return {}, {}
+    ordered = _weights_by_name(weights, train.classes)
+    return {"class_weights": ordered}, {"class_weights": "given; classes that are not named weigh 1"}
+
+
+def _of_classes(train: DatasetIndex, given: Mapping[str, Any], counts: Counts) -> tuple[Options, Reasons]:
+    options, reasons = _given_by_name(train, given)
+    weights = given.get("class_weights")
     is_word = isinstance(weights, str) and weights in CLASS_WEIGHTINGS
     if "class_counts" not in given and (is_word or given.get("logit_adjustment", "none") != "none"):
         options["class_counts"] = counts.tolist()
@@ -127,12 +132,8 @@ def _of_values(train: DatasetIndex, given: Mapping[str, Any], counts: Counts) ->
 
 def _of_masks(train: DatasetIndex, given: Mapping[str, Any], counts: Counts) -> tuple[Options, Reasons]:
     del counts  # of images; here pixels count
-    options: Options = {}
-    reasons: Reasons = {}
+    options, reasons = _given_by_name(train, given)
     weights = given.get("class_weights")
-    if isinstance(weights, Mapping):
-        options["class_weights"] = _weights_by_name(weights, train.classes)
-        reasons["class_weights"] = "given; classes that are not named weigh 1"
     if not isinstance(weights, str) or weights not in PIXEL_WEIGHTINGS or not isinstance(train.annotations, MaskTable):
         return options, reasons
     pixels, of_images = _pixel_counts(train)

@@ -169,7 +169,7 @@ class YoloV1Head(nn.Module):
         """Let every cell say at first: nothing here, any class, a small box in my middle.
 
         Beginning with random verdicts, the layers silence the features beneath them before they learn anything else:
-        the sum of squares over all cells is ten times what it is here, and what lowers it first is less variance.
+        the sum of squares over all cells is several times what it is here, and what lowers it first is less variance.
         """
         last = self.layers[-1]
         nn.init.normal_(last.weight, std=START_STD)  # type: ignore[arg-type]  # a linear layer

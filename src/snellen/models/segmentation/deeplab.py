@@ -90,6 +90,17 @@ class DetailDecoder(Decoder):
         return [self.refine(torch.cat([coarse, fine], dim=1))]
 
 
+def _pyramid(
+    backbone: Backbone, width: int, rates: Sequence[int] | None, *, image_pooling: bool, separable: bool, norm: Norm
+) -> AtrousPyramid:
+    """Return the context on the last map, with the usual rates of its stride where none are given."""
+    deepest = backbone.features[-1]
+    return AtrousPyramid(
+        deepest.channels, width, rates=usual_rates(deepest.stride) if rates is None else rates,
+        image_pooling=image_pooling, separable=separable, norm=norm,
+    )  # fmt: skip
+
+
 def deeplab_v3(  # noqa: PLR0913 - the parts of a network
     backbone: Backbone,
     num_classes: int,
@@ -123,15 +134,10 @@ def deeplab_v3(  # noqa: PLR0913 - the parts of a network
         Chen et al. 2017, https://arxiv.org/abs/1706.05587. Differs, as torchvision does: a 3×3 convolution between the
         pyramid and the scores. Its weights, and segmentation_models_pytorch's, are read.
     """
-    deepest = backbone.features[-1]
-    pyramid = AtrousPyramid(
-        deepest.channels, width, rates=usual_rates(deepest.stride) if rates is None else rates,
-        image_pooling=image_pooling, separable=separable, norm=norm,
-    )  # fmt: skip
     return Segmenter(
         backbone,
         num_classes,
-        context=pyramid,
+        context=_pyramid(backbone, width, rates, image_pooling=image_pooling, separable=separable, norm=norm),
         head=nn.Sequential(ConvNormAct(width, width, norm=norm), nn.Conv2d(width, num_classes, 1)),
         auxiliary=auxiliary_heads(backbone, num_classes, norm=norm, weight=auxiliary_weight),
         auxiliary_weight=auxiliary_weight,
@@ -178,19 +184,20 @@ def deeplab_v3_plus(  # noqa: PLR0913 - the parts of a network
         Chen et al. 2018, https://arxiv.org/abs/1802.02611. Differs: nothing stands between the two halves of a
         separable convolution, as in segmentation_models_pytorch.
     """
-    deepest = backbone.features[-1]
     (detail,) = picked_features(backbone, [_DETAIL])
-    pyramid = AtrousPyramid(
-        deepest.channels, width, rates=usual_rates(deepest.stride) if rates is None else rates,
-        image_pooling=image_pooling, separable=separable, norm=norm,
-    )  # fmt: skip
     decoder = DetailDecoder(
-        width, deepest.stride, detail, width=width, separable=separable, norm=norm, align_corners=align_corners
+        width,
+        backbone.features[-1].stride,
+        detail,
+        width=width,
+        separable=separable,
+        norm=norm,
+        align_corners=align_corners,
     )
     return Segmenter(
         backbone,
         num_classes,
-        context=pyramid,
+        context=_pyramid(backbone, width, rates, image_pooling=image_pooling, separable=separable, norm=norm),
         decoder=decoder,
         head=nn.Conv2d(width, num_classes, 1),
         auxiliary=auxiliary_heads(backbone, num_classes, norm=norm, weight=auxiliary_weight),

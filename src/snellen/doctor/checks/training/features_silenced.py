@@ -14,7 +14,7 @@ from snellen.doctor.words import Text
 
 __all__ = ["CHECK"]
 
-LEFT = 0.02  # of the first sample's spread over images; healthy layers keep 0.1 and more
+LEFT = 0.02  # of the first sample's spread over images; layers of detectors that learned kept 0.2 and more
 OF_SIZE = 0.05  # of what the layer gives out
 LASTING = 2  # last samples that show it: short runs have few, and nothing else takes 98 % of a spread away
 LOWER = 0.1  # times the rate
