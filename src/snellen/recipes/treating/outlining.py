@@ -64,7 +64,7 @@ class TreatmentOutline:
             changes = {**one.arm.options, **one.arm.switches}
             said.append(f"{one.name} (for {codes}; {one.source}): {', '.join(changes)}")
         said += [f"not tried, for the number is limited: {', '.join(self.plan.left_out)}"] * bool(self.plan.left_out)
-        said += [f"left to people: {one.code} {one.name}: {one.fix}" for one in self.plan.for_people]
+        said += dict.fromkeys(f"left to people: {one.code} {one.name}: {one.fix}" for one in self.plan.for_people)
         shares = ", ".join(f"{share:.0%}" for share in self.shares)
         seeds = ", ".join(map(str, self.seeds))
         said.append(f"at {shares} of the epochs, seeds {seeds}: {self.most_trainings} trainings at most")
