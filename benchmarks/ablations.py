@@ -27,6 +27,7 @@ from ladder_runs import Job, run_all
 from snellen.data import ImageDataset
 from snellen.evaluation import METRICS, evaluate
 from snellen.metrics import mean_interval
+from snellen.nn import quick_layout
 from snellen.recipes import Run, load, prepared
 from snellen.recipes.evaluating import evaluation_loader
 from snellen.training import autocast
@@ -82,7 +83,7 @@ def measured(folder: Path, variant: Variant) -> dict[str, float]:
         index = prepared(load(run.record["data"], format=run.record["format"]), run.record["settings"]["seed"])
         part = index.split("test")
         model = run.load()
-        model.to(memory_format=torch.channels_last)
+        quick_layout(model)
         switched(model, variant.switches)
         cpu, precision = torch.device("cpu"), run.record["settings"]["precision"]
         results = evaluate(

@@ -24,6 +24,7 @@ from torchvision.models.detection import retinanet_resnet50_fpn, ssd300_vgg16
 
 from snellen.models.detection.retinanet import RetinaNet, retinanet_r50_fpn
 from snellen.models.detection.ssd import Ssd, ssd300
+from snellen.nn import quick_layout
 from snellen.structures import BoxTarget, ImageBatch
 from snellen.training.precision import best_precision
 
@@ -109,7 +110,7 @@ def their_calls(theirs, images, targets):
 
 
 def our_calls(model, images, target, precision: str):
-    model.to(memory_format=torch.channels_last)
+    quick_layout(model)
     images = images.map(lambda t: t.contiguous(memory_format=torch.channels_last) if t.ndim == 4 else t)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-6, momentum=0.9)
 

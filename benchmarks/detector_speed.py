@@ -26,6 +26,7 @@ from snellen.models.detection import RegionSettings, faster_rcnn_mobilenet_v2_fp
 from snellen.models.detection.mask_rcnn import mask_rcnn_r50_fpn
 from snellen.models.detection.rpn import ProposalSettings
 from snellen.models.detection.selection import SelectionSettings
+from snellen.nn import quick_layout
 from snellen.structures import BoxTarget, ImageBatch
 from snellen.training.precision import best_precision
 
@@ -140,7 +141,8 @@ def variants(name: str, batch: int, size: int, boxes: int):
     rows = {"torchvision": (their_step, their_inference)}
     best = best_precision(torch.device("cpu"))
     for label, precision in {"snellen fp32": "fp32", "snellen default": best}.items():
-        model = ours(name, state).to(memory_format=torch.channels_last)
+        model = ours(name, state)
+        quick_layout(model)
         model.settings = settings
         own = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
         batch_images = images.map(lambda t: t.contiguous(memory_format=torch.channels_last) if t.ndim == 4 else t)

@@ -28,6 +28,7 @@ from ladder_runs import DATA_SETS, LADDER, Job, run_all, scores_of
 from snellen.data import ImageDataset, evaluation_transform
 from snellen.evaluation import METRICS, evaluate
 from snellen.imaging import selective_search
+from snellen.nn import quick_layout
 from snellen.recipes import load, prepared
 from snellen.recipes.evaluating import evaluation_loader
 from snellen.recipes.runs import Run, build_model
@@ -80,7 +81,7 @@ def timed(run: Run, count: int) -> dict[str, float]:
     change = evaluation_transform(part.target_type, run.record["image_size"], resize=run.record["resize"])
     dataset = ImageDataset(part)
     model = run.load()
-    model.to(memory_format=torch.channels_last)
+    quick_layout(model)
     watch = Stopwatch(model)
     rows: dict[str, list[float]] = defaultdict(list)
     strategy = None if run.record["proposals"] is None else TIMED_SEARCH

@@ -31,6 +31,7 @@ from ladder_plot import Cost, scatter
 from ladder_runs import Job, run_all
 from peer_accuracy import segmented
 from snellen.models import count_parameters
+from snellen.nn import quick_layout
 from snellen.recipes import Run
 from snellen.recipes.evaluating import evaluate_run, recorded_index
 from snellen.structures import ImageBatch
@@ -216,7 +217,8 @@ def timed(name: str, folder: Path, model: str, arguments: argparse.Namespace) ->
         theirs = peer(name, model).eval()
         x = pixels.float()
         calls["peer_total"] = lambda: theirs(x)
-    quick = run.load().eval().to(memory_format=torch.channels_last)
+    quick = run.load().eval()
+    quick_layout(quick)
     precision = run.record["settings"]["precision"]
 
     def as_default() -> object:

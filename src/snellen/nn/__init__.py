@@ -39,6 +39,7 @@ from snellen.nn.upsampling import (
     unpooled,
 )
 from snellen.nn.waist import WaistBlock, bottleneck_block, inverted_block
+from snellen.nn.winograd import WinogradConv2d, quick_layout, use_winograd
 
 __all__ = [
     "IMAGENET_MEAN",
@@ -70,6 +71,7 @@ __all__ = [
     "Step",
     "Upsampling",
     "WaistBlock",
+    "WinogradConv2d",
     "WithinChannelNorm",
     "asymmetric_convs",
     "begin_as_identity",
@@ -96,9 +98,11 @@ __all__ = [
     "inception_v3_reduction_17",
     "inverted_block",
     "pooled_places",
+    "quick_layout",
     "spread_blocks",
     "spread_over_content",
     "squeezed_by",
     "unpooled",
+    "use_winograd",
     "with_eps",
 ]

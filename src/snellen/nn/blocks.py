@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from snellen.nn.norm import FrozenBatchNorm, Norm
+from snellen.nn.winograd import WinogradConv2d
 
 __all__ = ["ConvNormAct", "Padding", "SameConv2d", "conv_norm"]
 
@@ -64,7 +65,7 @@ def conv_norm(conv: nn.Module, norm: nn.Module, x: Float[Tensor, "batch channels
     watches by a hook, which then sees what it always saw.
 
     Args:
-        conv: A convolution; others than ``nn.Conv2d`` and ``SameConv2d`` are called.
+        conv: A convolution; others than ``nn.Conv2d``, ``SameConv2d`` and ``WinogradConv2d`` are called.
         norm: What follows it; others than ``FrozenBatchNorm`` are called.
         x: What goes in.
     """
@@ -74,14 +75,18 @@ def conv_norm(conv: nn.Module, norm: nn.Module, x: Float[Tensor, "batch channels
     scale, shift = norm.affine()
     weight = conv.weight * scale[:, None, None, None]
     bias = shift if conv.bias is None else conv.bias * scale + shift
-    if isinstance(conv, SameConv2d):
+    if isinstance(conv, SameConv2d | WinogradConv2d):
         return conv.convolved(x, weight, bias)
     return functional.conv2d(x, weight, bias, conv.stride, conv.padding, conv.dilation, conv.groups)
 
 
 def _can_be_one(conv: nn.Conv2d, norm: FrozenBatchNorm, x: Tensor) -> bool:
     # Exact types, for it is not known here what a subclass does in between.
-    if type(norm) is not FrozenBatchNorm or type(conv) not in (nn.Conv2d, SameConv2d) or conv.padding_mode != "zeros":
+    if (
+        type(norm) is not FrozenBatchNorm
+        or type(conv) not in (nn.Conv2d, SameConv2d, WinogradConv2d)
+        or conv.padding_mode != "zeros"
+    ):
         return False
     cells = x.shape[0] * x.shape[2] * x.shape[3] / (conv.stride[0] * conv.stride[1])  # of the output, about
     if cells < CELLS_PER_WEIGHT * conv.weight[0].numel():

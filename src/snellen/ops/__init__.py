@@ -25,6 +25,7 @@ from snellen.ops.sampling import Drawn, draw_balanced
 from snellen.ops.soft_nms import soft_nms
 from snellen.ops.spatial_pyramid import spatial_pyramid_pool
 from snellen.ops.voting import vote_boxes
+from snellen.ops.winograd import num_tiles, winograd_conv, winograd_kernels
 
 __all__ = [
     "Drawn",
@@ -52,6 +53,7 @@ __all__ = [
     "kmeans_anchors",
     "match_by_iou",
     "mean_best_iou",
+    "num_tiles",
     "paired_iou",
     "prroi_pool",
     "pyramid_level",
@@ -65,4 +67,6 @@ __all__ = [
     "spatial_pyramid_pool",
     "vote_boxes",
     "warp_crops",
+    "winograd_conv",
+    "winograd_kernels",
 ]

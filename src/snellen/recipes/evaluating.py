@@ -13,6 +13,7 @@ from snellen.errors import ConfigError, did_you_mean
 from snellen.evaluation import METRICS, Naming, PredictionWriter, to_json
 from snellen.evaluation import evaluate as measured
 from snellen.imaging import DenseCrfSettings
+from snellen.nn import quick_layout
 from snellen.recipes.crf_choice import choose_crf, read_crf
 from snellen.recipes.datasets import load, prepared
 from snellen.recipes.inference import (
@@ -109,7 +110,7 @@ def evaluate_run(
     model = run.load(which=which, device=place)
     check_inference(run, inference, model.stride)
     module: torch.nn.Module = model  # type: ignore[assignment]  # every model is a module
-    module.to(memory_format=torch.channels_last)
+    quick_layout(module)
     seen = applied(seen_by(model, inference), operating)
     told = "-".join(filter(None, [name or split or "all", inference.suffix]))
     folder = run.folder / "evaluation" / told

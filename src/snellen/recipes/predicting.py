@@ -16,6 +16,7 @@ from snellen.errors import ConfigError, DatasetError, InputError, MissingExtraEr
 from snellen.evaluation import ImagePrediction, Naming, PredictionWriter
 from snellen.imaging import DenseCrfSettings
 from snellen.metrics import Decision
+from snellen.nn import quick_layout
 from snellen.recipes.crf_choice import read_crf
 from snellen.recipes.evaluating import PREDICTION_OF
 from snellen.recipes.inference import Inference, check_inference, crf_settings, seen_by
@@ -124,7 +125,7 @@ def predict(
     place = torch.device(chosen_device(device or used.record["device"])[0])
     model = used.load(which=which, device=place)
     module: torch.nn.Module = model  # type: ignore[assignment]  # every model is a module
-    module.to(memory_format=torch.channels_last)
+    quick_layout(module)
     chosen = read_crf(used, which)
     settings = crf_settings(None if chosen is None else chosen.settings, wanted=crf)
     inference = Inference(tile=tile, scales=tuple(scales), flip=flip, crf=settings)

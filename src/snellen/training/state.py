@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from snellen.errors import CheckpointError
+from snellen.nn import quick_layout
 from snellen.training.averaging import WeightAverage, make_average
 from snellen.training.checkpoint import Checkpoint
 from snellen.training.depth import LearningParts
@@ -69,7 +70,7 @@ class TrainState:
         Move the model to its device before: the optimizer's state lies where the parameters are.
         """
         if settings.channels_last:
-            model.to(memory_format=torch.channels_last)
+            quick_layout(model)
         state = cls(
             optimizer=make_optimizer(model, settings),
             average=make_average(model, settings),

@@ -16,6 +16,7 @@ from torch import nn
 from snellen.data import DatasetIndex
 from snellen.errors import CheckpointError, ConfigError, SnellenError, TrainingError
 from snellen.models import change_settings
+from snellen.nn import quick_layout
 from snellen.recipes.evaluating import evaluate_run, measured_results, recorded_index
 from snellen.recipes.experiments.memory import forget_peak, peak_bytes
 from snellen.recipes.options_file import decoded
@@ -198,7 +199,7 @@ def measured_with(run: Run, switches: Mapping[str, Any], splits: Sequence[str]) 
     """
     index = recorded_index(run)
     model: nn.Module = run.load(device=chosen_device(run.record["device"])[0])  # type: ignore[assignment]
-    model.to(memory_format=torch.channels_last)
+    quick_layout(model)
     change_settings(model, switches)
     return {
         split: Measured.of(measured_results(model, run, index, split)) for split in splits if split in index.split_names
