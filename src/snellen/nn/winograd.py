@@ -31,8 +31,8 @@ class WinogradConv2d(nn.Conv2d):
     """A 3×3 convolution that multiplies a quarter as often where that is quicker: on a CPU, in float32, on larger maps.
 
     Parameters, keys and results are those of ``nn.Conv2d``, the results but for rounding (about five times that of the
-    direct sum, 1e-6 of the outputs' spread). It takes the usual way on other devices, in other types and under autocast,
-    for maps that are not in channels-last format, and wherever a graph is recorded or compiled.
+    direct sum: 1e-6 of the outputs' spread). It takes the usual way on other devices, in other types and under
+    autocast, for maps that are not in channels-last format, and wherever a graph is recorded or compiled.
 
     Source:
         ``snellen.ops.winograd_conv``.
@@ -110,9 +110,9 @@ def _can_be_quick(x: Tensor, weight: Tensor) -> bool:
         type(x) is Tensor  # not one that records or stands for another
         and x.device.type == "cpu"
         and x.dtype == weight.dtype == torch.float32
-        and x.ndim == 4  # noqa: PLR2004 - images, not one image
+        and x.ndim == 4
         and x.is_contiguous(memory_format=torch.channels_last)
         and not torch.is_autocast_enabled("cpu")
-        and not torch.jit.is_tracing()  # type: ignore[no-untyped-call]
+        and torch._C._get_tracing_state() is None  # noqa: SLF001 - torch.jit.is_tracing declares no types
         and not torch.compiler.is_compiling()
     )

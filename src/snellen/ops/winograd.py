@@ -67,13 +67,19 @@ def winograd_conv(
         other points than the paper's, which halve the error of rounding.
     """
     made = winograd_kernels(weight.detach()) if kernels is None else kernels
-    result: Tensor = _WinogradConv.apply(x, weight, bias, padding, made)  # type: ignore[no-untyped-call]
+    result: Tensor = _WinogradConv.apply(x, weight, bias, padding, made)
     return result
 
 
 @cache
 def _transforms(dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     """Return the transforms of flattened windows [36, 36], kernels [36, 9], and from products to outputs [16, 36]."""
+    with torch.inference_mode(mode=False):  # kept, and used in training too, whoever asks first
+        return tuple(torch.kron(matrix, matrix).to(dtype) for matrix in _matrices())  # type: ignore[return-value]
+
+
+def _matrices() -> tuple[Tensor, Tensor, Tensor]:
+    """Return the transforms of one axis, ``Bᵀ`` [6, 6], ``G`` [6, 3] and ``Aᵀ`` [4, 6], in float64."""
     points = torch.tensor(POINTS, dtype=torch.float64)
     last = len(POINTS)
     window, kernel = torch.zeros(WINDOW, WINDOW, dtype=torch.float64), torch.zeros(WINDOW, KERNEL, dtype=torch.float64)
@@ -84,7 +90,7 @@ def _transforms(dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
         kernel[row] = point ** torch.arange(KERNEL) / torch.prod(point - others)
         output[:, row] = point ** torch.arange(TILE)
     window[last], kernel[last, -1], output[-1, last] = _coefficients(points), 1, 1
-    return tuple(torch.kron(matrix, matrix).to(dtype) for matrix in (window, kernel, output))  # type: ignore[return-value]
+    return window, kernel, output
 
 
 def _coefficients(roots: Tensor) -> Tensor:
@@ -99,7 +105,7 @@ def _coefficients(roots: Tensor) -> Tensor:
 
 class _WinogradConv(Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, padding: int, kernels: Tensor) -> Tensor:  # noqa: ANN401, E501 - torch's context has no public type
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, padding: int, kernels: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight, kernels)
         ctx.padding = padding
         batch, channels, height, width = x.shape
@@ -118,8 +124,8 @@ class _WinogradConv(Function):
         return result
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, kernels = ctx.saved_tensors
         for_x, for_weight, for_bias = ctx.needs_input_grad[:3]
         batch, channels, *_ = x.shape
@@ -191,8 +197,7 @@ def _windows(padded: Tensor, images: slice, first: int, end: int, columns: int) 
 def _tiled(x: Tensor, images: slice, first: int, end: int) -> Tensor:
     """Return a view of a block of tiles: place in the tile [4, 4], images, rows and columns of tiles, channels."""
     part = x[images, first * TILE : end * TILE]
-    split = part.unflatten(1, (end - first, TILE)).unflatten(3, (-1, TILE))  # [n, row, 4, column, 4, C]
-    return split.permute(2, 4, 0, 1, 3, 5)
+    return _split(part, TILE, TILE).permute(2, 4, 0, 1, 3, 5)
 
 
 def _write_tiles(target: Tensor, tiles: Tensor, images: slice, first: int, end: int) -> None:
@@ -201,12 +206,20 @@ def _write_tiles(target: Tensor, tiles: Tensor, images: slice, first: int, end: 
     tiles = tiles.view(TILE, TILE, images.stop - images.start, end - first, -(-width // TILE), channels)
     for rows, inner_rows in _spans(first, end, height):
         for columns, inner_columns in _spans(0, tiles.shape[4], width):
-            place = target[images, rows, columns].unflatten(1, (-1, inner_rows)).unflatten(3, (-1, inner_columns))
+            place = _split(target[images, rows, columns], inner_rows, inner_columns)
             row, column = (
                 slice(rows.start // TILE - first, -(-rows.stop // TILE) - first),
                 slice(columns.start // TILE, -(-columns.stop // TILE)),
             )
             place.copy_(tiles[:inner_rows, :inner_columns, :, row, column].permute(2, 3, 0, 4, 1, 5))
+
+
+def _split(x: Tensor, rows: int, columns: int) -> Tensor:
+    """Return a view of a map by tiles: [n, row of tiles, rows, column of tiles, columns, C]."""
+    tall, wide = x.shape[1] // rows, x.shape[2] // columns
+    image, row, column, channel = x.stride()
+    shape = (len(x), tall, rows, wide, columns, x.shape[3])
+    return x.as_strided(shape, (image, rows * row, row, columns * column, column, channel))
 
 
 def _spans(first: int, end: int, size: int) -> Iterator[tuple[slice, int]]:
