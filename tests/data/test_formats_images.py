@@ -62,6 +62,18 @@ def test_headers_of_tables(make, text, classes, splits, groups):
     assert (None if index.groups is None else index.groups.tolist()) == groups
 
 
+def test_images_without_a_group_are_alone(make):
+    """Cells left empty are no group of their own: they would lie on both sides of every split (D11)."""
+    rows = ("a,x,p1,train", "b,y,,train", "c,x,p1,train", "d,y,,val")
+    for row in rows:
+        make.image(f"images/{row[0]}.png")
+    index = load(make.text("t.csv", "\n".join(("image,label,patient,split", *rows)) + "\n"))
+    assert index.groups is not None
+    first, second, third, fourth = index.groups.tolist()
+    assert first == third
+    assert len({first, second, fourth}) == 3
+
+
 @pytest.mark.parametrize("name", ["folders", "csv"])
 def test_classes_there_and_back(shared_data, tmp_path, name):
     whole = load(shared_data / "hymenoptera")

@@ -30,6 +30,14 @@ def test_grey_among_colour(gallery, count, level):
     assert (finding.level, finding.message, finding.num_places) == (level, "grey", count)
 
 
+def test_dark_images_are_not_grey(gallery):
+    """DX-035: a coloured image that is nearly black shows no colour, and is told as dark (D18)."""
+    gallery.add_all(gallery.photos(27))
+    gallery.add_all(photo.point(lambda value: value // 20) for photo in gallery.photos(3, first=50))
+    assert gallery.said("D9") == []
+    assert [finding.message for finding in gallery.result("D18").findings] == ["dark"]
+
+
 def test_a_grey_split(gallery):
     gallery.add_all(gallery.photos(5))
     gallery.add_all(map(grey, gallery.photos(5, first=50)), split="val")

@@ -65,10 +65,11 @@ def test_a_property_of_the_file_that_tells_the_class_is_a_warning() -> None:
         Shortcut(name="aspect", gain=0.8, p=0.01, class_="cat", rows=(1, 2)),
         Shortcut(name="brightness", gain=0.6, p=0.01, class_="dog", rows=(3,)),
         Shortcut(name="contrast", gain=0.4, p=0.01, class_="dog", rows=(3,)),
+        Shortcut(name="darkest", gain=0.4, p=0.01, class_="dog", rows=(3,)),
     ))  # fmt: skip
     found = result("D21", INDEX, facts).findings
     assert [(finding.numbers["property"], finding.level) for finding in found] == [
-        ("aspect", Level.WARNING), ("brightness", Level.INFO),
+        ("aspect", Level.WARNING), ("brightness", Level.INFO), ("darkest", Level.INFO),
     ]  # fmt: skip
 
 

@@ -161,6 +161,20 @@ def test_a_file_format_gives_the_class_away(home: Path, tmp_path: Path) -> None:
     assert "format" not in healthy
 
 
+def test_a_black_level_gives_the_class_away(home: Path, tmp_path: Path) -> None:
+    """Two cameras, one for each class: levels begin at 0 or at 6, far less than images differ in brightness."""
+    for number in range(160):
+        pixels = np.asarray(drawn(number).convert("L")).astype(np.float64)
+        share = ((pixels - np.percentile(pixels, 3)) / np.ptp(pixels)).clip(0, 1)
+        lowest = 6 * (number % 2)
+        Image.fromarray((lowest + share * (255 - lowest)).astype(np.uint8)).save(tmp_path / f"{number}.png")
+    found = {part.name: part for part in gathered(index_of(tmp_path), Shortcuts, tmp_path / "cache").properties}
+    healthy = {part.name: part for part in gathered(index_of(home), Shortcuts, tmp_path / "other").properties}
+    assert found["black"].gain > 0.9
+    assert found["darkest"].gain > 0.9
+    assert max((healthy[name].gain for name in ("darkest", "black") if name in healthy), default=0) < 0.3
+
+
 def test_permuted_pixels_have_no_neighbours(home: Path, tmp_path: Path) -> None:
     """DX-010."""
     for number in range(20):

@@ -7,12 +7,13 @@ for. A CSV file without header has the path first and the label second. Further 
 ``snellen.yaml`` beside the table says of ``task``, ``classes``, ``columns`` and ``separator`` holds.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from snellen.data.formats.files import FileFinder, split_codes
 from snellen.data.formats.folders import is_folders
@@ -169,7 +170,6 @@ def _assembled(
     entries: Entries, classes: tuple[str, ...], annotations: AnnotationTable, format_name: str, log: ProblemLog
 ) -> DatasetIndex:
     splits, split_names = split_codes(entries.splits)
-    has_groups = any(entries.groups)
     return DatasetIndex(
         root=entries.file.parent,
         format=format_name,
@@ -179,9 +179,17 @@ def _assembled(
         sizes=np.zeros((entries.num_images, 2), np.int32),
         splits=splits,
         split_names=split_names,
-        groups=np.unique(entries.groups, return_inverse=True)[1].astype(np.int32) if has_groups else None,
+        groups=_groups(entries.groups) if any(entries.groups) else None,
         attributes={
             name: np.array([row[place] for row in entries.others]) for place, name in enumerate(entries.other_names)
         },
         problems=log.result(),
     )
+
+
+def _groups(names: Sequence[str]) -> NDArray[np.int32]:
+    """Return a number for each image, equal for equal names; an image without a name is a group of its own."""
+    given, numbers = np.unique(names, return_inverse=True)
+    unnamed = np.flatnonzero(np.array(names) == "")
+    numbers[unnamed] = len(given) + np.arange(len(unnamed))
+    return np.unique(numbers, return_inverse=True)[1].astype(np.int32)

@@ -1,4 +1,4 @@
-"""Whether a label can be told from what is not the object: size, format, brightness, border, folder."""
+"""Whether a label can be told from what is not the object: size, format, brightness, range, border, folder."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ BINS = 20  # that a property is cut into, by its quantiles
 FOLDS = 5
 PERMUTATIONS = 100
 FROM_THE_FILE = ("size", "aspect", "format", "mode", "folder")  # what is not drawn in the image
+FROM_THE_RANGE = ("darkest", "brightest")  # where levels begin and end, which cameras and programs decide
 BORDER_PX = 2  # of a thumbnail of 32
 
 Rows = NDArray[np.int64]
@@ -51,6 +52,11 @@ class Shortcut:
     def is_from_the_file(self) -> bool:
         """Whether it is a property of the file rather than of the picture."""
         return self.name in FROM_THE_FILE
+
+    @property
+    def is_from_the_range(self) -> bool:
+        """Whether it is where the levels of the picture begin or end."""
+        return self.name in FROM_THE_RANGE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +110,10 @@ def _properties(index: DatasetIndex, facts: ImageFacts) -> Iterator[tuple[str, N
     yield from image_properties(facts).items()
     inner = facts.thumbnail[:, BORDER_PX:-BORDER_PX, BORDER_PX:-BORDER_PX].astype(np.float64)
     whole = facts.thumbnail.astype(np.float64)
+    yield "darkest", facts.percentile(1).astype(np.float64)
+    yield "brightest", facts.percentile(99).astype(np.float64)
+    yield "black", facts.black.astype(np.float64)
+    yield "burnt", facts.burnt.astype(np.float64)
     yield "border", (whole.sum((1, 2)) - inner.sum((1, 2))) / (whole[0].size - inner[0].size)
     yield "format", facts.format
     yield "mode", facts.mode

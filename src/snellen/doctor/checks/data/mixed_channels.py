@@ -17,11 +17,13 @@ __all__ = ["CHECK"]
 WARNING_SHARE = 0.05
 _SOURCE = "calibration: at most 3 % of grey images in 10 healthy data sets"
 APART = 0.5  # difference of the share of grey images between splits
+DARK_BELOW = 64  # levels of 255: the 99th percentile; darker images show no colour, which degraded-images tells
+BLANK_CONTRAST = 1.5  # levels of 255: standard deviation of an image that shows nothing
 
 
 def judge(index: DatasetIndex, facts: ImageFacts) -> Iterator[Finding]:
     """Yield a finding for grey among colour, for depths that differ, for transparency, and for splits that differ."""
-    readable = facts.is_readable
+    readable = facts.is_readable & _shows_colours(facts)
     grey = readable & ~facts.is_coloured
     shares = {}
     worst: tuple[float, str, NDArray[np.int64]] = (0.0, "", np.zeros(0, np.int64))
@@ -56,6 +58,12 @@ def judge(index: DatasetIndex, facts: ImageFacts) -> Iterator[Finding]:
             num_places=len(rows),
         )  # fmt: skip
     yield from _other_kinds(index, facts)
+
+
+def _shows_colours(facts: ImageFacts) -> NDArray[np.bool_]:
+    """Return which images would show colour if they had any: in what is nearly black or empty nobody sees it."""
+    shows = (facts.percentile(99) >= DARK_BELOW) & (facts.contrast >= BLANK_CONTRAST)
+    return np.asarray(facts.is_coloured | shows, np.bool_)
 
 
 def _other_kinds(index: DatasetIndex, facts: ImageFacts) -> Iterator[Finding]:
@@ -95,7 +103,8 @@ CHECK = Check(
             "class or split alone is grey, being grey becomes the answer. Depths that differ are scaled differently, "
             "so the same object comes out light and dark.",
             measured="An image is grey if no place of it is coloured, however it is stored. The rarer kind within a "
-            "split is told, and is a warning from 5 %; mixed depths are a warning; transparency is told.",
+            "split is told, and is a warning from 5 %; images that are nearly black or empty are not counted. Mixed "
+            "depths are a warning; transparency is told.",
             false_alarms="Collections that are meant to hold old and new photos, or scans of both kinds.",
             fix="Make all images of one kind: convert them to grey if colour carries nothing, or leave the rarer kind "
             "out, or train with augmentation that removes colour at times.",
@@ -113,8 +122,8 @@ CHECK = Check(
             "彩色。",
             matters="大多数图像有颜色时网络会依赖颜色，遇到没有颜色的图像就会失败；若只有某一类或某一子集是灰度，“灰"
             "度”就成了答案。位深不同则缩放不同，同一物体会一明一暗。",
-            measured="无论以何种方式存储，处处无色彩的图像算作灰度。每个子集中较少的一类会被提示，达到 5% 则警告；位深"
-            "混用会警告；透明像素会提示。",
+            measured="无论以何种方式存储，处处无色彩的图像算作灰度。每个子集中较少的一类会被提示，达到 5% 则警告；几乎"
+            "全黑或没有内容的图像不计。位深混用会警告；透明像素会提示。",
             false_alarms="有意同时收集新旧照片或两种扫描件的数据。",
             fix="统一图像类型：颜色无用就全部转为灰度，或排除较少的一类，或在增强中偶尔去掉颜色。",
             messages={
