@@ -136,7 +136,8 @@ def test_every_parameter_learns(family, name):
 # One of each family; the others differ in their numbers alone.
 KINDS = (
     "resnet18", "resnetv2_18", "resnext50_32x4d", "seresnet18", "cifar_resnet20", "densenet121", "squeezenet1_1",
-    "mobilenet_v2", "shufflenet_v1_g3_x0_5", "shufflenet_v2_x0_5", "efficientnet_b0", "lenet5", "alexnet", "caffenet",
+    "mobilenet_v2", "shufflenet_v1_g3_x0_5", "shufflenet_v2_x0_5", "efficientnet_b0",
+    "mobilenet_v3_small", "lenet5", "alexnet", "caffenet",
     "zfnet", "vgg11", "ssd_vgg16", "nin", "googlenet", "inception_v2", "inception_v3", "xception", "darknet_tiny_v2",
 )  # fmt: skip
 

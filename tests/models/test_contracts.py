@@ -80,6 +80,7 @@ HEAVY = {
     "mobilenet_v2_130", "mobilenet_v2_140", "efficientnet_b1", "efficientnet_b2", "efficientnet_b3",
     "efficientnet_b4", "efficientnet_b5", "efficientnet_b6", "efficientnet_b7", "darknet19", "darknet53",
     "unet_paper", "fcn_32s_vgg16", "fcn_16s_vgg16", "fcn_8s_vgg16", "fcn_32s_mobilenet_v2", "fcn_16s_mobilenet_v2",
+    "deeplab_v3_mobilenet_v3_large", "lraspp_mobilenet_v3_small",
     "fcn_resnet50", "fcn_resnet101", "segnet_vgg16", "deeplab_v3_resnet50", "deeplab_v3_resnet101",
     "deeplab_v3_plus_resnet50", "deeplab_v3_plus_resnet101", "pspnet_resnet50", "pspnet_resnet101",
 }  # fmt: skip

@@ -3,7 +3,7 @@
 from snellen.nn.blocks import ConvNormAct, Padding, SameConv2d, conv_norm
 from snellen.nn.channel_shuffle import ChannelShuffle, channel_shuffle
 from snellen.nn.content import content_cells, content_grid, content_mean, content_windows, spread_over_content
-from snellen.nn.dilation import Step, dilated_steps, spread_blocks
+from snellen.nn.dilation import Step, dilate_entry, dilated_steps, spread_blocks
 from snellen.nn.fpn import FeaturePyramid, coarser_map
 from snellen.nn.inception import (
     INCEPTION_EPS,
@@ -21,6 +21,7 @@ from snellen.nn.inception import (
     inception_v3_reduction_17,
 )
 from snellen.nn.l2norm import L2Norm
+from snellen.nn.maxout import Maxout
 from snellen.nn.norm import FrozenBatchNorm, Norm, with_eps
 from snellen.nn.normalize import IMAGENET_MEAN, IMAGENET_STD, Normalize
 from snellen.nn.pooling import CeilMaxPool2d
@@ -56,6 +57,7 @@ __all__ = [
     "Gate",
     "InceptionConv",
     "L2Norm",
+    "Maxout",
     "Norm",
     "Normalize",
     "PaddedShortCut",
@@ -85,6 +87,7 @@ __all__ = [
     "content_mean",
     "content_windows",
     "conv_norm",
+    "dilate_entry",
     "dilated_steps",
     "enlarged",
     "inception_naive",

@@ -8,7 +8,7 @@ from torch import nn
 
 from snellen.errors import ConfigError
 
-__all__ = ["Step", "dilated_steps", "spread_blocks"]
+__all__ = ["Step", "dilate_entry", "dilated_steps", "spread_blocks"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +64,20 @@ def dilated_steps(strides: Sequence[int], *, start: int, output_stride: int | No
     return tuple(steps)
 
 
+def dilate_entry(stage: Sequence[nn.Module]) -> None:
+    """Give the first kernel of a dilated stage the dilation of those behind it.
+
+    That one sees the grid of the stage before, and ``dilated_steps`` leaves it alone; segmentation_models_pytorch and
+    torchvision's MobileNetV3 do not, and weights that were trained so want it.
+
+    Args:
+        stage: Modules of a backbone's stage; changed in place. A stage that is not dilated stays as it is.
+    """
+    convs = [conv for module in stage for conv in _spatial_convs(module)]
+    if convs:
+        _dilate(convs[:1], max(1, convs[-1].dilation[0] // convs[0].dilation[0]))
+
+
 def spread_blocks(stage: Sequence[nn.Module], multi_grid: Sequence[int]) -> None:
     """Multiply the dilation of every block of a stage by a number of its own ("multi-grid").
 
@@ -87,10 +101,14 @@ def spread_blocks(stage: Sequence[nn.Module], multi_grid: Sequence[int]) -> None
             f"{list(multi_grid)}."
         )
     for convs, factor in zip(blocks, multi_grid, strict=True):
-        for conv in convs:
-            conv.dilation = (conv.dilation[0] * factor, conv.dilation[1] * factor)
-            if not isinstance(conv.padding, str):
-                conv.padding = (conv.padding[0] * factor, conv.padding[1] * factor)
+        _dilate(convs, factor)
+
+
+def _dilate(convs: Sequence[nn.Conv2d], factor: int) -> None:
+    for conv in convs:
+        conv.dilation = (conv.dilation[0] * factor, conv.dilation[1] * factor)
+        if not isinstance(conv.padding, str):
+            conv.padding = (conv.padding[0] * factor, conv.padding[1] * factor)
 
 
 def _spatial_convs(module: nn.Module) -> list[nn.Conv2d]:

@@ -21,20 +21,29 @@ class SqueezeExcitation(nn.Module):
         channels: Depth of the map.
         squeezed: Depth between the two fully connected layers.
         activation: Makes the activation between them.
+        gate: Makes what turns the last numbers into 0..1.
 
     Source:
         Hu et al. 2017, section 3, eq. 2-4, https://arxiv.org/abs/1709.01507.
     """
 
-    def __init__(self, channels: int, squeezed: int, *, activation: Callable[[], nn.Module] | None = None) -> None:
+    def __init__(
+        self,
+        channels: int,
+        squeezed: int,
+        *,
+        activation: Callable[[], nn.Module] | None = None,
+        gate: Callable[[], nn.Module] = nn.Sigmoid,
+    ) -> None:
         super().__init__()
         self.fc1 = nn.Conv2d(channels, squeezed, 1)
         self.activation = partial(nn.ReLU, inplace=True)() if activation is None else activation()
         self.fc2 = nn.Conv2d(squeezed, channels, 1)
+        self.gate = gate()
 
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> Tensor:
         """Return the weighted map."""
-        gates = self.fc2(self.activation(self.fc1(x.mean((2, 3), keepdim=True)))).sigmoid()
+        gates = self.gate(self.fc2(self.activation(self.fc1(x.mean((2, 3), keepdim=True)))))
         result: Tensor = x * gates
         return result
 

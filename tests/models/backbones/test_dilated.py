@@ -10,7 +10,7 @@ from torch import nn
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from snellen.errors import ConfigError
-from snellen.models.backbones import BACKBONES, find_backbone
+from snellen.models.backbones import BACKBONES, chosen_backbone, find_backbone
 
 RESNET_NODES = {f"layer{number}": f"c{number + 1}" for number in range(1, 5)}
 
@@ -101,7 +101,7 @@ DILATED = [name for name, build in BACKBONES.items() if "output_stride" in inspe
 
 QUICK = {
     "resnet18", "plain18", "resnetv2_18", "seresnet18", "resnext50_32x4d", "mobilenet_v2", "mobilenet_v2_035",
-    "densenet121", "efficientnet_b0",
+    "densenet121", "efficientnet_b0", "mobilenet_v3_large", "mobilenet_v3_small",
 }  # fmt: skip
 
 
@@ -121,7 +121,7 @@ def test_maps_stop_at_the_output_stride(name):
 
 
 def test_the_families_that_segmenters_stand_on_can_be_dilated():
-    families = ("resnet", "resnetv2_", "wide_resnet", "resnext", "seresne", "mobilenet_v2", "densenet", "efficientnet")
+    families = ("resnet", "resnetv2_", "wide_resnet", "resnext", "seresne", "mobilenet_", "densenet", "efficientnet")
     wanted = {name for name in BACKBONES if name.startswith(families)}
     assert wanted <= set(DILATED)
 
@@ -142,3 +142,27 @@ def test_same_padding_and_dilation_go_together():
     x = noise(1, 3, 64, 64)
     assert_same(dilated(x)["c4"], strided(x)["c4"])
     assert dilated(x)["c5"].shape[-2:] == (4, 4)
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v3_large", "mobilenet_v3_small"])
+@torch.no_grad()
+def test_a_dilated_entry_is_torchvisions_mobilenet_v3(name):
+    """Its first kernel of the last stage is dilated as the others are; without, the grid is the strided network's."""
+    torch.manual_seed(0)
+    theirs = shaken(getattr(torchvision.models, name)(weights=None, dilated=True)).eval()
+    ours, plain = (
+        chosen_backbone(name, usual=name, output_stride=16, dilated_entry=dilated).eval() for dilated in (True, False)
+    )
+    state = {key.removeprefix("features."): v for key, v in theirs.state_dict().items() if key.startswith("features.")}
+    for network in (ours, plain):
+        network.blocks.load_state_dict(state)
+    x = noise(1, 3, 64, 96)
+    wanted = theirs.features(x)
+    assert_same(ours(x)["c5"], wanted)
+    assert (plain(x)["c5"] - wanted).abs().max() > 1e-3 * wanted.abs().max()
+
+
+def test_a_dilated_entry_changes_nothing_where_nothing_is_dilated():
+    for name in ("resnet18", "mobilenet_v3_small"):
+        network = chosen_backbone(name, usual=name, dilated_entry=True)
+        assert {conv.dilation for conv in network.modules() if isinstance(conv, nn.Conv2d)} == {(1, 1)}

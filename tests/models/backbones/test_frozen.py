@@ -9,7 +9,8 @@ from snellen.nn import FrozenBatchNorm
 
 NAMES = (
     "plain18", "resnetv2_18", "seresnet18", "cifar_resnet20", "wrn16_8", "densenet121", "shufflenet_v1_g3",
-    "shufflenet_v2_x0_5", "efficientnet_b0", "mobilenet_v2_035", "cifar_bottleneck", "cifar_inverted",
+    "shufflenet_v2_x0_5", "efficientnet_b0", "mobilenet_v2_035", "mobilenet_v3_small", "cifar_bottleneck",
+    "cifar_inverted",
 )  # fmt: skip
 
 

@@ -9,7 +9,14 @@ from torchvision.ops import StochasticDepth
 
 from snellen.errors import ConfigError
 from snellen.models import builder_options, find_model, load_weights
-from snellen.models.backbones import efficientnet, find_backbone, mobilenet_v2, shufflenet_v1, shufflenet_v2
+from snellen.models.backbones import (
+    efficientnet,
+    find_backbone,
+    mobilenet_v2,
+    mobilenet_v3_large,
+    shufflenet_v1,
+    shufflenet_v2,
+)
 from snellen.models.backbones.shufflenet_v1 import ShuffleUnit
 from snellen.nn import FrozenBatchNorm
 
@@ -45,9 +52,51 @@ def test_widths_of_mobilenet_v2_are_torchvisions(percent, tmp_path):
     torch.testing.assert_close(ours(x)["c5"] / wanted.max(), wanted / wanted.max(), atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize(("size", "width"), [("large", 0.75), ("small", 0.5)])
+@torch.no_grad()
+def test_widths_of_mobilenet_v3_are_torchvisions(size, width, tmp_path):
+    """Howard et al. 2019, section 6.1: multipliers; the head's width is that of a classifier alone."""
+    torch.manual_seed(0)
+    theirs = shaken(getattr(torchvision.models, f"mobilenet_v3_{size}")(weights=None, width_mult=width)).eval()
+    torch.save(theirs.features.state_dict(), tmp_path / "weights.pth")
+    ours = find_backbone(f"mobilenet_v3_{size}")(width=width).eval()
+    report = load_weights(ours, tmp_path / "weights.pth")
+    assert not report.missing
+    assert not report.reshaped
+    assert not report.unexpected
+    x = noise(1, 3, 64, 64)
+    wanted = theirs.features(x)
+    torch.testing.assert_close(ours(x)["c5"] / wanted.max(), wanted / wanted.max(), atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_inner_map_of_mobilenet_v3_is_the_first_at_stride_8():
+    net = mobilenet_v3_large().eval()
+    x = noise(1, 3, 64, 96)
+    plain, whole = net(x), net(x, inner=True)
+    assert {*whole} - {*plain} == {"c3a"}
+    assert whole["c3a"].shape == (1, 40, 8, 12)
+    torch.testing.assert_close(net.blocks[5:7](whole["c3a"]), plain["c3"])
+
+
+def test_the_wide_layer_of_mobilenet_v3_stands_behind_the_mean():
+    """Howard et al. 2019, figure 5: 1280 and 1024 wide, a hard swish, and dropout before the answer."""
+    for name, hidden in (("mobilenet_v3_large", 1280), ("mobilenet_v3_small", 1024)):
+        net = find_model(name).build(3, dropout=0.5)
+        assert net.head.hidden.out_features == net.head.linear.in_features == hidden
+        assert net.head.dropout.p == 0.5
+        assert any(
+            type(module).__name__ == "SameConv2d" for module in find_model(name).build(3, padding="same").modules()
+        )
+    other = find_model("mobilenet_v3_small").build(3, backbone="resnet18", zero_init=True)
+    assert not other.backbone.layer1[0].bn2.weight.any()
+
+
 def test_widths_that_no_network_has():
     with pytest.raises(ConfigError, match="width must be above 0; got 0"):
         mobilenet_v2(width=0)
+    with pytest.raises(ConfigError, match="width must be above 0; got -1"):
+        mobilenet_v3_large(width=-1)
     with pytest.raises(ConfigError, match=r"width must be one of 0\.5, 1\.0, 1\.5, 2\.0; got 3"):
         shufflenet_v2(width=3)
     with pytest.raises(ConfigError, match="groups must be one of 1, 2, 3, 4, 8; got 5"):

@@ -74,7 +74,7 @@ def test_blocks_of_two_convolutions_are_not_grouped():
 
 
 RESIDUAL = ("resnet18", "resnet50", "resnetv2_18", "resnetv2_50", "seresnet18", "cifar_resnet20", "wrn16_8",
-            "mobilenet_v2", "efficientnet_b0", "shufflenet_v1_g3")  # fmt: skip
+            "mobilenet_v2", "mobilenet_v3_small", "efficientnet_b0", "shufflenet_v1_g3")  # fmt: skip
 
 
 @pytest.mark.parametrize("name", RESIDUAL)

@@ -18,7 +18,8 @@ TORCHVISION = (
     "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "wide_resnet50_2", "wide_resnet101_2",
     "resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d", "densenet121", "densenet161", "densenet169",
     "densenet201", "squeezenet1_0", "squeezenet1_1", "mobilenet_v2", "shufflenet_v2_x0_5", "shufflenet_v2_x1_0",
-    "shufflenet_v2_x1_5", "shufflenet_v2_x2_0", *(f"efficientnet_b{variant}" for variant in range(8)),
+    "shufflenet_v2_x1_5", "shufflenet_v2_x2_0", "mobilenet_v3_large", "mobilenet_v3_small",
+    *(f"efficientnet_b{variant}" for variant in range(8)),
 )  # fmt: skip
 TIMM = (
     "resnetv2_18", "resnetv2_34", "resnetv2_50", "resnetv2_101", "resnetv2_152", "seresnet18", "seresnet34",
@@ -27,7 +28,8 @@ TIMM = (
 # Of each family the smallest, and those that are quick anyway.
 QUICK = {
     "resnet18", "resnext50_32x4d", "densenet121", "squeezenet1_0", "squeezenet1_1", "mobilenet_v2",
-    "shufflenet_v2_x0_5", "shufflenet_v2_x1_5", "efficientnet_b0", "resnetv2_18", "resnetv2_50", "seresnet18",
+    "shufflenet_v2_x0_5", "shufflenet_v2_x1_5", "efficientnet_b0", "mobilenet_v3_large",
+    "mobilenet_v3_small", "resnetv2_18", "resnetv2_50", "seresnet18",
 }  # fmt: skip
 ROWS = [
     pytest.param(name, id=name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in (*TORCHVISION, *TIMM)
@@ -94,6 +96,8 @@ FIGURES = {
     "squeezenet1_0": (1_248_424, 820, 10),
     "squeezenet1_1": (1_235_496, 350, 10),
     "mobilenet_v2": (3_504_872, 300, 10),
+    "mobilenet_v3_large": (5_483_032, 217, 1),
+    "mobilenet_v3_small": (2_542_856, 57, 1),
     "shufflenet_v2_x0_5": (1_366_792, 40, 10),
     "shufflenet_v2_x1_0": (2_278_604, 140, 10),
     "shufflenet_v2_x1_5": (3_503_624, 300, 10),

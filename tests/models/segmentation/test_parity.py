@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from snellen.models import find_model, load_weights
-from snellen.models.backbones import find_backbone
+from snellen.models.backbones import chosen_backbone
 from snellen.models.segmentation import (
     AtrousPyramid,
     DetailDecoder,
@@ -20,6 +20,7 @@ from snellen.models.segmentation import (
 from snellen.models.segmentation.context import dilated_conv
 
 SIZE = (72, 96)
+FULL = (80, 96)  # px; of whole cells of stride 16, which a batch is padded to
 
 
 def moved(network: nn.Module) -> nn.Module:
@@ -78,25 +79,54 @@ def test_torchvisions_state_dict_gives_its_logits(name, other, tmp_path, make_im
     torch.testing.assert_close(found, wanted, atol=float(1e-4 * wanted.abs().max()), rtol=1e-4)
 
 
+@pytest.mark.parametrize("has_auxiliary", [True, False])
+def test_torchvisions_deeplab_on_mobilenet_v3(has_auxiliary, tmp_path, make_images):
+    """Howard et al. 2019's network dilated as torchvision does, its pyramid of 12, 24, 36, its head at stride 8."""
+    torch.manual_seed(0)
+    theirs = moved(
+        torchvision.models.segmentation.deeplabv3_mobilenet_v3_large(
+            weights=None, weights_backbone=None, aux_loss=has_auxiliary, num_classes=21
+        )
+    )
+    ours = find_model("deeplab_v3_mobilenet_v3_large").build(21, auxiliary_weight=0.5 * has_auxiliary)
+    loaded(ours, theirs, tmp_path)
+    images = make_images(FULL, FULL)
+    same_logits(ours, theirs, images, "out")
+    if has_auxiliary:
+        with torch.no_grad():
+            x = ours.normalize(images)
+            found = ours.auxiliary["c3a"](ours.backbone(x, inner=True)["c3a"])
+            wanted = theirs(x)["aux"]
+        found = functional.interpolate(found, FULL, mode="bilinear", align_corners=False)
+        torch.testing.assert_close(found, wanted, atol=float(1e-4 * wanted.abs().max()), rtol=1e-4)
+
+
+def test_torchvisions_lraspp(tmp_path, make_images):
+    torch.manual_seed(0)
+    build = torchvision.models.segmentation.lraspp_mobilenet_v3_large
+    theirs = moved(build(weights=None, weights_backbone=None, num_classes=21))
+    ours = find_model("lraspp_mobilenet_v3_large").build(21)
+    loaded(ours, theirs, tmp_path)
+    same_logits(ours, theirs, make_images(FULL, FULL), "out")
+
+
 def test_number_of_parameters_is_torchvisions():
-    """42,004,074 and 35,322,218 with the auxiliary head: https://docs.pytorch.org/vision/stable/models.html."""
-    for name, wanted in (("deeplab_v3_resnet50", 42004074), ("fcn_resnet50", 35322218)):
+    """As on https://docs.pytorch.org/vision/stable/models.html, with the auxiliary head where there is one."""
+    with_auxiliary = {"auxiliary_weight": 0.5}
+    for name, wanted, options in (
+        ("deeplab_v3_resnet50", 42004074, with_auxiliary),
+        ("fcn_resnet50", 35322218, with_auxiliary),
+        ("deeplab_v3_mobilenet_v3_large", 11029328, with_auxiliary),
+        ("lraspp_mobilenet_v3_large", 3221538, {}),
+    ):
         with torch.device("meta"):
-            model = find_model(name).build(21, auxiliary_weight=0.5)
+            model = find_model(name).build(21, **options)
         assert sum(p.numel() for p in model.parameters()) == wanted
 
 
 def dilated_as_theirs(name: str, output_stride: int) -> nn.Module:
     """Their first convolution of a stage has the dilation of the others; the grid that it sees wants that before."""
-    backbone = find_backbone(name)(output_stride=output_stride)
-    for stage in (backbone.layer3, backbone.layer4):
-        rates = [
-            conv.dilation for conv in stage.modules() if isinstance(conv, nn.Conv2d) and conv.kernel_size == (3, 3)
-        ]
-        for conv in stage.modules():
-            if isinstance(conv, nn.Conv2d) and conv.kernel_size == (3, 3):
-                conv.dilation = conv.padding = rates[-1]
-    return backbone
+    return chosen_backbone(name, usual=name, output_stride=output_stride, dilated_entry=True)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])

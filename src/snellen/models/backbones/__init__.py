@@ -30,6 +30,7 @@ from snellen.models.backbones.googlenet import GoogLeNet, googlenet, googlenet_p
 from snellen.models.backbones.inception_v3 import InceptionV3, inception_v3
 from snellen.models.backbones.lenet import LeNet, ScaledTanh, lenet5, lenet5_modern, spread_by_fan_in
 from snellen.models.backbones.mobilenet_v2 import MobileNetV2, mobilenet_v2
+from snellen.models.backbones.mobilenet_v3 import MobileNetV3, mobilenet_v3_large, mobilenet_v3_small
 from snellen.models.backbones.nin import mlpconv, nin, nin_cifar
 from snellen.models.backbones.resnet import (
     ResNet,
@@ -108,6 +109,7 @@ __all__ = [
     "InceptionV3",
     "LeNet",
     "MobileNetV2",
+    "MobileNetV3",
     "ResNet",
     "ResNetV2",
     "ScaledTanh",
@@ -153,6 +155,8 @@ __all__ = [
     "lenet5_modern",
     "mlpconv",
     "mobilenet_v2",
+    "mobilenet_v3_large",
+    "mobilenet_v3_small",
     "nin",
     "nin_cifar",
     "normalize_for",

@@ -68,17 +68,23 @@ def freeze_stages(backbone: Backbone, *, up_to: str) -> None:
             module.requires_grad_(requires_grad=False)
 
 
-def picked_features(backbone: Backbone, names: Sequence[str]) -> tuple[FeatureSpec, ...]:
+def picked_features(backbone: Backbone, names: Sequence[str], *, inner: bool = False) -> tuple[FeatureSpec, ...]:
     """Return the specifications of the features ``names``, in that order.
+
+    Args:
+        backbone: Whose they are.
+        names: Of its ``features``.
+        inner: Whether its ``inner`` maps are known, too.
 
     Raises:
         ConfigError: If the backbone lacks one of them.
     """
-    specs = {spec.name: spec for spec in backbone.features}
+    known = (*backbone.inner, *backbone.features) if inner else backbone.features
+    specs = {spec.name: spec for spec in known}
     for name in names:
         if name not in specs:
             raise ConfigError(
-                f"the backbone has no feature {name!r}; it has {told_features(backbone.features)}, and "
+                f"the backbone has no feature {name!r}; it has {told_features(known)}, and "
                 f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} needed. Choose a backbone that has them."
             )
     return tuple(specs[name] for name in names)

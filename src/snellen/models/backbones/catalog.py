@@ -15,6 +15,7 @@ from snellen.models.backbones.googlenet import googlenet, googlenet_paper
 from snellen.models.backbones.inception_v3 import inception_v3
 from snellen.models.backbones.lenet import lenet5, lenet5_modern
 from snellen.models.backbones.mobilenet_v2 import mobilenet_v2
+from snellen.models.backbones.mobilenet_v3 import mobilenet_v3_large, mobilenet_v3_small
 from snellen.models.backbones.nin import nin, nin_cifar
 from snellen.models.backbones.resnet import plain18, plain34, resnet18, resnet34, resnet50, resnet101, resnet152
 from snellen.models.backbones.resnet_v2 import resnetv2_18, resnetv2_34, resnetv2_50, resnetv2_101, resnetv2_152
@@ -101,6 +102,8 @@ BACKBONES: Mapping[str, Callable[..., Backbone]] = {
     "mobilenet_v2_075": partial(mobilenet_v2, width=0.75),
     "mobilenet_v2_130": partial(mobilenet_v2, width=1.3),
     "mobilenet_v2_140": partial(mobilenet_v2, width=1.4),
+    "mobilenet_v3_large": mobilenet_v3_large,
+    "mobilenet_v3_small": mobilenet_v3_small,
     "shufflenet_v1_g1": partial(shufflenet_v1, groups=1),
     "shufflenet_v1_g2": partial(shufflenet_v1, groups=2),
     "shufflenet_v1_g3": partial(shufflenet_v1, groups=3),

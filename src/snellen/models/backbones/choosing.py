@@ -10,12 +10,12 @@ from snellen.models.backbones.backbone import Backbone, told_features
 from snellen.models.backbones.catalog import BACKBONES, find_backbone
 from snellen.models.backbones.cutting import cut_behind
 from snellen.models.backbones.timm_adapter import is_timm_name, timm_backbone, timm_norm
-from snellen.nn import FrozenBatchNorm, Norm, Normalize, Padding, spread_blocks
+from snellen.nn import FrozenBatchNorm, Norm, Normalize, Padding, dilate_entry, spread_blocks
 
 __all__ = ["chosen_backbone", "dilated_backbone", "normalize_for", "own_norm", "pyramid_backbone"]
 
 
-def chosen_backbone(
+def chosen_backbone(  # noqa: PLR0913 - the options of a run
     name: str,
     *,
     usual: str,
@@ -24,6 +24,7 @@ def chosen_backbone(
     needs: Sequence[str] = (),
     ends_in: str | None = None,
     output_stride: int | None = None,
+    dilated_entry: bool = False,
     multi_grid: Sequence[int] = (),
 ) -> Backbone:
     """Return a backbone with random weights.
@@ -38,6 +39,7 @@ def chosen_backbone(
         ends_in: What comes after this feature is left out.
         output_stride: Greatest stride of any map: stages beyond it are dilated (``dilated_steps``). None for the
             network as published.
+        dilated_entry: Whether the first kernel of a dilated stage is dilated, too, see ``dilate_entry``.
         multi_grid: Factors on the dilation of the blocks of the last stage, see ``spread_blocks``; none if empty.
 
     Raises:
@@ -55,12 +57,15 @@ def chosen_backbone(
     _check_features(name, backbone, needs)
     if ends_in is not None:
         cut_behind(backbone, ends_in)
+    if dilated_entry:
+        for stage in backbone.stage_modules().values():
+            dilate_entry(stage)
     if multi_grid:
         spread_blocks(backbone.stage_modules()[backbone.features[-1].name], multi_grid)
     return backbone
 
 
-def dilated_backbone(
+def dilated_backbone(  # noqa: PLR0913 - the options of a run
     name: str,
     *,
     usual: str,
@@ -69,6 +74,7 @@ def dilated_backbone(
     norm: Norm | None = nn.BatchNorm2d,
     padding: Padding = "torch",
     needs: Sequence[str] = (),
+    dilated_entry: bool = False,
     multi_grid: Sequence[int] = (),
 ) -> Backbone:
     """Return a backbone whose maps end at a stride, for systems that are published with dilation.
@@ -82,6 +88,7 @@ def dilated_backbone(
         norm: See ``chosen_backbone``.
         padding: See ``chosen_backbone``.
         needs: See ``chosen_backbone``.
+        dilated_entry: See ``chosen_backbone``.
         multi_grid: See ``chosen_backbone``.
 
     Raises:
@@ -91,7 +98,14 @@ def dilated_backbone(
 
     def made(stride: int | None) -> Backbone:
         return chosen_backbone(
-            name, usual=usual, norm=norm, padding=padding, needs=needs, output_stride=stride, multi_grid=multi_grid
+            name,
+            usual=usual,
+            norm=norm,
+            padding=padding,
+            needs=needs,
+            output_stride=stride,
+            dilated_entry=dilated_entry,
+            multi_grid=multi_grid,
         )
 
     if output_stride is not None:

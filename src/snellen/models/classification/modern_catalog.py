@@ -11,6 +11,7 @@ from snellen.models.classification.modern import (
     darknet_classifier,
     densenet_classifier,
     efficientnet_classifier,
+    mobilenet_v3_classifier,
     squeezenet_classifier,
     wide_classifier,
 )
@@ -30,6 +31,7 @@ _SENET = partial(_CLASSIFIER, paper="https://arxiv.org/abs/1709.01507", page="se
 _DENSENET = partial(_CLASSIFIER, paper="https://arxiv.org/abs/1608.06993", page="densenet")
 _SQUEEZENET = partial(_CLASSIFIER, paper="https://arxiv.org/abs/1602.07360", page="squeezenet")
 _MOBILENET_V2 = partial(_CLASSIFIER, paper="https://arxiv.org/abs/1801.04381", page="mobilenet_v2")
+_MOBILENET_V3 = partial(_CLASSIFIER, paper="https://arxiv.org/abs/1905.02244", page="mobilenet_v3")
 _SHUFFLENET_V1 = partial(_CLASSIFIER, paper="https://arxiv.org/abs/1707.01083", page="shufflenet")
 _SHUFFLENET_V2 = partial(_CLASSIFIER, paper="https://arxiv.org/abs/1807.11164", page="shufflenet")
 _EFFICIENTNET = partial(_CLASSIFIER, paper="https://arxiv.org/abs/1905.11946", page="efficientnet")
@@ -146,6 +148,14 @@ MODERN_CLASSIFIERS: tuple[ModelEntry, ...] = (
             summary=f"MobileNetV2 at {percent / 100} of its width",
         )
         for percent in (35, 50, 75, 130, 140)
+    ),
+    *(
+        _MOBILENET_V3(
+            name=f"mobilenet_v3_{size}",
+            build=on_backbone(mobilenet_v3_classifier, f"mobilenet_v3_{size}", hidden=hidden),
+            summary=f"MobileNetV3-{size.capitalize()}: MobileNetV2's blocks with gates, as a search arranged them",
+        )
+        for size, hidden in (("large", 1280), ("small", 1024))
     ),
     *(
         _EFFICIENTNET(

@@ -5,6 +5,7 @@ from snellen.models.segmentation.context import AtrousPyramid, ImagePooling, Pyr
 from snellen.models.segmentation.decoding import segmentation_map
 from snellen.models.segmentation.deeplab import DetailDecoder, deeplab_v3, deeplab_v3_plus, pspnet
 from snellen.models.segmentation.fcn import ScoreFusion, dilated_fcn, skip_fcn
+from snellen.models.segmentation.lraspp import LiteContext, LiteFusion, lraspp
 from snellen.models.segmentation.objective import PIXEL_WEIGHTINGS, PixelObjective, pixel_class_weights
 from snellen.models.segmentation.segmenter import (
     Context,
@@ -27,6 +28,8 @@ __all__ = [
     "DetailDecoder",
     "FcnHead",
     "ImagePooling",
+    "LiteContext",
+    "LiteFusion",
     "PixelAnswer",
     "PixelModel",
     "PixelObjective",
@@ -40,6 +43,7 @@ __all__ = [
     "deeplab_v3",
     "deeplab_v3_plus",
     "dilated_fcn",
+    "lraspp",
     "pixel_class_weights",
     "pspnet",
     "segmentation_map",

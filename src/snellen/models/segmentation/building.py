@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from torch import nn
 
 from snellen.errors import ConfigError
-from snellen.models.backbones import Backbone, chosen_backbone, dilated_backbone
+from snellen.models.backbones import chosen_backbone, dilated_backbone
 from snellen.models.segmentation.deeplab import deeplab_v3, deeplab_v3_plus, pspnet
 from snellen.models.segmentation.fcn import dilated_fcn, skip_fcn
+from snellen.models.segmentation.lraspp import lraspp
 from snellen.models.segmentation.segmenter import AUXILIARY_WEIGHT, Segmenter
 from snellen.models.segmentation.segnet import VGG16_DECODER, segnet
 from snellen.models.segmentation.unet import unet
@@ -18,6 +19,7 @@ __all__ = [
     "build_deeplab_v3",
     "build_deeplab_v3_plus",
     "build_dilated_fcn",
+    "build_lraspp",
     "build_pspnet",
     "build_segnet",
     "build_skip_fcn",
@@ -26,6 +28,7 @@ __all__ = [
 ]
 
 _SEGNET_ENCODER = "vgg16"
+_DETAIL_STRIDE = 8  # px; of the map whose scores LR-ASPP adds
 
 
 def build_unet(  # noqa: PLR0913 - the options of a run
@@ -138,6 +141,7 @@ def build_deeplab_v3(  # noqa: PLR0913 - the options of a run
     *,
     backbone: str,
     output_stride: int | None = None,
+    dilated_entry: bool = False,
     multi_grid: Sequence[int] = (),
     width: int = 256,
     rates: Sequence[int] | None = None,
@@ -150,8 +154,11 @@ def build_deeplab_v3(  # noqa: PLR0913 - the options of a run
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
 ) -> Segmenter:
-    """Return DeepLabv3; see ``deeplab_v3``. Strides and ``multi_grid``: see ``dilated_backbone``."""
-    network = _atrous(backbone, usual, output_stride, usual_stride, multi_grid, norm, padding)
+    """Return DeepLabv3; see ``deeplab_v3``. Strides and dilation: see ``dilated_backbone``."""
+    network = dilated_backbone(
+        backbone, usual=usual, output_stride=output_stride, usual_stride=usual_stride, norm=norm, padding=padding,
+        dilated_entry=dilated_entry, multi_grid=multi_grid,
+    )  # fmt: skip
     return deeplab_v3(
         network, num_classes, width=width, rates=rates, image_pooling=image_pooling, separable=separable,
         norm=_own_norm(norm), auxiliary_weight=auxiliary_weight, align_corners=align_corners, mean=mean, std=std,
@@ -164,6 +171,7 @@ def build_deeplab_v3_plus(  # noqa: PLR0913 - the options of a run
     *,
     backbone: str,
     output_stride: int | None = None,
+    dilated_entry: bool = False,
     multi_grid: Sequence[int] = (),
     width: int = 256,
     rates: Sequence[int] | None = None,
@@ -177,7 +185,10 @@ def build_deeplab_v3_plus(  # noqa: PLR0913 - the options of a run
     std: Sequence[float] | None = None,
 ) -> Segmenter:
     """Return DeepLabv3+; see ``deeplab_v3_plus``. ``output_stride`` is usually 16."""
-    network = _atrous(backbone, usual, output_stride, 16, multi_grid, norm, padding, needs=("c2",))
+    network = dilated_backbone(
+        backbone, usual=usual, output_stride=output_stride, usual_stride=16, norm=norm, padding=padding,
+        needs=("c2",), dilated_entry=dilated_entry, multi_grid=multi_grid,
+    )  # fmt: skip
     return deeplab_v3_plus(
         network, num_classes, width=width, rates=rates, image_pooling=image_pooling, separable=separable,
         norm=_own_norm(norm), auxiliary_weight=auxiliary_weight, align_corners=align_corners, mean=mean, std=std,
@@ -201,26 +212,39 @@ def build_pspnet(  # noqa: PLR0913 - the options of a run
     std: Sequence[float] | None = None,
 ) -> Segmenter:
     """Return PSPNet; see ``pspnet``. Strides: see ``dilated_backbone``."""
-    network = _atrous(backbone, usual, output_stride, usual_stride, (), norm, padding)
+    network = dilated_backbone(
+        backbone, usual=usual, output_stride=output_stride, usual_stride=usual_stride, norm=norm, padding=padding
+    )
     return pspnet(
         network, num_classes, width=width, bins=bins, norm=_own_norm(norm), auxiliary_weight=auxiliary_weight,
         align_corners=align_corners, mean=mean, std=std,
     )  # fmt: skip
 
 
-def _atrous(
-    name: str,
+def build_lraspp(  # noqa: PLR0913 - the options of a run
     usual: str,
-    output_stride: int | None,
-    usual_stride: int,
-    multi_grid: Sequence[int],
-    norm: Norm,
-    padding: Padding,
-    needs: Sequence[str] = (),
-) -> Backbone:
-    return dilated_backbone(
-        name, usual=usual, output_stride=output_stride, usual_stride=usual_stride, norm=norm, padding=padding,
-        needs=needs, multi_grid=multi_grid,
+    num_classes: int,
+    *,
+    backbone: str,
+    output_stride: int | None = None,
+    dilated_entry: bool = False,
+    detail: str | None = None,
+    width: int = 128,
+    align_corners: bool = False,
+    norm: Norm = nn.BatchNorm2d,
+    padding: Padding = "torch",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> Segmenter:
+    """Return LR-ASPP; see ``lraspp``. ``output_stride`` is usually 16, ``detail`` the first map at a stride of 8."""
+    network = dilated_backbone(
+        backbone, usual=usual, output_stride=output_stride, usual_stride=16, norm=norm, padding=padding,
+        dilated_entry=dilated_entry,
+    )  # fmt: skip
+    at_8 = [spec.name for spec in (*network.inner, *network.features) if spec.stride == _DETAIL_STRIDE]
+    return lraspp(
+        network, num_classes, detail=(at_8 or ["c3"])[0] if detail is None else detail, width=width,
+        norm=_own_norm(norm), align_corners=align_corners, mean=mean, std=std,
     )  # fmt: skip
 
 

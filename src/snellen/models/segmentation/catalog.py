@@ -11,6 +11,7 @@ from snellen.models.segmentation.building import (
     build_deeplab_v3,
     build_deeplab_v3_plus,
     build_dilated_fcn,
+    build_lraspp,
     build_pspnet,
     build_segnet,
     build_skip_fcn,
@@ -33,7 +34,12 @@ _FCN = partial(_SEGMENTER, page="fcn", paper="https://arxiv.org/abs/1411.4038")
 _SEGNET = partial(_SEGMENTER, page="segnet", paper="https://arxiv.org/abs/1511.00561")
 _DEEPLAB_V3 = partial(_SEGMENTER, page="deeplab_v3", paper="https://arxiv.org/abs/1706.05587")
 _DEEPLAB_V3_PLUS = partial(_SEGMENTER, page="deeplab_v3_plus", paper="https://arxiv.org/abs/1802.02611")
+_LRASPP = partial(_SEGMENTER, page="mobilenet_v3", paper="https://arxiv.org/abs/1905.02244")
 _PSPNET = partial(_SEGMENTER, page="pspnet", paper="https://arxiv.org/abs/1612.01105")
+
+# MobileNetV3 as torchvision's segmenters dilate it, and the dilations of their pyramid at a stride of 16.
+_MOBILE_V3 = "mobilenet_v3_large"
+_TORCHVISION_RATES = (12, 24, 36)
 
 # What stands on MobileNetV2 has narrow contexts: at full width they would cost many times what the encoder does.
 _NARROW = 128
@@ -141,6 +147,22 @@ SEGMENTERS: tuple[ModelEntry, ...] = tuple(
             name="deeplab_v3_mobilenet_v2",
             build=on_backbone(partial(build_deeplab_v3, 16), "mobilenet_v2", width=_NARROW, separable=True),
             summary="DeepLabv3 on MobileNetV2 with a narrow, separable pyramid: for a CPU",
+        ),
+        _DEEPLAB_V3(
+            name="deeplab_v3_mobilenet_v3_large",
+            build=on_backbone(partial(build_deeplab_v3, 16), _MOBILE_V3, rates=_TORCHVISION_RATES, dilated_entry=True),
+            summary="DeepLabv3 on MobileNetV3-Large at an output stride of 16, torchvision's",
+            default_size=(520, 520),
+        ),
+        _LRASPP(
+            name="lraspp_mobilenet_v3_large",
+            build=on_backbone(build_lraspp, _MOBILE_V3, dilated_entry=True),
+            summary="LR-ASPP on MobileNetV3-Large, torchvision's: small and quick",
+        ),
+        _LRASPP(
+            name="lraspp_mobilenet_v3_small",
+            build=on_backbone(build_lraspp, "mobilenet_v3_small", dilated_entry=True),
+            summary="LR-ASPP on MobileNetV3-Small: the quickest segmenter here",
         ),
         _DEEPLAB_V3_PLUS(
             name="deeplab_v3_plus_resnet50",

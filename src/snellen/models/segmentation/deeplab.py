@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from snellen.models.backbones import Backbone, picked_features
 from snellen.models.segmentation.context import AtrousPyramid, PyramidPooling, dilated_conv, usual_rates
-from snellen.models.segmentation.fcn import AUXILIARY_NAMES, auxiliary_heads
+from snellen.models.segmentation.fcn import auxiliary_heads, auxiliary_names
 from snellen.models.segmentation.segmenter import AUXILIARY_WEIGHT, Decoder, Segmenter
 from snellen.nn import ConvNormAct, Norm, enlarged
 from snellen.structures import FeatureSpec
@@ -18,7 +18,7 @@ __all__ = ["DetailDecoder", "deeplab_v3", "deeplab_v3_plus", "pspnet"]
 _DETAIL = "c2"  # the map at stride 4, which v3+ reads
 _DETAIL_WIDTH = 48  # Chen et al. 2018, section 4.1 and table 1
 
-# torchvision's DeepLabV3, with and without its auxiliary head.
+# torchvision's DeepLabV3, but for its auxiliary head.
 _TORCHVISION_NAMES: tuple[tuple[str, str], ...] = (
     (r"^classifier\.0\.convs\.4\.1\.", "context.pooling.conv.0."),
     (r"^classifier\.0\.convs\.4\.2\.", "context.pooling.conv.1."),
@@ -26,7 +26,6 @@ _TORCHVISION_NAMES: tuple[tuple[str, str], ...] = (
     (r"^classifier\.1\.", "head.0.0."),
     (r"^classifier\.2\.", "head.0.1."),
     (r"^classifier\.4\.", "head.1."),
-    *AUXILIARY_NAMES,
 )
 # The parts of segmentation_models_pytorch.DeepLabV3.
 _SMP_NAMES: tuple[tuple[str, str], ...] = (
@@ -125,7 +124,7 @@ def deeplab_v3(  # noqa: PLR0913 - the parts of a network
         image_pooling: See ``AtrousPyramid``.
         separable: See ``AtrousPyramid``.
         norm: Of context and heads.
-        auxiliary_weight: Of the loss of a second head on the map before the last; 0 leaves it out, as in the paper.
+        auxiliary_weight: Of the loss of a second head, see ``auxiliary_heads``; 0 leaves it out, as in the paper.
         align_corners: See ``Segmenter``.
         mean: See ``Segmenter``.
         std: See ``Segmenter``.
@@ -134,15 +133,16 @@ def deeplab_v3(  # noqa: PLR0913 - the parts of a network
         Chen et al. 2017, https://arxiv.org/abs/1706.05587. Differs, as torchvision does: a 3×3 convolution between the
         pyramid and the scores. Its weights, and segmentation_models_pytorch's, are read.
     """
+    auxiliary = auxiliary_heads(backbone, num_classes, norm=norm, weight=auxiliary_weight)
     return Segmenter(
         backbone,
         num_classes,
         context=_pyramid(backbone, width, rates, image_pooling=image_pooling, separable=separable, norm=norm),
         head=nn.Sequential(ConvNormAct(width, width, norm=norm), nn.Conv2d(width, num_classes, 1)),
-        auxiliary=auxiliary_heads(backbone, num_classes, norm=norm, weight=auxiliary_weight),
+        auxiliary=auxiliary,
         auxiliary_weight=auxiliary_weight,
         align_corners=align_corners,
-        foreign_names=(*_TORCHVISION_NAMES, *_SMP_NAMES),
+        foreign_names=(*_TORCHVISION_NAMES, *auxiliary_names(auxiliary), *_SMP_NAMES),
         mean=mean,
         std=std,
     )
@@ -228,7 +228,7 @@ def pspnet(  # noqa: PLR0913 - the parts of a network
         width: Depth of the context.
         bins: See ``PyramidPooling``.
         norm: Of context and heads.
-        auxiliary_weight: Of the loss of a second head on the map before the last; 0 leaves it out. The paper's 0.4.
+        auxiliary_weight: Of the loss of a second head, see ``auxiliary_heads``; 0 leaves it out. The paper's 0.4.
         align_corners: See ``Segmenter``.
         mean: See ``Segmenter``.
         std: See ``Segmenter``.

@@ -1,6 +1,6 @@
 """Fully convolutional networks: scores of several maps, added up (FCN-32s, 16s, 8s), and torchvision's dilated one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from jaxtyping import Float
@@ -11,20 +11,12 @@ from snellen.models.segmentation.segmenter import Decoder, FcnHead, Segmenter
 from snellen.nn import BilinearTransposed, Norm
 from snellen.structures import FeatureSpec
 
-__all__ = ["DILATED_FCN_NAMES", "ScoreFusion", "auxiliary_heads", "dilated_fcn", "skip_fcn"]
+__all__ = ["ScoreFusion", "auxiliary_heads", "auxiliary_names", "dilated_fcn", "skip_fcn"]
 
 _INITIAL_SPREAD = 0.01  # of the deepest scores
 
-# The parts of torchvision's FCN and DeepLabV3 that have the same names there.
-AUXILIARY_NAMES: tuple[tuple[str, str], ...] = (
-    (r"^aux_classifier\.([01])\.", r"auxiliary.c4.0.\1."),
-    (r"^aux_classifier\.4\.", "auxiliary.c4.2."),
-)
-DILATED_FCN_NAMES: tuple[tuple[str, str], ...] = (
-    (r"^classifier\.([01])\.", r"head.0.\1."),
-    (r"^classifier\.4\.", "head.2."),
-    *AUXILIARY_NAMES,
-)
+# The parts of torchvision's FCN.
+_FCN_NAMES: tuple[tuple[str, str], ...] = ((r"^classifier\.([01])\.", r"head.0.\1."), (r"^classifier\.4\.", "head.2."))
 
 
 class ScoreFusion(Decoder):
@@ -117,7 +109,7 @@ def dilated_fcn(
         backbone: Dilated to a stride of 8, there.
         num_classes: See ``Segmenter``.
         norm: Of the heads.
-        auxiliary_weight: Of the loss of a second head on the map before the last; 0 leaves it out. torchvision's 0.5.
+        auxiliary_weight: Of the loss of a second head, see ``auxiliary_heads``; 0 leaves it out. torchvision's 0.5.
         align_corners: See ``Segmenter``.
         mean: See ``Segmenter``.
         std: See ``Segmenter``.
@@ -125,22 +117,39 @@ def dilated_fcn(
     Source:
         torchvision's ``fcn_resnet50``, whose weights are read.
     """
+    auxiliary = auxiliary_heads(backbone, num_classes, norm=norm, weight=auxiliary_weight)
     return Segmenter(
         backbone,
         num_classes,
         head=FcnHead(backbone.features[-1].channels, num_classes, norm=norm),
-        auxiliary=auxiliary_heads(backbone, num_classes, norm=norm, weight=auxiliary_weight),
+        auxiliary=auxiliary,
         auxiliary_weight=auxiliary_weight,
         align_corners=align_corners,
-        foreign_names=DILATED_FCN_NAMES,
+        foreign_names=(*_FCN_NAMES, *auxiliary_names(auxiliary)),
         mean=mean,
         std=std,
     )
 
 
 def auxiliary_heads(backbone: Backbone, num_classes: int, *, norm: Norm, weight: float) -> dict[str, nn.Module]:
-    """Return a head on the map before the last; none where there is no such map or its loss weighs nothing."""
-    if weight == 0 or len(backbone.features) < 2:
+    """Return a head on the last inner map of a backbone, where it has any, or else on the map before the last.
+
+    Inner maps at the size of the image are none for this. None where there is no such map or its loss weighs nothing.
+    """
+    places = [*backbone.features[-2:-1], *(spec for spec in backbone.inner if spec.stride > 1)]
+    if weight == 0 or not places:
         return {}
-    spec = backbone.features[-2]
+    spec = places[-1]
     return {spec.name: FcnHead(spec.channels, num_classes, norm=norm)}
+
+
+def auxiliary_names(heads: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Return the rules that read the auxiliary head of torchvision's segmenters, the last of ``heads``."""
+    return tuple(
+        rule
+        for name in list(heads)[-1:]
+        for rule in (
+            (r"^aux_classifier\.([01])\.", rf"auxiliary.{name}.0.\1."),
+            (r"^aux_classifier\.4\.", f"auxiliary.{name}.2."),
+        )
+    )

@@ -205,7 +205,7 @@ class Segmenter(PixelModel):
         self.decoder = decoder
         self.head = head
         self.auxiliary = nn.ModuleDict(auxiliary or {})
-        picked_features(backbone, [*self.auxiliary])
+        picked_features(backbone, [*self.auxiliary], inner=True)
         before_last = decoder.depths[:-1] if deep_supervision and decoder is not None else ()
         self.supervised = nn.ModuleList(nn.Conv2d(depth, num_classes, 1) for depth in before_last)
         self.align_corners = align_corners
@@ -237,7 +237,7 @@ class Segmenter(PixelModel):
     def _said_between(
         self, maps: Mapping[str, Tensor], levels: Sequence[Tensor], canvas: tuple[int, int]
     ) -> Tensor | None:
-        strides = {spec.name: spec.stride for spec in self.backbone.features}
+        strides = {spec.name: spec.stride for spec in (*self.backbone.inner, *self.backbone.features)}
         said = [self._on_canvas(head(maps[name]), canvas, strides[name]) for name, head in self.auxiliary.items()]
         if self.decoder is not None:
             heads = zip(self.supervised, levels, self.decoder.strides, strict=False)
