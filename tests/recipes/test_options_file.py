@@ -120,5 +120,23 @@ def test_a_network_is_reshaped_and_built_again_as_it_was(charts, tiny, tmp_path)
     page = run.report.read_text(encoding="utf-8")
     for word in ("--activation silu", "--norm group", "--init orthogonal"):
         assert word in page
-    with pytest.raises(ConfigError, match="begin with random weights"):
-        snellen.train(charts["classes"], model="resnet18", norm="group", weights=run.weights_file(), **tiny)
+    for given in ({"norm": "group"}, {"activation": "maxout"}):
+        with pytest.raises(ConfigError, match="begin with random weights"):
+            snellen.train(charts["classes"], model="resnet18", weights=run.weights_file(), **given, **tiny)
+
+
+def test_maxout_is_trained_and_built_again(charts, tiny, tmp_path):
+    """SYS-134: ``train --activation maxout``; the run's record alone gives the widened layers back."""
+    import torch
+
+    from snellen.nn import Maxout
+
+    run = snellen.train(
+        charts["classes"], model="lenet5_modern", folder=tmp_path / "run", tensorboard=False, measure=("val",),
+        activation="maxout", **{**tiny, "epochs": 1},
+    )  # fmt: skip
+    model = run.load()
+    assert sum(isinstance(layer, Maxout) for layer in model.modules()) > 0
+    assert model.backbone.c1.out_channels == 12
+    assert torch.isfinite(model.backbone.c1.weight).all()
+    assert "--activation maxout" in run.report.read_text(encoding="utf-8")

@@ -74,6 +74,7 @@ class Activation(StrEnum):
     gelu = "gelu"
     tanh = "tanh"
     sigmoid = "sigmoid"
+    maxout = "maxout"
 
 
 class NormKind(StrEnum):
@@ -82,6 +83,7 @@ class NormKind(StrEnum):
     batch = "batch"
     group = "group"
     instance = "instance"
+    none = "none"
 
 
 class Init(StrEnum):

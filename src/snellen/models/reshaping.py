@@ -8,6 +8,7 @@ from typing import Literal, get_args
 from torch import Tensor, nn
 
 from snellen.errors import ConfigError, did_you_mean
+from snellen.models.maxout import give_maxout
 from snellen.nn import Norm
 
 __all__ = [
@@ -23,9 +24,9 @@ __all__ = [
     "norm_named",
 ]
 
-ActivationName = Literal["relu", "leaky_relu", "elu", "selu", "silu", "gelu", "tanh", "sigmoid"]
+ActivationName = Literal["relu", "leaky_relu", "elu", "selu", "silu", "gelu", "tanh", "sigmoid", "maxout"]
 InitName = Literal["kaiming", "xavier", "orthogonal"]
-NormName = Literal["batch", "group", "instance"]
+NormName = Literal["batch", "group", "instance", "none"]
 ACTIVATIONS: tuple[ActivationName, ...] = get_args(ActivationName)
 INITS: tuple[InitName, ...] = get_args(InitName)
 NORMS: tuple[NormName, ...] = get_args(NormName)
@@ -51,14 +52,15 @@ BENDING = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.SiLU, nn.GELU, n
 def change_activations(model: nn.Module, name: ActivationName) -> int:
     """Put another activation in the place of every one that a model holds as a layer; return how many.
 
-    Gates that give shares of 0 to 1 stay. Where a network calls a function instead of a layer, that stays too.
+    Gates that give shares of 0 to 1 stay. Where a network calls a function instead of a layer, that stays too. Maxout
+    is more than another function: see ``give_maxout``.
 
     Args:
         model: Is changed.
         name: Of the new one.
 
     Raises:
-        ConfigError: If there is no such activation, or the model has none to change.
+        ConfigError: If there is no such activation, the model has none to change, or it cannot take maxout.
 
     Source:
         Nair and Hinton 2010 (ReLU); Maas et al. 2013 (leaky); Clevert et al. 2016 (ELU); Klambauer et al. 2017 (SELU);
@@ -66,6 +68,8 @@ def change_activations(model: nn.Module, name: ActivationName) -> int:
         compared with: LeCun et al. 1998, "Efficient BackProp", section 4.4.
     """
     _check("activation", name, ACTIVATIONS)
+    if name == "maxout":
+        return give_maxout(model, BENDING)
     count = 0
     for module in model.modules():
         for key, child in module.named_children():
@@ -84,7 +88,8 @@ def norm_named(name: NormName) -> Norm:
     """Return what makes the norm layers of a network.
 
     Args:
-        name: ``batch``, ``group`` (the same for any size of the batch) or ``instance`` (a group for each channel).
+        name: ``batch``, ``group`` (the same for any size of the batch), ``instance`` (a group for each channel) or
+            ``none``: nothing in their place, and convolutions that had no bias beside a norm get none.
 
     Raises:
         ConfigError: If there is no such norm.
@@ -93,7 +98,12 @@ def norm_named(name: NormName) -> Norm:
         Ioffe and Szegedy 2015; Wu and He 2018, https://arxiv.org/abs/1803.08494; Ulyanov et al. 2016.
     """
     _check("norm", name, NORMS)
-    made: Mapping[NormName, Norm] = {"batch": nn.BatchNorm2d, "group": _group_norm, "instance": _instance_norm}
+    made: Mapping[NormName, Norm] = {
+        "batch": nn.BatchNorm2d,
+        "group": _group_norm,
+        "instance": _instance_norm,
+        "none": _no_norm,
+    }
     return made[name]
 
 
@@ -144,6 +154,11 @@ def _group_norm(num_channels: int) -> nn.Module:
 
 def _instance_norm(num_channels: int) -> nn.Module:
     return nn.GroupNorm(num_channels, num_channels)
+
+
+def _no_norm(num_channels: int) -> nn.Module:
+    del num_channels
+    return nn.Identity()
 
 
 def _check(option: str, name: str, known: tuple[str, ...]) -> None:

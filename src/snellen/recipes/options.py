@@ -83,8 +83,10 @@ class TrainOptions:
         proposals: For models that judge proposals from outside: ``single``, ``fast`` or ``quality`` (selective search),
             or a file of proposals.
         activation: In the place of the network's own: ``relu``, ``leaky_relu``, ``elu``, ``selu``, ``silu``,
-            ``gelu``, ``tanh`` or ``sigmoid``.
-        norm: In the place of the network's own: ``batch``, ``group`` or ``instance``; without given weights.
+            ``gelu``, ``tanh``, ``sigmoid``, or ``maxout`` (with the layers before it twice as deep; without given
+            weights).
+        norm: In the place of the network's own: ``batch``, ``group``, ``instance`` or ``none``; without given
+            weights.
         init: How first weights are drawn, in the place of the network's own way: ``kaiming``, ``xavier`` or
             ``orthogonal``; without given weights.
         model_options: Further keywords of the model's builder, or settings inside the model by dotted path; see

@@ -169,6 +169,8 @@ def _check_outlines(index: DatasetIndex, entry: ModelEntry) -> None:
 
 def _check_new_weights(options: TrainOptions) -> None:
     given = [name for name in ("norm", "init") if getattr(options, name) is not None]
+    if options.activation == "maxout":
+        given.append("activation='maxout'")
     if given and options.weights is not None:
         raise ConfigError(
             f"{given[0]} is for networks that begin with random weights; got weights={str(options.weights)!r} too. "
