@@ -108,6 +108,24 @@ def test_boxes_that_moved_everywhere_are_a_warning(boxes, tmp_path):
     assert [finding.level for finding in found] == [Level.WARNING, Level.WARNING]
 
 
+def test_some_boxes_that_moved_between_images_of_one_split(boxes, tmp_path):
+    """DX-013: the other split shows how well boxes of this kind fit, so that a part of them can be missed."""
+    index = boxes(shuffled(0, 16))
+    (finding,) = judged(index, gathered(index, tmp_path)).findings
+    assert (finding.level, finding.message, finding.numbers["split"]) == (Level.WARNING, "less", "train")
+    assert 35 <= finding.numbers["share"] <= 75  # 16 of 30
+    assert {place.name for place in finding.places} <= {f"train/images/{number:02}.png" for number in range(16)}
+
+
+@pytest.mark.parametrize(("low", "is_told"), [(0.1, True), (0.55, False)])
+def test_a_split_of_other_scenes_is_not_a_lost_one(boxes, low, is_told):
+    """Where objects stand out less, all fit somewhat worse; where lists slipped, some do not fit at all."""
+    fit = np.ones(COUNT, np.float32)
+    fit[:15] = low
+    given = AnnotationFit(rows=np.arange(COUNT), fit=fit)
+    assert bool(judged(boxes(np.arange(COUNT)), given).findings) == is_told
+
+
 def test_label_images_that_were_swapped_are_named(masks, tmp_path):
     index = load(masks)
     assert judged(index, gathered(index, tmp_path)).status == Status.PASSED

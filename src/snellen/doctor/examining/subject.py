@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from snellen.doctor.examining.lenses import Lens
+from snellen.doctor.examining.resizing import take_smaller
 from snellen.doctor.examining.untouched import untouched
 from snellen.doctor.words import Text
 
@@ -114,16 +115,19 @@ class Subject:
         return self.lens.rows(batch, indices)
 
     @contextmanager
-    def probed(self, *, training: bool | None, seed: int = _SEED) -> Iterator[nn.Module]:
+    def probed(self, *, training: bool | None, seed: int = _SEED, may_resize: bool = False) -> Iterator[nn.Module]:
         """Give the model in training or in evaluation mode (None: as it is), and put everything back afterwards.
 
         For training, modes stay as they were handed over if the model was in training mode, so that norms which the
-        user holds in evaluation mode stay so.
+        user holds in evaluation mode stay so. Where what is measured does not depend on the size of images
+        (``may_resize``), models that enlarge them by themselves do so less: see `take_smaller`.
         """
         held = (self.model, self.optimizer, self.criterion, self.output, self.loss, self.step, self.validate)
         with untouched(*held, self.batch, self.keep):
             if training is not None and not (training and self.model.training):
                 self.model.train(training)
+            if may_resize:
+                take_smaller(self.model)
             seed_everything(seed)
             with torch.enable_grad():
                 yield self.model

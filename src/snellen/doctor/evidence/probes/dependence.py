@@ -65,7 +65,7 @@ def dependence(subject: Subject) -> Dependence:
     batch = subject.rows(subject.batch, torch.arange(count))
     kept = count // 2
     blanked = _blanked(subject, batch, kept)
-    with subject.probed(training=False) as model, torch.no_grad():
+    with subject.probed(training=False, may_resize=True) as model, torch.no_grad():
         _settle_norms(subject, model, batch)
         torch.manual_seed(0)
         first, looked_at = _outputs(subject, model, batch, count)
@@ -115,7 +115,7 @@ def _own_after_steps(subject: Subject, batch: Any, blanked: Any, kept: int, coun
     """Return how much the outputs depend on their images once the model has been trained a little."""
     if not subject.has_loss or subject.loss_error is not None:
         return None
-    with subject.probed(training=True) as model:
+    with subject.probed(training=True, may_resize=True) as model:
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         if not trained:
             return None

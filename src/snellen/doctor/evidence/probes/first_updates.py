@@ -101,7 +101,7 @@ def first_updates(subject: Subject) -> FirstUpdates:
     is_warmed_up = any(float(group["lr"]) < rate for group, rate in zip(optimizer.param_groups, rates, strict=True))
     batch = subject.rows(subject.batch, torch.arange(min(len(subject), _MOST_ROWS)))
     compared = subject.rows(subject.batch, torch.arange(min(len(subject), _COMPARED_ROWS)))
-    with subject.probed(training=True) as model:
+    with subject.probed(training=True, may_resize=True) as model:
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
         before = _features(subject, model, compared)

@@ -51,7 +51,7 @@ def _has_batch_norms(subject: Subject) -> bool:
 
 def _loss_of_rows(subject: Subject, first: FirstStep, rows: torch.Tensor) -> float:
     batch = subject.rows(subject.batch, rows)
-    with subject.probed(training=subject.loss_needs_training) as model, torch.no_grad():
+    with subject.probed(training=subject.loss_needs_training, may_resize=True) as model, torch.no_grad():
         if subject.loss_takes_logits and first.logits is not None:
             return float(subject.loss(first.logits[rows.to(first.logits.device)], batch))
         return float(subject.loss(subject.output(model, batch), batch))

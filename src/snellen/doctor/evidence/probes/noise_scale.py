@@ -48,7 +48,7 @@ def noise_scale(subject: Subject) -> NoiseScale:
     if part < _LEAST_PART:
         raise NotCheckable(_TOO_SMALL)
     gradients: list[Tensor] = []
-    with subject.probed(training=True) as model:
+    with subject.probed(training=True, may_resize=True) as model:
         learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
         if not learning:
             raise NotCheckable(Text(en="no parameter learns", zh="没有任何参数参与学习"))

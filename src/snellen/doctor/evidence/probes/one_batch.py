@@ -80,7 +80,7 @@ def one_batch(subject: Subject, contract: LossContract | None) -> OneBatch:
     count = min(len(subject), _MOST_ROWS_OF_PLACES if has_places else _MOST_ROWS)
     batch = subject.rows(subject.batch, torch.arange(count))
     budget = _BUDGET_OF_DETECTION_S if subject.task == "detection" else _BUDGET_S
-    with subject.probed(training=True) as model, _without_dropout(model):
+    with subject.probed(training=True, may_resize=True) as model, _without_dropout(model):
         run = _Run(subject, model, batch, began=perf_counter(), budget=budget)
         run.start(ENOUGH_OF_PLACES if has_places else ENOUGH, contract)
         return run.trained()
