@@ -23,4 +23,4 @@ def take_smaller(model: nn.Module) -> None:
         if share < 1:
             smaller = tuple(max(1, round(size * share)) for size in sizes)
             module.min_size = smaller if isinstance(shorter, list | tuple) else smaller[0]  # type: ignore[assignment]
-            module.max_size = max(1, round(longer * share))  # type: ignore[assignment]
+            module.max_size = max(1, round(longer * share))

@@ -61,7 +61,7 @@ def _fits_less(own: NDArray[np.float32], others: NDArray[np.float32]) -> bool:
 
 
 def _belonging_elsewhere(fit: AnnotationFit, own: Rows) -> float:
-    """Return the share of a split whose annotations belong elsewhere: those fit one half, the rest as other splits do."""
+    """Return the share of a split whose annotations belong elsewhere: those fit one half, others as usual."""
     others = np.delete(fit.fit, own)
     usual = float(others.mean()) if len(others) else 1.0
     return float(np.clip((usual - float(fit.fit[own].mean())) / max(usual - 0.5, 1e-6), 0.0, 1.0))
