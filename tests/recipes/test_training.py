@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -60,6 +62,7 @@ def test_whole_run(trained, kind):
     run = trained(kind)
     names = {entry.name for entry in run.folder.iterdir()}
     assert names == {
+        ".lock",
         "run.json",
         "problems.json",
         "diagnosis.json",
@@ -204,6 +207,20 @@ def test_resume_from_damaged_checkpoints(run_at):
         file.write_bytes(b"nothing of the kind")
     with pytest.raises(CheckpointError, match=r"damaged file.*start a new run"):
         snellen.resume(run.folder)
+
+
+def test_resume_of_a_run_that_another_process_trains(run_at):
+    run = run_at(last=True)
+    lock = run.folder / ".lock"
+    code = "import sys, filelock\nwith filelock.FileLock(sys.argv[1]): print('held', flush=True), sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(CheckpointError, match="another process is at it"):
+            snellen.resume(run.folder)
+        other.kill()
+    assert snellen.resume(run.folder).folder == run.folder  # a killed process frees it
 
 
 def test_resume_without_a_run(tmp_path):

@@ -7,15 +7,18 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from snellen.ops.winograd import num_tiles, winograd_conv, winograd_kernels
+from snellen.ops.winograd import WINDOW, num_tiles, winograd_conv, winograd_kernels
 
 __all__ = ["WinogradConv2d", "quick_layout", "use_winograd"]
 
 # Harmonic sum of the channels in and out below which the transforms eat what the products spare: 64 and 64 (32) are no
 # quicker, 64 and 128 (43) are. This and the tiles below: benchmarks/results/winograd.md.
 LEAST_CHANNELS = 40
-LEAST_TILES = 16  # with kernels that are there already
-LEAST_TILES_TO_LEARN = 128  # where kernels must be transformed, and their gradient back, in each step
+LEAST_TILES = 16  # in prediction, where kernels are kept
+# Where kernels are transformed, and their gradient back, in each step; more of those so large that the C library asks
+# the system for their memory anew each time.
+LEAST_TILES_TO_LEARN, LEAST_TILES_TO_LEARN_LARGE = 48, 128
+LARGE_KERNELS = 8 * 2**20  # floats: 32 MB
 MOST_TILES_TO_KEEP = 512  # with more, transforming the kernels anew is a tenth of the time, and memory is spared
 
 
@@ -55,15 +58,16 @@ class WinogradConv2d(nn.Conv2d):
         return functional.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
     def _kernels(self, weight: Tensor, tiles: int) -> Tensor | None:
-        """Return the transformed kernels; None where the direct sum is quicker."""
-        kept = self._kept
-        if tiles < LEAST_TILES:
+        """Return the transformed kernels; None where the direct sum is quicker.
+
+        Shapes alone decide that, not what is kept: a training that goes on repeats one that was not broken off.
+        """
+        if tiles < _least_tiles(weight):
             return None
         # Values are compared, for a weight can be changed in ways that leave no trace; that takes a tenth of making.
+        kept = self._kept
         if kept is not None and torch.equal(kept.weight, weight):
             return kept.kernels
-        if torch.is_grad_enabled() and weight.requires_grad and tiles < LEAST_TILES_TO_LEARN:
-            return None
         with torch.inference_mode(mode=False), torch.no_grad():  # tensors that training can use, whoever makes them
             kernels = winograd_kernels(weight)
             if tiles <= MOST_TILES_TO_KEEP:
@@ -103,6 +107,13 @@ def _suits(layer: nn.Conv2d) -> bool:
     if not plain or layer.kernel_size != (3, 3) or layer.padding not in ((0, 0), (1, 1), (2, 2)):
         return False
     return 1 / (1 / layer.in_channels + 1 / layer.out_channels) >= LEAST_CHANNELS
+
+
+def _least_tiles(weight: Tensor) -> int:
+    if not (torch.is_grad_enabled() and weight.requires_grad):
+        return LEAST_TILES
+    is_large = weight.shape[0] * weight.shape[1] * WINDOW**2 > LARGE_KERNELS
+    return LEAST_TILES_TO_LEARN_LARGE if is_large else LEAST_TILES_TO_LEARN
 
 
 def _can_be_quick(x: Tensor, weight: Tensor) -> bool:

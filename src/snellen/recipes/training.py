@@ -16,6 +16,7 @@ from snellen.recipes.check_report import CheckReport, untold_problems, write_tex
 from snellen.recipes.checking import quick_check, refuse_spoiling
 from snellen.recipes.evaluating import evaluate_run, recorded_index
 from snellen.recipes.finetuning import finetuning_lines
+from snellen.recipes.occupying import occupied
 from snellen.recipes.options import options_from
 from snellen.recipes.planning import NOT_TRAINED
 from snellen.recipes.preparing import Preparation, initial_model, prepare_training
@@ -75,7 +76,9 @@ def train(
         write_text(folder / DIAGNOSIS, diagnosis.json())
     if console is not None:
         _announce(console, run, index, ready.weights, diagnosis)
-    return _finish(run, index, Session(run, ready.model, index, settings, console).train(go_on=False), console, measure)
+    with occupied(run.folder):
+        outcome = Session(run, ready.model, index, settings, console).train(go_on=False)
+        return _finish(run, index, outcome, console, measure)
 
 
 def resume(folder: Path | str, *, console: Console | None = None, measure: Sequence[str] = MEASURED) -> Run:
@@ -87,7 +90,7 @@ def resume(folder: Path | str, *, console: Console | None = None, measure: Seque
         measure: See `train`.
 
     Raises:
-        CheckpointError: If there is no run, or its data set has changed.
+        CheckpointError: If there is no run, its data set has changed, or another process is training it.
     """
     run = Run.open(folder)
     record = run.record
@@ -100,9 +103,16 @@ def resume(folder: Path | str, *, console: Console | None = None, measure: Seque
             "Restore it, or start a new run (with --weights to keep what was learned)."
         )
     settings = TrainSettings.from_record(record["settings"])
+    with occupied(run.folder):
+        return _go_on(run, index, settings, console, measure)
+
+
+def _go_on(
+    run: Run, index: DatasetIndex, settings: TrainSettings, console: Console | None, measure: Sequence[str]
+) -> Run:
     # Without a checkpoint the run was broken off before its first one, and begins as it began then.
     started = run.store.last.exists() or run.store.previous.exists() or bool(read_stages(run.folder))
-    model = run.build() if started else initial_model(record)[0]
+    model = run.build() if started else initial_model(run.record)[0]
     session = Session(run, model, index, settings, console)
     return _finish(run, index, session.train(go_on=True), console, measure)
 
