@@ -7,6 +7,7 @@ from torchvision.models.detection import ssd300_vgg16
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from snellen.models.backbones import VGG_POOLED, FcPair, SsdVgg16, fc_pair_names, find_backbone, vgg11, vgg16
+from snellen.models.description import describe_backbone
 from snellen.models.weights import load_weights
 
 
@@ -49,6 +50,19 @@ def test_equals_torchvision_feature_by_feature(name, tmp_path):
     assert list(found) == ["c1", "c2", "c3", "c4", "c5"]
     for feature, value in wanted.items():
         assert_same(found[feature], value)
+
+
+def test_one_5x5_in_the_place_of_two_3x3():
+    """SYS-070: as far a view at every map, 25 weights of a pair of channels for 18, half the layers."""
+    pairs, single = find_backbone("vgg13")(), find_backbone("vgg_5x5")()
+    assert [spec.channels for spec in pairs.features] == [spec.channels for spec in single.features]
+    found = [describe_backbone(name, size=(64, 64)).features for name in ("vgg13", "vgg_5x5")]
+    assert [one.receptive_field_px for one in found[0]] == [one.receptive_field_px for one in found[1]]
+    count = [sum(isinstance(layer, nn.Conv2d) for layer in network.modules()) for network in (pairs, single)]
+    assert count == [10, 5]
+    weight = [network.layers[place].weight for network, place in ((pairs, 7), (single, 3))]
+    assert weight[0].shape == (128, 128, 3, 3)
+    assert weight[1].shape == (128, 64, 5, 5)
 
 
 class Classifier(nn.Module):

@@ -51,6 +51,13 @@ def test_equal_classes_are_left_alone(charts):
     assert times_shown(even, "repeat_factor").tolist() == [1] * 8
 
 
+def test_in_order_is_as_the_data_set_lists_them(charts):
+    """What shuffling is held against: every epoch alike, class by class where folders are classes."""
+    part = snellen.load(charts["classes"]).split("train")
+    sampler = training_sampler(part, "in_order")
+    assert sampler.rows(0, 0).tolist() == sampler.rows(7, 3).tolist() == list(range(len(part)))
+
+
 @pytest.mark.parametrize("kind", ["boxes", "classes", "masks"])
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_every_kind_of_annotation(charts, kind, name):

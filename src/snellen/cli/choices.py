@@ -117,6 +117,7 @@ class SamplerName(StrEnum):
     square_root = "square_root"
     oversampled = "oversampled"
     undersampled = "undersampled"
+    in_order = "in_order"
 
 
 class Which(StrEnum):

@@ -73,8 +73,8 @@ class TrainOptions:
         multi_scale: Whether the size of the images changes every ten batches.
         sampler: ``shuffled`` (every image once an epoch), ``repeat_factor`` (images with rare classes more often),
             ``class_balanced`` (every class equally often), ``square_root`` (between these), ``oversampled`` (images
-            repeated until all classes are as large as the largest) or ``undersampled`` (as many of each class as the
-            smallest has, others in each epoch).
+            repeated until all classes are as large as the largest), ``undersampled`` (as many of each class as the
+            smallest has, others in each epoch) or ``in_order`` (as the data set lists them).
         loss: Of the model, as in ``snellen models NAME``.
         class_weights: In the loss of one class for each image or pixel: ``inverse`` frequency, ``inverse_sqrt``,
             ``effective_number``, for pixels ``median_frequency``, numbers in label order, or numbers by class name.

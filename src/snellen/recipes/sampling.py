@@ -11,6 +11,7 @@ from snellen.data import (
     OversamplingSampler,
     RepeatFactorSampler,
     Sampler,
+    SequentialSampler,
     ShuffledSampler,
     UndersamplingSampler,
     WeightedSampler,
@@ -21,7 +22,9 @@ from snellen.data import (
 
 __all__ = ["SAMPLERS", "SamplerName", "shown_counts", "shown_words", "training_sampler"]
 
-SamplerName = Literal["shuffled", "repeat_factor", "class_balanced", "square_root", "oversampled", "undersampled"]
+SamplerName = Literal[
+    "shuffled", "repeat_factor", "class_balanced", "square_root", "oversampled", "undersampled", "in_order"
+]
 _MOST_NAMED = 4  # classes in a reason
 _EPOCHS = 20  # over which counts are averaged
 
@@ -34,7 +37,8 @@ def training_sampler(part: DatasetIndex, name: SamplerName) -> Sampler:
         name: ``shuffled`` shows every image once, ``repeat_factor`` those with rare classes several times,
             ``class_balanced`` draws so that every class is met equally often, ``square_root`` in proportion to the
             square root of its images; ``oversampled`` repeats images until every class is as large as the largest,
-            ``undersampled`` shows as many images of each class as the smallest has, others in each epoch.
+            ``undersampled`` shows as many images of each class as the smallest has, others in each epoch; ``in_order``
+            shows them as the data set lists them, epoch by epoch alike.
     """
     return SAMPLERS[name](part)
 
@@ -48,7 +52,7 @@ def shown_counts(part: DatasetIndex, name: SamplerName, *, seed: int) -> Int64[n
         seed: Of the run.
     """
     counts = part.annotations.class_counts(len(part.classes)) > 0
-    if name == "shuffled":
+    if name in ("shuffled", "in_order"):
         return np.asarray(counts.sum(axis=0), np.int64)
     sampler = training_sampler(part, name)
     epochs = [counts[sampler.rows(epoch, seed)].sum(axis=0) for epoch in range(_EPOCHS)]
@@ -79,6 +83,10 @@ def _labels(part: DatasetIndex) -> list[list[int]]:
 
 def _shuffled(part: DatasetIndex) -> Sampler:
     return ShuffledSampler(len(part))
+
+
+def _in_order(part: DatasetIndex) -> Sampler:
+    return SequentialSampler(len(part))
 
 
 def _repeat_factor(part: DatasetIndex) -> Sampler:
@@ -114,4 +122,5 @@ SAMPLERS: Mapping[SamplerName, Callable[[DatasetIndex], Sampler]] = {
     "square_root": _square_root,
     "oversampled": _oversampled,
     "undersampled": _undersampled,
+    "in_order": _in_order,
 }

@@ -78,7 +78,7 @@ from snellen.models.backbones.small_images import (
     wrn40_4,
 )
 from snellen.models.backbones.squeezenet import SqueezeNet, squeezenet1_0, squeezenet1_1
-from snellen.models.backbones.vgg import VGG, SsdVgg16, vgg11, vgg13, vgg16, vgg19
+from snellen.models.backbones.vgg import VGG, SsdVgg16, vgg11, vgg13, vgg16, vgg19, vgg_5x5
 from snellen.models.backbones.waist_net import WaistNet, cifar_bottleneck, cifar_inverted
 from snellen.models.backbones.wide_resnet import wide_resnet50_2, wide_resnet101_2
 from snellen.models.backbones.xception import Xception, XceptionBlock, xception
@@ -195,6 +195,7 @@ __all__ = [
     "vgg13",
     "vgg16",
     "vgg19",
+    "vgg_5x5",
     "vgg_cnn_m",
     "wide_resnet50_2",
     "wide_resnet101_2",

@@ -44,7 +44,7 @@ from snellen.models.backbones.small_images import (
     wrn40_4,
 )
 from snellen.models.backbones.squeezenet import squeezenet1_0, squeezenet1_1
-from snellen.models.backbones.vgg import SsdVgg16, vgg11, vgg13, vgg16, vgg19
+from snellen.models.backbones.vgg import SsdVgg16, vgg11, vgg13, vgg16, vgg19, vgg_5x5
 from snellen.models.backbones.waist_net import cifar_bottleneck, cifar_inverted
 from snellen.models.backbones.wide_resnet import wide_resnet50_2, wide_resnet101_2
 from snellen.models.backbones.xception import xception
@@ -137,6 +137,7 @@ BACKBONES: Mapping[str, Callable[..., Backbone]] = {
     "vgg13": vgg13,
     "vgg16": vgg16,
     "vgg19": vgg19,
+    "vgg_5x5": vgg_5x5,
     "ssd_vgg16": SsdVgg16,
     "fcn_vgg16": FcnVgg16,
     "nin": nin,

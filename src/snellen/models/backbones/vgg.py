@@ -11,13 +11,14 @@ from snellen.models.backbones.backbone import Backbone
 from snellen.nn import Norm
 from snellen.structures import FeatureSpec
 
-__all__ = ["VGG", "SsdVgg16", "vgg11", "vgg13", "vgg16", "vgg19"]
+__all__ = ["VGG", "SsdVgg16", "vgg11", "vgg13", "vgg16", "vgg19", "vgg_5x5"]
 
 _WIDTHS = (64, 128, 256, 512, 512)  # table 1 of the paper
 _VGG11 = (1, 1, 2, 2, 2)  # configuration A: convolutions before each pool
 _VGG13 = (2, 2, 2, 2, 2)  # B
 _VGG16 = (2, 2, 3, 3, 3)  # D
 _VGG19 = (2, 2, 4, 4, 4)  # E
+_SHALLOW = (1, 1, 1, 1, 1)  # section 4.1: B with a 5×5 convolution for each pair
 
 _ATROUS_WIDTH = 1024  # depth of SSD's fc6 and fc7
 _ATROUS_DILATION = 6  # pixels; the kernel's 3×3 taps then cover the 7×7 of VGG's fc6 at half its stride
@@ -28,14 +29,16 @@ _KEPT_OUTPUTS = slice(None, None, 4)
 _KEPT_TAPS = slice(None, None, 3)
 
 
-def _vgg_layers(depths: Sequence[int], *, norm: Norm | None, last_pool: bool = True) -> tuple[nn.Sequential, list[int]]:
+def _vgg_layers(
+    depths: Sequence[int], *, norm: Norm | None, last_pool: bool = True, kernel: int = 3
+) -> tuple[nn.Sequential, list[int]]:
     """Return the layers, numbered as torchvision's ``features``, and for each block the index past its last ReLU."""
     layers: list[nn.Module] = []
     ends = []
     channels = 3
     for block, (depth, width) in enumerate(zip(depths, _WIDTHS, strict=True)):
         for _ in range(depth):
-            layers.append(nn.Conv2d(channels, width, 3, padding=1))
+            layers.append(nn.Conv2d(channels, width, kernel, padding=kernel // 2))
             if norm is not None:
                 layers.append(norm(width))
             layers.append(nn.ReLU(inplace=True))
@@ -54,9 +57,10 @@ class VGG(Backbone):
     """A VGG network without its fully connected layers; ``FcPair`` has those.
 
     Args:
-        depths: Number of 3×3 convolutions before each of the five pools.
+        depths: Number of convolutions before each of the five pools.
         norm: Makes a norm layer behind each convolution from the number of channels; None, as in the paper,
             for none.
+        kernel: Side of the convolutions in pixels, odd.
 
     Attributes:
         features: ``c1`` (conv2's last map, stride 2) to ``c4`` (conv5's last map, stride 16), each after its
@@ -72,9 +76,9 @@ class VGG(Backbone):
     # torchvision calls the layers "features", which is the name of the contract here.
     foreign_names: ClassVar[tuple[tuple[str, str], ...]] = ((r"^features\.", "layers."),)
 
-    def __init__(self, depths: Sequence[int], *, norm: Norm | None = None) -> None:
+    def __init__(self, depths: Sequence[int], *, norm: Norm | None = None, kernel: int = 3) -> None:
         super().__init__()
-        self.layers, ends = _vgg_layers(depths, norm=norm)
+        self.layers, ends = _vgg_layers(depths, norm=norm, kernel=kernel)
         self.ends = {f"c{number}": end for number, end in enumerate(ends)}
         self.ends["c5"] = len(self.layers)
         widths = (*_WIDTHS, _WIDTHS[-1])
@@ -248,3 +252,14 @@ def vgg16(*, norm: Norm | None = None) -> VGG:
 def vgg19(*, norm: Norm | None = None) -> VGG:
     """Return VGG-19 (configuration E)."""
     return VGG(_VGG19, norm=norm)
+
+
+def vgg_5x5(*, norm: Norm | None = None) -> VGG:
+    """Return the shallow twin of VGG-13: one 5×5 convolution in the place of each pair of 3×3.
+
+    It sees as far with 25 weights for 18, and bends half as often: top-1 error 7 points above VGG-13's.
+
+    Source:
+        Simonyan & Zisserman 2014, sections 2.3 and 4.1.
+    """
+    return VGG(_SHALLOW, norm=norm, kernel=5)
