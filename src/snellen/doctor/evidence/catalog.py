@@ -47,6 +47,7 @@ from snellen.doctor.evidence.results.contradicted import contradicted_labels
 from snellen.doctor.evidence.results.evaluated import evaluated_run
 from snellen.doctor.evidence.results.maps import map_errors
 from snellen.doctor.evidence.results.objects import cost_of_errors, detected_objects, wanted_objects
+from snellen.doctor.evidence.results.reading import other_reading
 from snellen.doctor.evidence.results.scores import scores_of_splits, two_runs
 from snellen.doctor.evidence.results.slices import outcomes, slices_of
 from snellen.doctor.evidence.shortcuts import shortcuts_to_labels
@@ -108,6 +109,7 @@ TRAINING_SOURCES: tuple[Callable[..., object], ...] = (learning_of, plan_of)
 RESULT_SOURCES: tuple[Callable[..., object], ...] = (
     evaluated_run,
     facts_of_images,
+    other_reading,
     answers,
     detected_objects,
     wanted_objects,

@@ -50,3 +50,17 @@ def test_scores_of_boxes_are_told_without_warning():
 
 def test_few_answers_are_not_judged():
     assert checked("R7", run(lambda rng: 0.99, 50)).status == Status.NOT_CHECKABLE
+
+
+def test_confidence_that_does_not_rank():
+    rng = np.random.default_rng(3)
+    made = run(lambda rng: float(rng.uniform(0.5, 1)), 1500)
+    finding = only(checked("R7", made))  # right 8 of 10 times, whatever the confidence
+    assert (finding.level, finding.message) == (Level.WARNING, "unranked_images")
+    pairs = []
+    for _ in range(500):
+        scores = rng.uniform(0.1, 0.9, 2)
+        pairs.append(
+            boxes([((10, 10, 30, 30), scores[0], 0), ((60, 60, 80, 80), scores[1], 0)], [((10, 10, 30, 30), 0)])
+        )
+    assert only(checked("R7", run_of(Detections, {"test": pairs}))).message == "unranked_boxes"

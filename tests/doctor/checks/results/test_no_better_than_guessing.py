@@ -58,3 +58,10 @@ def test_values_that_are_their_mean():
 
 def test_few_images_are_not_judged():
     assert checked("R2", run_of(ClassScores, {"test": [sure(0, 0), sure(1, 0)]})).status == Status.NOT_CHECKABLE
+
+
+def test_answers_at_random_are_no_better_than_one():
+    rng = np.random.default_rng(0)
+    pairs = [sure(int(label), int(name), num_classes=10) for label, name in rng.integers(0, 10, (600, 2))]
+    finding = only(checked("R2", run_of(ClassScores, {"test": pairs}, classes=tuple("abcdefghij"))))
+    assert finding.level == Level.WARNING

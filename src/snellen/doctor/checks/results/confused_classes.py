@@ -83,6 +83,7 @@ CHECK = Check(
     stage=Stage.RESULTS,
     judge=judge,
     source="Hoiem et al. 2012, section 3 (confusion with similar objects); Wilson 1927",
+    caused_by=("R22",),
     pages={
         "en": Page(
             title="two classes that are taken for one another",

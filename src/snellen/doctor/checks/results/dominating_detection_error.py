@@ -106,6 +106,7 @@ CHECK = Check(
     judge=judge,
     covers=("DX-088", "DX-090", "DX-091", "DX-093", "DX-077"),
     source="Bolya, Foley, Hays and Hoffman 2020, TIDE: a general toolbox for identifying object detection errors",
+    caused_by=("R22",),
     pages={
         "en": Page(
             title="the kind of error that costs a detector most",

@@ -93,7 +93,7 @@ CHECK = Check(
     stage=Stage.RESULTS,
     judge=judge,
     covers=("DX-021", "DX-022", "DX-075", "DX-076", "DX-077", "DX-078"),
-    caused_by=("R2",),
+    caused_by=("R22", "R2"),
     source="Ng 2018, Machine learning yearning, chapters 20 to 43",
     pages={
         "en": Page(

@@ -70,6 +70,7 @@ CHECK = Check(
     judge=judge,
     covers=("DX-016", "DX-107"),
     source="Kohli, Ladicky and Torr 2009 (trimaps); Cheng et al. 2021, Boundary IoU; Bolya et al. 2020 for costs",
+    caused_by=("R22",),
     pages={
         "en": Page(
             title="the kind of wrong pixel that costs a segmenter most",

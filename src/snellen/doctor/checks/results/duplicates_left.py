@@ -65,6 +65,7 @@ CHECK = Check(
     judge=judge,
     covers=("DX-088",),
     source="Bolya et al. 2020 (TIDE), https://arxiv.org/abs/2008.08115",
+    caused_by=("R22",),
     pages={
         "en": Page(
             title="several boxes on one object",

@@ -100,6 +100,7 @@ CHECK = Check(
     judge=judge,
     covers=("DX-090", "DX-097"),
     source="Lin et al. 2014 (COCO's AP75); He et al. 2017, Mask R-CNN, section 3 (RoIAlign); Rezatofighi et al. 2019",
+    caused_by=("R22", "R23"),
     pages={
         "en": Page(
             title="boxes that lie loosely on their objects",

@@ -2,6 +2,9 @@
 
 from collections.abc import Iterator
 
+import numpy as np
+from scipy.stats import rankdata
+
 from snellen.doctor.check import Check, Page, Stage
 from snellen.doctor.checks.predictions import points
 from snellen.doctor.evidence.results.calibration import Confidence
@@ -13,11 +16,24 @@ __all__ = ["CHECK"]
 
 WARNING_ERROR = 0.05  # beyond what chance makes
 INFO_ERROR_OF_BOXES = 0.15  # likewise; scores of boxes rank, and 0.05 to 0.15 are usual
+UNRANKED = 0.6  # chance that a right answer has more confidence than a wrong one; 0.5 where confidence says nothing
+LEAST_OF_EACH = 30  # answers that are right, and that are wrong, for that chance
+LEAST_VALUES = 20  # different confidences
 SMOOTHING = 0.1  # Szegedy et al. 2016, section 7
 
 
 def judge(run: EvaluatedRun, confidence: Confidence) -> Iterator[Finding]:
     """Yield a finding if confidence does not mean what it says, beyond what chance makes of honest answers."""
+    rank = _rank(confidence)
+    if rank is not None and rank[1] < UNRANKED:
+        yield Finding(
+            level=Level.WARNING,
+            message="unranked_boxes" if confidence.is_of_boxes else "unranked_images",
+            numbers={"chance": points(rank[0]), "high": points(rank[1]), "count": len(confidence.scores)},
+            measured=rank[0],
+            limit=Limit(value=UNRANKED, unit="AUC", source="Hanley and McNeil 1982 for the interval"),
+        )
+        return
     excess = confidence.error - confidence.honest
     limit = INFO_ERROR_OF_BOXES if confidence.is_of_boxes else WARNING_ERROR
     if excess <= limit or confidence.error <= confidence.honest_high:
@@ -40,6 +56,22 @@ def judge(run: EvaluatedRun, confidence: Confidence) -> Iterator[Finding]:
     )
 
 
+def _rank(confidence: Confidence) -> tuple[float, float] | None:
+    """Return how likely a right answer has more confidence than a wrong one, and the upper end of the 95 % interval.
+
+    Source:
+        Hanley and McNeil 1982, The meaning and use of the area under a ROC curve, eq. 2.
+    """
+    right = confidence.right
+    hits, misses = int(right.sum()), int((~right).sum())
+    if min(hits, misses) < LEAST_OF_EACH or len(np.unique(confidence.scores)) < LEAST_VALUES:
+        return None
+    area = float(rankdata(confidence.scores)[right].sum() - hits * (hits + 1) / 2) / (hits * misses)
+    first, second = area / (2 - area), 2 * area * area / (1 + area)
+    spread = area * (1 - area) + (hits - 1) * (first - area**2) + (misses - 1) * (second - area**2)
+    return area, area + 1.96 * (spread / (hits * misses)) ** 0.5
+
+
 def _treatment(run: EvaluatedRun) -> Treatment | None:
     if run.kind is not ClassScores or "label_smoothing" not in run.options or run.options["label_smoothing"]:
         return None
@@ -53,6 +85,7 @@ CHECK = Check(
     judge=judge,
     source="Guo et al. 2017, On calibration of modern neural networks; Küppers et al. 2020 for boxes; Bröcker, Smith "
     "2007",
+    caused_by=("R22", "R2"),
     pages={
         "en": Page(
             title="confidence that does not mean what it says",
@@ -63,10 +96,18 @@ CHECK = Check(
             "a score of 0.05 on, right if they find an object at overlap 0.5). Few answers have a distance by chance: "
             "what honest answers of the same confidences would have is taken off. Told if more than 5 points (boxes: "
             "15) are left and the distance is beyond what 2 of 1000 honest ones reach: a warning for images, info for "
-            "boxes, whose scores rank and are hardly ever probabilities. 100 answers are the least.",
+            "boxes, whose scores rank and are hardly ever probabilities. 100 answers are the least. Confidence that "
+            "does "
+            "not even rank is a warning: a right answer has more of it than a wrong one with a chance below 60 (the "
+            "upper end of the interval; 30 right and 30 wrong answers are the least).",
             false_alarms="Training with mixup, label smoothing or focal loss makes answers less sure on purpose.",
             fix="See what is told with the finding.",
             messages={
+                "unranked_images": "Confidence says nothing: a right answer is surer than a wrong one in {chance} of "
+                "100 pairs (at most {high}; 50 by chance; {count} images).",
+                "unranked_boxes": "Scores of boxes do not rank them: a box that finds something has the higher score "
+                "in "
+                "{chance} of 100 pairs (at most {high}; 50 by chance; {count} boxes).",
                 "sure_images": "Answers are too sure: confidence {confidence}, right {right} in the mean ({count} "
                 "images); calibration error {error}, by chance {honest}.",
                 "unsure_images": "Answers are not sure enough: confidence {confidence}, right {right} in the mean ("
@@ -77,6 +118,11 @@ CHECK = Check(
                 "{right} ({count} boxes); calibration error {error}, by chance {honest}.",
             },
             fixes={
+                "unranked_images": "Find out whether confidences and classes belong to the same images: one of the two "
+                "may have been sorted, or taken from another layer. Do not decide by these confidences.",
+                "unranked_boxes": "Find out whether scores and boxes belong together (one of the two sorted, the score "
+                "of another class, probabilities of the background), for average precision lives on their order. A "
+                "model that was trained so needs its classification loss looked at.",
                 "sure_images": "Fit a temperature on the validation images (snellen eval RUN --calibrate): the "
                 "classes that are named stay the same. Label smoothing in the training helps too (--set "
                 "label_smoothing=0.1).",
@@ -92,10 +138,16 @@ CHECK = Check(
             matters="凡是依据概率做决定的人（显示概率、计算代价、等待复核）都会决定错。准确率不显示这一点。",
             measured="15 个区间上置信度与正确比例的平均距离（ECE；框取分数 0.05 以上者，重叠 0.5 找到目标为正确）。答"
             "案少时偶然也会有距离：减去同样置信度的诚实答案会有的距离。剩余超过 5 个点（框：15）且距离超过诚实答案的第"
-            " 99.8 百分位时报告：图像为警告，框为提示，因为框的分数用于排序，几乎从不是概率。至少需要 100 个答案。",
+            " 99.8 百分位时报告：图像为警告，框为提示，因为框的分数用于排序，几乎从不是概率。至少需要 100 "
+            "个答案。连排序都做不到的置信"
+            "度为警告：正确答案的置信度高于错误答案的机会低于 60（区间上端；正确与错误的答案各至少 30 个）。",
             false_alarms="用 mixup、标签平滑或 focal loss 训练会有意使答案不那么确定。",
             fix="见随结果给出的说明。",
             messages={
+                "unranked_images": "置信度不说明任何问题：100 对中只有 {chance} 对的正确答案比错误答案更有把握（至多 "
+                "{high}；偶然为 50；{count} 张图像）。",
+                "unranked_boxes": "框的分数不能排序：100 对中只有 {chance} 对的找到目标的框分数更高（至多 {high}；偶然"
+                "为 50；{count} 个框）。",
                 "sure_images": "答案过于自信：平均置信度 {confidence}，正确 {right}（{count} 张图像）；校准误差 "
                 "{error}，偶然为 {honest}。",
                 "unsure_images": "答案不够自信：平均置信度 {confidence}，正确 {right}（{count} 张图像）；校准误差 "
@@ -106,6 +158,11 @@ CHECK = Check(
                 "偶然为 {honest}。",
             },
             fixes={
+                "unranked_images": "查明置信度与类别是否属于同一图像：其中之一可能被排序，或取自别的层。不要依据这些置"
+                "信"
+                "度做决定。",
+                "unranked_boxes": "查明分数与框是否对应（其中之一被排序、是别的类别的分数、是背景的概率），因为平均精度"
+                "取决于它们的顺序。若模型训练成这样，检查其分类损失。",
                 "sure_images": "在验证图像上拟合温度（snellen eval RUN --calibrate）：所选类别不变。训练中的标签平滑也"
                 "有帮助（--set label_smoothing=0.1）。",
                 "unsure_images": "在验证图像上拟合温度（snellen eval RUN --calibrate）：所选类别不变。",

@@ -21,6 +21,7 @@ LEAST_IMAGES = 50
 LEAST_TRUTHS = 50
 LEAST_MAPS = 10  # each has thousands of pixels
 SLACK = 0.02  # of the figure: what a constant answer reaches, and a little
+CLOSE = 0.05  # likewise, where the interval holds what a constant answer reaches
 NOTHING_FOUND = 0.01  # AP50 of a detector that finds nothing to speak of
 DRAWS = 500
 _VALUES = "1 − RAE"
@@ -42,7 +43,9 @@ def judge(
 ) -> Iterator[Finding]:
     """Yield a finding if a constant answer would do as well."""
     row = _beside(scores, answers, costs, maps)
-    if np.isnan(row.high) or np.isnan(row.constant) or row.high > row.constant + SLACK:
+    if np.isnan(row.high) or np.isnan(row.constant):
+        return
+    if row.high > row.constant + (CLOSE if row.low <= row.constant else SLACK):
         return
     yield Finding(
         level=Level.ERROR if row.high < row.constant - SLACK else Level.WARNING,
@@ -105,6 +108,7 @@ CHECK = Check(
     judge=judge,
     covers=("DX-002",),
     source=_SOURCE,
+    caused_by=("R22",),
     pages={
         "en": Page(
             title="no better than a constant answer",
@@ -112,8 +116,9 @@ CHECK = Check(
             matters="Such a model has learned nothing, however good its accuracy looks where one class is frequent.",
             measured="Mean recall of the classes beside 1 over their number; mean IoU beside that of the best map of "
             "one class; the error relative to the best constant beside 1; AP50 beside 1 point. A warning if the upper "
-            "end of the 95 % bootstrap interval is no more than 2 points above the constant's, an error if it is 2 "
-            "points below it: then answers and labels contradict one another. 50 images or objects (10 maps) are the "
+            "end of the 95 % bootstrap interval is no more than 2 points above the constant's, or 5 where the "
+            "interval holds the constant's; an error if it is 2 points below it: then answers and labels contradict "
+            "one another. 50 images or objects (10 maps) are the "
             "least.",
             false_alarms="Images of a single class are left out. Hard problems with very little data look alike.",
             fix="See what is told with the finding.",
@@ -133,7 +138,8 @@ CHECK = Check(
             finds="与常数答案相当的模型：总是同一类别、同一张图、平均值、没有框。",
             matters="这样的模型什么也没学到，无论在某类很多时准确率看起来多好。",
             measured="各类平均召回率与类别数的倒数比较；平均 IoU 与单一类别最佳图比较；相对误差与最佳常数比较；AP50 与"
-            " 1 个点比较。95% 自助法区间上端不超过常数 2 个点时警告；低于常数 2 个点时为错误：答案与标签相互矛盾。至少"
+            " 1 个点比较。95% 自助法区间上端不超过常数 2 个点（区间包含常数时 5 个点）时警告；低于常数 2 "
+            "个点时为错误：答案与标签相互矛盾。至少"
             "需要 50 张图像或 50 个目标（分割为 10 张）。",
             false_alarms="只有一个类别的图像不判断。数据极少的难题看起来也是这样。",
             fix="见随结果给出的说明。",

@@ -63,6 +63,7 @@ CHECK = Check(
     judge=judge,
     covers=("DX-089",),
     source="Bodla et al. 2017, Soft-NMS, section 1, https://arxiv.org/abs/1704.04503",
+    caused_by=("R22",),
     pages={
         "en": Page(
             title="neighbours that suppression deletes",

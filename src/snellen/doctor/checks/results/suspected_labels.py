@@ -77,7 +77,7 @@ CHECK = Check(
     stage=Stage.RESULTS,
     judge=judge,
     covers=("DX-011",),
-    caused_by=("R2", "R7"),
+    caused_by=("R22", "R2", "R7"),
     source="Northcutt et al. 2021; Tkachenko et al. 2023 (ObjectLab); Lad and Mueller 2023",
     pages={
         "en": Page(

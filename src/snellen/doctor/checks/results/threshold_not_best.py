@@ -132,6 +132,7 @@ CHECK = Check(
     judge=judge,
     covers=("DX-104", "DX-007"),
     source="Lipton, Elkan and Naryanaswamy 2014; Oksuz et al. 2018, Localization recall precision; van Rijsbergen 1979",
+    caused_by=("R22",),
     pages={
         "en": Page(
             title="a threshold that gives away what the model knows",

@@ -56,6 +56,7 @@ CHECK = Check(
     stage=Stage.RESULTS,
     judge=judge,
     source="Efron and Tibshirani 1993, An introduction to the bootstrap; Bouthillier et al. 2021",
+    caused_by=("R22",),
     pages={
         "en": Page(
             title="too few images to measure on",

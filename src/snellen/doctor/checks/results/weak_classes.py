@@ -116,6 +116,7 @@ CHECK = Check(
     judge=judge,
     covers=("DX-001", "DX-005"),
     source="deepchecks; SageMaker Debugger, confusion; Wilson 1927",
+    caused_by=("R22",),
     pages={
         "en": Page(
             title="classes that are hardly ever recognised",

@@ -89,6 +89,7 @@ CHECK = Check(
     judge=judge,
     covers=("DX-024", "DX-035"),
     source="Chung et al. 2019, Slice Finder; Eyuboglu et al. 2022, Domino; Holm 1979; Liang and Zeger 1986",
+    caused_by=("R22",),
     pages={
         "en": Page(
             title="images or places on which a model is clearly worse",
