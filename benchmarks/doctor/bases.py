@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from snellen.data import DatasetIndex, ReadOptions, with_splits, write, write_charts
+from snellen.data import DatasetIndex, ReadOptions, default_chart_spec, with_splits, write, write_charts
 from snellen.recipes import load
 from snellen.structures import BoxTarget
 
@@ -26,13 +26,13 @@ class Base:
     Attributes:
         kind: Of its labels.
         format: That it is written in: class folders, COCO JSON, or images beside index masks.
-        read: From the folder of the real data sets and a scratch folder to an index with splits.
+        read: From the folder of the real data sets, a scratch folder and the number of a draw to an index with splits.
         weights: Whether embeddings of pretrained weights are meant to help here.
     """
 
     kind: Kind
     format: Literal["folders", "coco", "masks"]
-    read: Callable[[Path, Path], DatasetIndex]
+    read: Callable[[Path, Path, int], DatasetIndex]
     weights: bool = False
 
 
@@ -46,27 +46,30 @@ def cut(index: DatasetIndex, sizes: Mapping[str, int], seed: int = 0) -> Dataset
     return index.select(np.concatenate(rows))
 
 
-def cells(data: Path, scratch: Path) -> DatasetIndex:
+def cells(data: Path, scratch: Path, draw: int) -> DatasetIndex:
     del scratch
-    return cut(load(data / "bccd"), {"train": 100, "val": 50, "test": 40})
+    return cut(load(data / "bccd"), {"train": 100, "val": 50, "test": 40}, draw)
 
 
-def people(data: Path, scratch: Path) -> DatasetIndex:
+def people(data: Path, scratch: Path, draw: int) -> DatasetIndex:
     del scratch
     index = load(data / "pennfudan")
     train = index.split_rows("train")
-    rows = {"train": train[::2], "val": train[1::4], "test": index.split_rows("test")}
+    first, second = draw % 2, (draw + 1) % 2
+    rows = {"train": train[first::2], "val": train[second::4], "test": index.split_rows("test")}
     return with_splits(index, rows).select(np.sort(np.concatenate(list(rows.values()))))
 
 
-def insects(data: Path, scratch: Path) -> DatasetIndex:
+def insects(data: Path, scratch: Path, draw: int) -> DatasetIndex:
     del scratch
     index = load(data / "hymenoptera")
-    keep = [row for row in range(len(index)) if not index.paths[row].endswith(".gif")]
+    keep = np.array([row for row in range(len(index)) if not index.paths[row].endswith(".gif")])
+    if draw:
+        keep = np.sort(np.random.default_rng(draw).permutation(keep)[: int(0.8 * len(keep))])
     return index.select(keep)
 
 
-def thumbs(data: Path, scratch: Path) -> DatasetIndex:
+def thumbs(data: Path, scratch: Path, draw: int) -> DatasetIndex:
     """CIFAR-10: 60 training, 20 validation and 20 test images of each class, none of them known twins."""
     home = scratch / "thumbs-source"
     if not home.is_dir():
@@ -74,7 +77,9 @@ def thumbs(data: Path, scratch: Path) -> DatasetIndex:
             archive.extractall(scratch / "cifar10", filter="data")
         counts: dict[tuple[str, str], int] = {}
         limits = {"train": 60, "val": 20, "test": 20}
-        for entry in cifar_rows(data, scratch / "cifar10"):
+        rows = cifar_rows(data, scratch / "cifar10")
+        order = np.random.default_rng(draw).permutation(len(rows)) if draw else np.arange(len(rows))
+        for entry in (rows[number] for number in order):
             is_full = counts.get(("train", entry[2]), 0) >= limits["train"]
             part = "test" if entry[1] == "test" else "val" if is_full else "train"
             key = (part, entry[2])
@@ -99,16 +104,17 @@ def cifar_rows(data: Path, folder: Path) -> list[tuple[Path, str, str]]:
         ]
 
 
-def streets(data: Path, scratch: Path) -> DatasetIndex:
+def streets(data: Path, scratch: Path, draw: int) -> DatasetIndex:
     del scratch
-    return cut(load(data / "camvid", options=ReadOptions(ignore_index=11)), {"train": 80, "val": 40, "test": 40})
+    return cut(load(data / "camvid", options=ReadOptions(ignore_index=11)), {"train": 80, "val": 40, "test": 40}, draw)
 
 
-def charts(data: Path, scratch: Path) -> DatasetIndex:
+def charts(data: Path, scratch: Path, draw: int) -> DatasetIndex:
     del data
     home = scratch / "charts-source"
     if not home.is_dir():
-        write_charts(home, task=BoxTarget, num_train=100, num_val=40, num_test=40)
+        spec = replace(default_chart_spec(BoxTarget), seed=draw)
+        write_charts(home, task=BoxTarget, num_train=100, num_val=40, num_test=40, spec=spec)
     return load(home)
 
 
@@ -122,10 +128,10 @@ BASES: Mapping[str, Base] = {
 }
 
 
-def built(name: str, data: Path, scratch: Path) -> Path:
-    """Return the folder of a base, written when it is not there yet."""
+def built(name: str, data: Path, scratch: Path, draw: int = 0) -> Path:
+    """Return the folder of a base, written when it is not there yet; draws hold other images, as far as there are."""
     folder = scratch / "bases" / name
     if not folder.is_dir():
-        index = BASES[name].read(data, scratch)
+        index = BASES[name].read(data, scratch, draw)
         write(replace(index, problems=()), folder, format=BASES[name].format)
     return folder

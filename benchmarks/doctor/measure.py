@@ -6,8 +6,9 @@
 Every case is a copy of a healthy base with one fault at one of three severities; its twin is the base. What was found
 is kept in ``--scratch``, so that a second call goes on. A fault counts as found if a check that may be called its cause
 says something about the broken copy that it does not say about the twin; as named first if that is what stands first.
-Thresholds were set on one half of the cases (by a hash of their names), figures are reported for the other half too.
-Writes ``results/doctor_faults.md``.
+A fault that changes nothing in a base (another class where there is but one) is no case. ``--draw 1`` plants the faults
+of data sets anew, in other images of other cuts: cases that nobody saw while thresholds were set; give it a folder of
+its own. Writes ``results/doctor_faults.md``, for other draws ``results/doctor_faults_draw_1.md``.
 """
 
 import argparse
@@ -27,6 +28,7 @@ import torch
 from bases import BASES, built
 from data_faults import FAULTS
 from healthy import HEALTHY_DATA, HEALTHY_SETUPS, WHOLE_SETS
+from planting import contents
 from scoring import LONG, written
 from setup_faults import HARMLESS, SETUP_FAULTS
 from setups import SETUPS, SetUp
@@ -88,38 +90,49 @@ def weighed(name: str, data: Path, *, deep: bool = False) -> dict[str, Any]:
     }
 
 
-def broken_copy(base: Path, scratch: Path, change: Callable[[Path], None], look: Look) -> list[dict[str, Any]]:
+class NothingPlanted(Exception):  # noqa: N818 - not an error
+    """A fault that this base cannot have."""
+
+
+def broken_copy(
+    base: Path, scratch: Path, change: Callable[[Path], None], look: Look, *, is_fault: bool = True
+) -> list[dict[str, Any]]:
     place = scratch / "copy" / base.name
     shutil.rmtree(place, ignore_errors=True)
     shutil.copytree(base, place)
     change(place)
+    if is_fault and contents(place) == contents(base):
+        raise NothingPlanted
     try:
         return look(place)
     finally:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def data_cases(data: Path, scratch: Path, look: Look = looked_at) -> Iterator[Case]:
+def data_cases(data: Path, scratch: Path, look: Look = looked_at, draw: int = 0) -> Iterator[Case]:
     """Yield every case of data sets: its name, and the work that looks at it."""
-    bases = {name: built(name, data, scratch) for name in BASES}
+    bases = {name: built(name, data, scratch, draw) for name in BASES}
     for name, variant, change in HEALTHY_DATA:
         quick = partial(look, **weighed(name, data))
         yield (
             f"healthy|{name}|{variant}",
-            lambda name=name, change=change, quick=quick: broken_copy(bases[name], scratch, change, quick),
+            lambda name=name, change=change, quick=quick: broken_copy(
+                bases[name], scratch, change, quick, is_fault=False
+            ),
         )
     for name, base in BASES.items():
         if base.kind == "detection":
             long = partial(look, **weighed(name, data, deep=True))
             yield f"healthy|{name}|{LONG}", lambda name=name, long=long: long(bases[name])
-    for name, options in WHOLE_SETS.items():
+    for name, options in WHOLE_SETS.items() if draw == 0 else ():
         yield f"healthy|{name}|whole", lambda name=name, options=options: look(data / name, **options)
     for fault in FAULTS:
         for name, base in BASES.items():
             if base.kind not in fault.kinds:
                 continue
             for severity in range(3):
-                seed = int(hashlib.sha256(f"{fault.name}{name}{severity}".encode()).hexdigest()[:8], 16)
+                drawn = f"{fault.name}{name}{severity}{draw or ''}"
+                seed = int(hashlib.sha256(drawn.encode()).hexdigest()[:8], 16)
                 change = lambda place, fault=fault, severity=severity, seed=seed: fault.change(  # noqa: E731
                     place, severity, np.random.default_rng(seed)
                 )
@@ -162,21 +175,28 @@ def run(cases: Sequence[Case], kept: Path) -> None:
             if name in done:
                 continue
             began = time.perf_counter()
+            row: dict[str, Any] = {"case": name}
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
                     found = work()
+            except NothingPlanted:
+                found, row["unchanged"] = [], True
             except Exception as error:  # noqa: BLE001 - a crash is a result that is counted
                 found = [{"code": "", "level": "CRASHED", "said": repr(error)[:600]}]
-            row = {"case": name, "seconds": round(time.perf_counter() - began, 2), "found": found}
+            row |= {"seconds": round(time.perf_counter() - began, 2), "found": found}
             file.write(json.dumps(row) + "\n")
             file.flush()
             said = [(entry["code"], entry["level"]) for entry in found]
             print(name, said, f"{row['seconds']:.1f} s", file=sys.stderr, flush=True)
 
 
-def expected() -> Mapping[str, tuple[str, ...]]:
-    return {fault.name: fault.codes for fault in (*FAULTS, *SETUP_FAULTS)}
+def expected() -> Mapping[str, Mapping[str, tuple[str, ...]]]:
+    """Return the codes that may be called the cause of each fault, part by part: both know labels that start at 1."""
+    return {
+        part: {fault.name: fault.codes for fault in faults}
+        for part, faults in (("data", FAULTS), ("setup", SETUP_FAULTS))
+    }
 
 
 def is_chosen(case: str, arguments: argparse.Namespace) -> bool:
@@ -193,12 +213,15 @@ def main() -> None:
     parser.add_argument(
         "--severities", nargs="+", choices=("0", "1", "2"), default=["0", "1", "2"], help="of planted faults"
     )
+    parser.add_argument("--draw", type=int, default=0, help="of other images to plant other faults in")
     parser.add_argument("--again", action="store_true", help="forget what was found before")
     parser.add_argument("--report-only", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     arguments.scratch.mkdir(parents=True, exist_ok=True)
-    parts = {"data": data_cases, "setup": setup_cases}
+    parts: dict[str, Callable[..., Iterator[Case]]] = {"data": partial(data_cases, draw=arguments.draw)}
+    if not arguments.draw:
+        parts["setup"] = setup_cases
     for part, cases in parts.items():
         kept = arguments.scratch / f"{part}.jsonl"
         if arguments.part not in (part, "all"):
@@ -210,7 +233,7 @@ def main() -> None:
             run([case for case in every if is_chosen(case[0], arguments)], kept)
     looked_at_long = {fault.name for fault in FAULTS if fault.is_looked_at_long}
     kept = {part: arguments.scratch / f"{part}.jsonl" for part in parts}
-    written(kept, expected(), looked_at_long, HERE.parent / "results")
+    written(kept, expected(), looked_at_long, HERE.parent / "results", arguments.draw)
 
 
 if __name__ == "__main__":

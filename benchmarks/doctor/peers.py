@@ -1,16 +1,18 @@
 """The same cases under the doctors that exist: cleanvision and datumaro, torchtest2 and torch-audit.
 
     python -m venv --system-site-packages peers && peers/bin/pip install cleanvision datumaro torchtest2 torch-audit
-    peers/bin/python benchmarks/doctor/peers.py --scratch doctor-cases
+    peers/bin/python benchmarks/doctor/peers.py --scratch doctor-cases --ours doctor-cases --severities 2
 
 Peers are judged kindly: a fault counts as found if a tool says anything at all about the broken copy that it does not
-say of the healthy twin. Writes ``results/doctor_peers.md``.
+say of the healthy twin. ``--ours`` is the scratch folder of ``measure.py``: what Snellen said of the same cases is
+judged in the same way. What was found is kept, so that a second call goes on. Writes ``results/doctor_peers.md``.
 """
 
 import argparse
 import contextlib
 import io
 import json
+import tempfile
 from collections import Counter
 from collections.abc import Callable
 from importlib.metadata import version
@@ -18,9 +20,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
+from bases import BASES
+from data_faults import FAULTS
 from measure import HERE, data_cases, run, setup_cases
-from scoring import news, rate
+from planting import splits
+from scoring import LONG, alarms, news, rate
 from setups import SetUp
+
+import snellen
 
 Found = list[dict[str, Any]]
 
@@ -35,6 +43,25 @@ def cleanvision(folder: Path, **_: Any) -> Found:
     return [entry(row["issue_type"], "WARNING", int(row["num_images"])) for row in rows if row["num_images"]]
 
 
+def arranged(folder: Path, other: Path) -> Path:
+    """Return a folder with the COCO files where datumaro looks for them: images in ``images/train`` and so on."""
+    (other / "images").mkdir()
+    (other / "annotations").symlink_to((folder / "annotations").resolve())
+    for split in splits(folder):
+        (other / "images" / split).symlink_to((folder / split).resolve())
+    return other
+
+
+def arranged_masks(folder: Path, other: Path) -> Path:
+    """Return a folder with training images and masks and the list of classes that datumaro asks for."""
+    for part in ("images", "masks"):
+        (other / part).symlink_to((folder / "train" / part).resolve())
+    stated = folder / "snellen.yaml"
+    names = yaml.safe_load(stated.read_text())["classes"] if stated.is_file() else [str(code) for code in range(256)]
+    (other / "dataset_meta.json").write_text(json.dumps({"labels": names}))
+    return other
+
+
 def datumaro(folder: Path, **_: Any) -> Found:
     from datumaro.components.dataset import Dataset
     from datumaro.plugins.validators import ClassificationValidator, DetectionValidator, SegmentationValidator
@@ -46,18 +73,17 @@ def datumaro(folder: Path, **_: Any) -> Found:
         "dominance_ratio_thr": 0.8,
         "topk_bins": 0.1,
     }
-    if (folder / "annotations").is_dir():
-        data, validator = Dataset.import_from(str(folder), "coco_instances"), DetectionValidator
-    elif (folder / "train" / "masks").is_dir():
-        data, validator = (
-            Dataset.import_from(str(folder / "train"), "common_semantic_segmentation"),
-            SegmentationValidator,
-        )
-    elif (folder / "data.yaml").is_file():
-        data, validator = Dataset.import_from(str(folder), "yolo_ultralytics"), DetectionValidator
-    else:
-        data, validator = Dataset.import_from(str(folder), "imagenet_with_subset_dirs"), ClassificationValidator
-    report = validator(**limits).validate(data)
+    with tempfile.TemporaryDirectory() as other:
+        if (folder / "annotations").is_dir():
+            place, kind, validator = arranged(folder, Path(other)), "coco_instances", DetectionValidator
+        elif (folder / "train" / "masks").is_dir():
+            place, kind = arranged_masks(folder, Path(other)), "common_semantic_segmentation"
+            validator = SegmentationValidator
+        elif (folder / "data.yaml").is_file():
+            place, kind, validator = folder, "yolo_ultralytics", DetectionValidator
+        else:
+            place, kind, validator = folder, "imagenet_with_subset_dirs", ClassificationValidator
+        report = validator(**limits).validate(Dataset.import_from(str(place), kind))
     counts = Counter((row["anomaly_type"], row["severity"]) for row in report["validation_reports"])
     levels = {"error": "ERROR", "warning": "WARNING", "info": "INFO"}
     return [entry(kind, levels[severity], count) for (kind, severity), count in counts.items()]
@@ -86,6 +112,7 @@ def entry(code: str, level: str, places: int) -> dict[str, Any]:
     return {"code": code, "level": level, "message": code, "measured": None, "places": places, "said": code}
 
 
+LOOKED_AT_LONG = {fault.name for fault in FAULTS if fault.is_looked_at_long}
 TOOLS: dict[str, tuple[str, Callable[..., Found]]] = {
     "cleanvision": ("data", cleanvision),
     "datumaro": ("data", datumaro),
@@ -94,31 +121,52 @@ TOOLS: dict[str, tuple[str, Callable[..., Found]]] = {
 }
 
 
-def line(tool: str, rows: list[dict[str, Any]]) -> str:
-    twins = {row["case"].split("|")[1]: row["found"] for row in rows
-             if row["case"].startswith("healthy") and row["case"].split("|")[2] in ("as it is", "twin")}  # fmt: skip
-    faults = [row for row in rows if row["case"].startswith("fault")]
+def twin_of(case: str, twins: dict[tuple[str, ...], Found]) -> Found:
+    """Return what was said of the healthy twin: where it was looked at for long, as long as the faulty copy was."""
+    _, base, fault, _ = case.split("|")
+    names = (LONG, "as it is", "twin") if fault in LOOKED_AT_LONG else ("as it is", "twin")
+    return next((twins[base, name] for name in names if (base, name) in twins), [])
+
+
+def line(name: str, rows: list[dict[str, Any]]) -> str:
     healthy = [row for row in rows if row["case"].startswith("healthy")]
-    hits = sum(bool(news(row["found"], twins.get(row["case"].split("|")[1], []))) for row in faults)
-    cells = [f"{tool} {version(tool)}", rate(hits, len(faults))]
-    loud = [
-        sum(any(said["level"] == level for said in row["found"]) for row in healthy) for level in ("ERROR", "WARNING")
-    ]
+    twins = {tuple(row["case"].split("|")[1:3]): row["found"] for row in healthy}
+    faults = [row for row in rows if row["case"].startswith("fault") and not row.get("unchanged")]
+    hits = sum(bool(news(row["found"], twin_of(row["case"], twins))) for row in faults)
+    cells = [name, rate(hits, len(faults))]
+    loud = [sum(bool(alarms(row, level)) for row in healthy) for level in ("ERROR", "WARNING")]
     cells += [rate(count, len(healthy)) for count in loud]
     crashed = sum(any(said["level"] == "CRASHED" for said in row["found"]) for row in rows)
     seconds = sorted(row["seconds"] for row in rows)
     return f"| {' | '.join([*cells, f'{crashed} of {len(rows)}', f'{seconds[len(seconds) // 2]:.1f}'])} |\n"
 
 
+def is_chosen(case: str, arguments: argparse.Namespace) -> bool:
+    """Return whether a case belongs to the comparison: with the healthy twins and variants of the bases chosen."""
+    kind, base, *_, severity = case.split("|")
+    is_of_base = not arguments.bases or base in arguments.bases or base not in BASES
+    return is_of_base and (kind == "healthy" or severity in arguments.severities)
+
+
+def kept_rows(path: Path, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    rows = [json.loads(row) for row in path.read_text().splitlines()] if path.is_file() else []
+    return [row for row in rows if is_chosen(row["case"], arguments)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=HERE.parents[2] / "shared" / "data")
     parser.add_argument("--scratch", type=Path, default=Path("doctor-cases"))
+    parser.add_argument("--ours", type=Path, help="scratch folder of measure.py")
     parser.add_argument("--tools", nargs="+", choices=sorted(TOOLS), default=sorted(TOOLS))
+    parser.add_argument("--severities", nargs="+", choices=("0", "1", "2"), default=["0", "1", "2"])
+    parser.add_argument("--bases", nargs="+", choices=sorted(BASES), help="of data sets; all if not given")
     parser.add_argument("--report-only", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    text = (HERE / "peers_head.md").read_text(encoding="utf-8")
+    head = (HERE / "peers_head.md").read_text(encoding="utf-8")
+    bases = ", ".join(arguments.bases or BASES)
+    text = head.format(severities=", ".join(arguments.severities), bases=bases)
     for part, title in (("data", "data sets"), ("setup", "set-ups")):
         text += f"\n| {title} | says something new of a planted fault | healthy with an error | healthy with a warning "
         text += "| crashed | median s |\n|---|---|---|---|---|---|\n"
@@ -126,9 +174,12 @@ def main() -> None:
             kept = arguments.scratch / f"{tool}.jsonl"
             if of_part == part and tool in arguments.tools and not arguments.report_only:
                 cases = data_cases if part == "data" else setup_cases
-                run(list(cases(arguments.data, arguments.scratch / tool, look)), kept)
-            if of_part == part and kept.is_file():
-                text += line(tool, [json.loads(row) for row in kept.read_text().splitlines()])
+                every = list(cases(arguments.data, arguments.scratch / tool, look))
+                run([case for case in every if is_chosen(case[0], arguments) and LONG not in case[0]], kept)
+            if of_part == part and (rows := kept_rows(kept, arguments)):
+                text += line(f"{tool} {version(tool)}", rows)
+        if arguments.ours and (rows := kept_rows(arguments.ours / f"{part}.jsonl", arguments)):
+            text += line(f"snellen {snellen.__version__}", rows)
     (HERE.parent / "results" / "doctor_peers.md").write_text(text, encoding="utf-8")
 
 

@@ -1,8 +1,9 @@
 """What operators that break a data set share: its files, its COCO tables, copies with their labels."""
 
+import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,15 @@ from PIL import Image
 
 Chance = np.random.Generator
 Change = Callable[[Path, int, Chance], None]
+
+
+def contents(folder: Path) -> Mapping[str, object]:
+    """Return what stands in every file, by name: tables as what they say, however they are written."""
+    return {
+        str(path.relative_to(folder)): json.loads(data) if path.suffix == ".json" else hashlib.sha256(data).digest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and (data := path.read_bytes()) is not None
+    }
 
 
 def files(folder: Path, split: str) -> list[Path]:

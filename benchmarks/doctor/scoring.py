@@ -29,6 +29,7 @@ KNOWN: Mapping[tuple[str, str], str] = {
     ("coco", "D13"): "128 images of 80 classes: many are rare",
     ("coco", "D14"): "128 images of 80 classes: many are rare",
 }
+HALVES = ("first", "second")
 LONG = "looked at long"  # the twin of faults that are looked for with --deep
 Row = Mapping[str, Any]
 
@@ -45,8 +46,8 @@ def wilson(hits: int, count: int, confidence: float = 0.95) -> tuple[float, floa
 
 
 def half_of(case: str) -> str:
-    """Return which half a case belongs to: thresholds were set on ``set``, ``reported`` was left alone."""
-    return "set" if int(hashlib.sha256(case.encode()).hexdigest(), 16) % 2 == 0 else "reported"
+    """Return which half a case belongs to, by a hash of its name."""
+    return HALVES[int(hashlib.sha256(case.encode()).hexdigest(), 16) % 2]
 
 
 def is_new(entry: Row, twin: Sequence[Row]) -> bool:
@@ -74,7 +75,11 @@ def rate(hits: int, count: int) -> str:
 
 
 def written(
-    kept: Mapping[str, Path], expected: Mapping[str, Sequence[str]], looked_at_long: Set[str], results: Path
+    kept: Mapping[str, Path],
+    expected: Mapping[str, Mapping[str, Sequence[str]]],
+    looked_at_long: Set[str],
+    results: Path,
+    draw: int = 0,
 ) -> None:
     """Write the table of all parts that were run."""
     versions = f"Snellen {snellen.__version__}, Python {platform.python_version()}, torch {torch.__version__}"
@@ -82,8 +87,9 @@ def written(
     for part, path in kept.items():
         if path.is_file():
             rows = [json.loads(line) for line in path.read_text().splitlines()]
-            text += section(part, rows, expected, looked_at_long)
-    (results / "doctor_faults.md").write_text(text, encoding="utf-8")
+            text += section(part, rows, expected[part], looked_at_long)
+    name = f"doctor_faults_draw_{draw}.md" if draw else "doctor_faults.md"
+    (results / name).write_text(text, encoding="utf-8")
 
 
 def section(part: str, rows: Sequence[Row], expected: Mapping[str, Sequence[str]], looked_at_long: Set[str]) -> str:
@@ -91,25 +97,12 @@ def section(part: str, rows: Sequence[Row], expected: Mapping[str, Sequence[str]
     outcome = {}
     for row in rows:
         kind, base, fault, *_ = row["case"].split("|")
-        if kind == "fault":
+        if kind == "fault" and not row.get("unchanged"):
             names = (LONG,) if fault in looked_at_long else ("as it is", "twin")
             twins = [healthy_cases[case] for name in names if (case := f"healthy|{base}|{name}") in healthy_cases]
             outcome[row["case"]] = judged(row, twins[0] if twins else [], expected)
-    titles = {"data": "Data sets", "setup": "Set-ups"}
-    text = f"\n## {titles[part]}\n\n| | all | half that thresholds were set on | other half |\n|---|---|---|---|\n"
-    for place, name in ((0, "faults found"), (1, "right cause first")):
-        cells = []
-        for half in (None, "set", "reported"):
-            of_half = [value[place] for case, value in outcome.items() if half in (None, half_of(case))]
-            cells.append(rate(sum(of_half), len(of_half)))
-        text += f"| {name} | {' | '.join(cells)} |\n"
     healthy = [row for row in rows if row["case"].startswith("healthy")]
-    for level in ("ERROR", "WARNING", "CRASHED"):
-        cells = []
-        for half in (None, "set", "reported"):
-            of_half = [alarms(row, level) for row in healthy if half in (None, half_of(row["case"]))]
-            cells.append(rate(sum(bool(found) for found in of_half), len(of_half)))
-        text += f"| healthy with a false {level.lower()} | {' | '.join(cells)} |\n"
+    text = rates(part, outcome, healthy)
     text += "\n| fault | found | first | missed |\n|---|---|---|---|\n"
     by_fault: dict[str, list[tuple[str, tuple[bool, bool]]]] = defaultdict(list)
     for case, value in outcome.items():
@@ -125,8 +118,32 @@ def section(part: str, rows: Sequence[Row], expected: Mapping[str, Sequence[str]
         text += "".join(
             f"| {case} | {entry['code']} {entry['level']} | {first_line(entry)} |\n" for case, entry in loud
         )
+    unchanged = [row["case"] for row in rows if row.get("unchanged")]
+    if unchanged:
+        names = dict.fromkeys("{2} on {1}".format(*case.split("|")) for case in unchanged)
+        text += f"\nNo fault, for it changes nothing: {', '.join(names)}.\n"
     seconds = sorted(row["seconds"] for row in rows)
     text += f"\nMedian {seconds[len(seconds) // 2]:.1f} s a case, longest {seconds[-1]:.1f} s.\n"
+    return text
+
+
+def rates(part: str, outcome: Mapping[str, tuple[bool, bool]], healthy: Sequence[Row]) -> str:
+    """Return the table of shares of a part: all cases, and two halves of them."""
+    titles = {"data": "Data sets", "setup": "Set-ups"}
+    text = f"\n## {titles[part]}\n\n| | all | one half of the cases | other half |\n|---|---|---|---|\n"
+    for place, name in ((0, "faults found"), (1, "right cause first")):
+        cells = []
+        for half in (None, *HALVES):
+            of_half = [value[place] for case, value in outcome.items() if half in (None, half_of(case))]
+            cells.append(rate(sum(of_half), len(of_half)))
+        text += f"| {name} | {' | '.join(cells)} |\n"
+    healthy = [row for row in rows if row["case"].startswith("healthy")]
+    for level in ("ERROR", "WARNING", "CRASHED"):
+        cells = []
+        for half in (None, *HALVES):
+            of_half = [alarms(row, level) for row in healthy if half in (None, half_of(row["case"]))]
+            cells.append(rate(sum(bool(found) for found in of_half), len(of_half)))
+        text += f"| healthy with a false {level.lower()} | {' | '.join(cells)} |\n"
     return text
 
 

@@ -1,7 +1,9 @@
 """Wrong labels, planted: how many are found among the first, beside cleanlab on the same predictions.
 
     python benchmarks/doctor/wrong_labels.py --data ../shared/data --cleanlab /path/to/python/with/cleanlab \
-        --output benchmarks/results/doctor_wrong_labels.md
+        --scratch wrong-labels --output benchmarks/results/doctor_wrong_labels.md
+
+What was measured is kept in ``--scratch``, so that a second call goes on.
 """
 
 import argparse
@@ -14,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -126,7 +129,35 @@ def cifar(data: Path, scratch: Path, count: int) -> tuple[DatasetIndex, dict[str
     return index, {name: np.array([int(row[name]) for row in rows], np.int32) for name in names}
 
 
-def image_rows(index: DatasetIndex, human: dict, backbone, python: Path | None, cache: Path) -> Iterator[str]:
+class Kept:
+    """Rows of cases that were measured, in a file with one JSON line for each case."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+        self.rows: dict[str, list[str]] = dict(map(json.loads, lines))
+
+    def measured(self, case: str, measure: Callable[[], list[str]]) -> list[str]:
+        """Return the rows of a case, measured if they are not known."""
+        if case not in self.rows:
+            self.rows[case] = measure()
+            with self.file.open("a", encoding="utf-8") as file:
+                file.write(json.dumps([case, self.rows[case]]) + "\n")
+        return self.rows[case]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What all cases of one kind of features share: the features' name, their network, cleanlab, and what is kept."""
+
+    features: str
+    backbone: PretrainedBackbone | None
+    python: Path | None
+    cache: Path
+    kept: Kept
+
+
+def image_rows(index: DatasetIndex, human: dict[str, np.ndarray], given: Run) -> Iterator[str]:
     truth = index.annotations.labels
     chance = np.random.default_rng(0)
     cases: dict[str, np.ndarray] = {}
@@ -137,17 +168,25 @@ def image_rows(index: DatasetIndex, human: dict, backbone, python: Path | None, 
         cases[f"class flipped, {share:.0%}"] = labels
     cases |= {f"human ({name}), {(labels != truth).mean():.0%}": labels for name, labels in human.items()}
     for name, labels in cases.items():
-        began = time.perf_counter()
-        found = gathered(replace(index, annotations=ClassTable(labels=labels)), Agreement, backbone, cache)
-        seconds = time.perf_counter() - began
-        wrong = labels != truth
-        own = 1 - found.own_probs.astype(np.float64)
-        print(f"CIFAR-10 {name}", file=sys.stderr, flush=True)
-        yield f"CIFAR-10 | {name} | snellen | {Found(wrong=own[wrong], right=own[~wrong]).row()} | {seconds:.0f}"
-        theirs = cleanlab(python, {"kind": "image", "labels": labels.tolist(), "probs": _normal(found.probs).tolist()})
-        if theirs is not None:
-            scores = np.array(theirs)
-            yield f"CIFAR-10 | {name} | cleanlab | {Found(wrong=scores[wrong], right=scores[~wrong]).row()} | "
+        case = f"{given.features}, CIFAR-10 ({len(index)}), {name}"
+        yield from given.kept.measured(case, partial(_of_images, name, index, labels, given))
+
+
+def _of_images(name: str, index: DatasetIndex, labels: np.ndarray, given: Run) -> list[str]:
+    truth = index.annotations.labels
+    began = time.process_time()
+    found = gathered(replace(index, annotations=ClassTable(labels=labels)), Agreement, given.backbone, given.cache)
+    seconds = time.process_time() - began
+    wrong = labels != truth
+    own = 1 - found.own_probs.astype(np.float64)
+    print(f"CIFAR-10 {name}", file=sys.stderr, flush=True)
+    rows = [f"CIFAR-10 | {name} | snellen | {Found(wrong=own[wrong], right=own[~wrong]).row()} | {seconds:.0f}"]
+    asked = {"kind": "image", "labels": labels.tolist(), "probs": _normal(found.probs).tolist()}
+    theirs = cleanlab(given.python, asked)
+    if theirs is not None:
+        scores = np.array(theirs)
+        rows.append(f"CIFAR-10 | {name} | cleanlab | {Found(wrong=scores[wrong], right=scores[~wrong]).row()} | ")
+    return rows
 
 
 def _normal(probs: np.ndarray) -> np.ndarray:
@@ -230,25 +269,29 @@ def _with(index: DatasetIndex, image: np.ndarray, boxes, labels, flags) -> Datas
     return replace(index, annotations=table)
 
 
-def object_rows(
-    name: str, index: DatasetIndex, shares: tuple[float, ...], backbone, python: Path | None, cache: Path
-) -> Iterator[str]:
+def object_rows(name: str, index: DatasetIndex, shares: tuple[float, ...], given: Run) -> Iterator[str]:
     kinds = ("missing", "spurious", "shifted") if len(index.classes) < 2 else (
         "wrong class", "missing", "spurious", "shifted")  # fmt: skip
     for kind in kinds:
         for share in shares:
-            sick = planted(index, kind, share, np.random.default_rng(1))
-            began = time.perf_counter()
-            found: ObjectAgreement = gathered(sick.index, ObjectAgreement, backbone, cache)
-            seconds = time.perf_counter() - began
-            print(f"{name} {kind} {share:.0%} {seconds:.0f} s", file=sys.stderr, flush=True)
-            theirs = None if kind == "spurious" else cleanlab(python, _for_cleanlab(kind, sick.index, found))
-            mine = getattr(object_scores(sick.index.annotations, found), kind.replace(" ", "_"))
-            for by, scores in (("snellen", mine), ("cleanlab", theirs)):
-                if scores is None:
-                    continue
-                part = _split(kind, sick, found, scores)
-                yield f"{name} | {kind}, {share:.0%} | {by} | {part.row()} | {seconds if by == 'snellen' else 0:.0f}"
+            case = f"{given.features}, {name} ({len(index)}), {kind}, {share:.0%}"
+            yield from given.kept.measured(case, partial(_of_objects, name, index, kind, share, given))
+
+
+def _of_objects(name: str, index: DatasetIndex, kind: str, share: float, given: Run) -> list[str]:
+    sick = planted(index, kind, share, np.random.default_rng(1))
+    began = time.process_time()
+    found: ObjectAgreement = gathered(sick.index, ObjectAgreement, given.backbone, given.cache)
+    seconds = time.process_time() - began
+    print(f"{name} {kind} {share:.0%} {seconds:.0f} s", file=sys.stderr, flush=True)
+    theirs = None if kind == "spurious" else cleanlab(given.python, _for_cleanlab(kind, sick.index, found))
+    mine = getattr(object_scores(sick.index.annotations, found), kind.replace(" ", "_"))
+    rows = []
+    for by, scores, spent in (("snellen", mine, f"{seconds:.0f}"), ("cleanlab", theirs, "")):
+        if scores is not None:
+            part = _split(kind, sick, found, scores)
+            rows.append(f"{name} | {kind}, {share:.0%} | {by} | {part.row()} | {spent}")
+    return rows
 
 
 def _split(kind: str, sick: Planted, found: ObjectAgreement, scores) -> Found:
@@ -310,13 +353,14 @@ def main() -> None:
     parser.add_argument("--scratch", type=Path)
     parser.add_argument("--images", type=int, default=2000, help="of CIFAR-10")
     parser.add_argument("--cells", type=int, default=60, help="images of BCCD")
-    parser.add_argument("--people", type=int, default=80, help="images of Penn-Fudan")
-    parser.add_argument("--charts", type=int, default=80, help="images of the built-in charts")
+    parser.add_argument("--people", type=int, default=60, help="images of Penn-Fudan")
+    parser.add_argument("--charts", type=int, default=60, help="images of the built-in charts")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     scratch = options.scratch or Path(tempfile.mkdtemp())
-    cache = scratch / "cache"
+    scratch.mkdir(parents=True, exist_ok=True)
+    cache, kept = scratch / "cache", Kept(scratch / "rows.jsonl")
     network = pretrained_backbone(
         "mobilenet_v2", options.data / "weights" / "mobilenet_v2_imagenet.safetensors",
         mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), padding="same",
@@ -329,11 +373,12 @@ def main() -> None:
     charts = verify(load(scratch / "charts")).split("train")
     lines: list[str] = []
     for features, backbone in (("none", None), ("MobileNetV2", network)):
+        given = Run(features=features, backbone=backbone, python=options.cleanlab, cache=cache, kept=kept)
         for rows in (
-            image_rows(index, human, backbone, options.cleanlab, cache),
-            object_rows("BCCD", cells, SHARES, backbone, options.cleanlab, cache),
-            object_rows("Penn-Fudan", people, SHARES[1:2], backbone, options.cleanlab, cache),
-            object_rows("charts", charts, SHARES[1:2], backbone, options.cleanlab, cache),
+            image_rows(index, human, given),
+            object_rows("BCCD", cells, SHARES, given),
+            object_rows("Penn-Fudan", people, SHARES[1:2], given),
+            object_rows("charts", charts, SHARES[1:2], given),
         ):
             for row in rows:
                 lines.append(f"| {features} | {row} |")
@@ -363,7 +408,8 @@ ones among the first {first}; where fewer were planted it cannot reach 1. For mi
 model names and no label covers. BCCD lacks boxes of its own: of the 24 most suspected of those places, which were
 looked at, nearly all show a cell without a box, so that its figures for missing boxes are lower bounds.
 
-Versions: snellen {snellen}, torch {torch}, cleanlab 2.9.0; one thread.
+Seconds of one core, files and features of images recalled where they were measured for another case. Versions:
+snellen {snellen}, torch {torch}, cleanlab 2.9.0.
 
     {command} --data DATA --cleanlab PYTHON
 
