@@ -17,7 +17,7 @@ __all__ = ["CHECK"]
 WARNING_SHARE = 0.05
 _SOURCE = "calibration: at most 3 % of grey images in 10 healthy data sets"
 APART = 0.5  # difference of the share of grey images between splits
-DARK_BELOW = 64  # levels of 255: the 99th percentile; darker images show no colour, which degraded-images tells
+DARK_BELOW = 100  # levels of 255: the 99th percentile; darkened to it, coloured photographs begin to look grey
 BLANK_CONTRAST = 1.5  # levels of 255: standard deviation of an image that shows nothing
 
 
