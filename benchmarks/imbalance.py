@@ -148,16 +148,29 @@ def measured(folder: Path, remedy: Remedy, arguments: argparse.Namespace) -> dic
     recall = {
         name: statistics.mean(float(said == true) for true, said in answers if true == name) for name in (common, rare)
     }
-    weight = {common: arguments.ratio, rare: 1}
-    figures = {"balanced accuracy": statistics.mean(recall.values())}
-    for name, other in ((common, rare), (rare, common)):
+    figures = figures_at(arguments.ratio, rare=rare, common=common, recall=recall)
+    results = json.loads((folder / "evaluation" / place / "results.json").read_text())
+    area = {row[0]: row[6] for row in results["tables"][0]["rows"]}
+    return figures | {"ROC area": area[rare]}
+
+
+def figures_at(ratio: int, *, rare: str, common: str, recall: Mapping[str, float]) -> dict[str, float]:
+    """Return balanced accuracy, and recall, precision and F1 of two classes, from their recalls.
+
+    Args:
+        ratio: Images of the common class for each of the rare one, where the model will be used.
+        rare: Its name.
+        common: Its name.
+        recall: Of both.
+    """
+    weight = {common: ratio, rare: 1}
+    figures = {"balanced accuracy": statistics.mean([recall[common], recall[rare]])}
+    for name, other in ((rare, common), (common, rare)):
         hits, false = weight[name] * recall[name], weight[other] * (1 - recall[other])
         precision = hits / (hits + false) if hits + false else 0.0
         f1 = 2 * precision * recall[name] / (precision + recall[name]) if precision + recall[name] else 0.0
         figures |= {f"recall {name}": recall[name], f"precision {name}": precision, f"F1 {name}": f1}
-    results = json.loads((folder / "evaluation" / place / "results.json").read_text())
-    area = {row[0]: row[6] for row in results["tables"][0]["rows"]}
-    return figures | {"ROC area": area[rare]}
+    return figures
 
 
 def with_interval(values: Sequence[float]) -> str:
