@@ -29,6 +29,12 @@ KNOWN: Mapping[tuple[str, str], str] = {
     ("coco", "D13"): "128 images of 80 classes: many are rare",
     ("coco", "D14"): "128 images of 80 classes: many are rare",
 }
+OLD_POOL = """Thresholds were set on whole healthy data sets and with these
+cases in sight, those of both columns: the columns only show how much such figures scatter. Cases that nobody saw before are
+those of another draw (`--draw 1`, `doctor_faults_draw_1.md`)."""
+NEW_POOL = """The bases are other images
+of the same data sets and the faults fall on others than in `doctor_faults.md`, so far as there are any (the test images of
+"people" are the same, and four fifths of "insects"): thresholds were set before."""
 HALVES = ("first", "second")
 LONG = "looked at long"  # the twin of faults that are looked for with --deep
 Row = Mapping[str, Any]
@@ -83,7 +89,9 @@ def written(
 ) -> None:
     """Write the table of all parts that were run."""
     versions = f"Snellen {snellen.__version__}, Python {platform.python_version()}, torch {torch.__version__}"
-    text = (Path(__file__).with_name("faults_head.md")).read_text(encoding="utf-8").format(versions=versions)
+    head = Path(__file__).with_name("faults_head.md").read_text(encoding="utf-8")
+    options, pool = (f" --draw {draw}", NEW_POOL) if draw else ("", OLD_POOL)
+    text = head.format(versions=versions, options=options, pool=pool)
     for part, path in kept.items():
         if path.is_file():
             rows = [json.loads(line) for line in path.read_text().splitlines()]
