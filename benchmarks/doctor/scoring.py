@@ -29,12 +29,12 @@ KNOWN: Mapping[tuple[str, str], str] = {
     ("coco", "D13"): "128 images of 80 classes: many are rare",
     ("coco", "D14"): "128 images of 80 classes: many are rare",
 }
-OLD_POOL = """Thresholds were set on whole healthy data sets and with these
-cases in sight, those of both columns: the columns only show how much such figures scatter. Cases that nobody saw before are
-those of another draw (`--draw 1`, `doctor_faults_draw_1.md`)."""
-NEW_POOL = """The bases are other images
-of the same data sets and the faults fall on others than in `doctor_faults.md`, so far as there are any (the test images of
-"people" are the same, and four fifths of "insects"): thresholds were set before."""
+OLD_POOL = """Thresholds were set on whole healthy data sets and
+with these cases in sight, those of both columns: the columns only show how much such figures scatter. Cases that nobody
+saw before are those of another draw (`--draw 1`, `doctor_faults_draw_1.md`)."""
+NEW_POOL = """The bases are other
+images of the same data sets and the faults fall on others than in `doctor_faults.md`, so far as there are any (the test
+images of "people" are the same, and four fifths of "insects"): thresholds were set before."""
 HALVES = ("first", "second")
 LONG = "looked at long"  # the twin of faults that are looked for with --deep
 Row = Mapping[str, Any]
@@ -145,7 +145,6 @@ def rates(part: str, outcome: Mapping[str, tuple[bool, bool]], healthy: Sequence
             of_half = [value[place] for case, value in outcome.items() if half in (None, half_of(case))]
             cells.append(rate(sum(of_half), len(of_half)))
         text += f"| {name} | {' | '.join(cells)} |\n"
-    healthy = [row for row in rows if row["case"].startswith("healthy")]
     for level in ("ERROR", "WARNING", "CRASHED"):
         cells = []
         for half in (None, *HALVES):
