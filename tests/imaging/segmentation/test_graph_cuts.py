@@ -15,6 +15,7 @@ from snellen.imaging.segmentation import (
     minimum_error_threshold,
     otsu_threshold,
 )
+from snellen.imaging.segmentation.hints import edge_strip
 
 BOX = (18.0, 12.0, 60.0, 50.0)
 
@@ -127,3 +128,46 @@ def test_a_box_holds_the_pixels_whose_centres_it_holds():
     mask = box_mask((1.0, 0.6, 3.4, 2.0), (3, 5), margin=0.1)
     assert mask.astype(int).tolist() == [[0, 0, 0, 0, 0], [0, 1, 1, 0, 0], [0, 0, 0, 0, 0]]
     assert box_mask(None, (10, 10), margin=0.1)[1:9, 1:9].all()
+
+
+def test_a_thing_that_fills_the_image_leaves_its_corners_to_learn_from():
+    """Outside of such a box is a line of pixels of one colour, within it a ground of another that it never saw."""
+    image, truth = (part[12:49, 17:60] for part in scene())
+    height, width = truth.shape
+    rows, columns = np.indices(truth.shape)
+    on_the_line = (rows == 0) | (rows == height - 1) | (columns == 0) | (columns == width - 1)
+    image = np.where((truth | on_the_line)[..., None], image, np.uint8([40, 200, 90])).astype(np.uint8)
+    box = Hints(box=(1.0, 1.0, width - 1.0, height - 1.0))
+    assert iou(grab_cut(image, box, margin=0.0) == 1, truth) < 0.9  # without a strip
+    assert iou(grab_cut(image, box, margin=0.08) == 1, truth) > 0.9
+
+
+@pytest.mark.parametrize("noise", [18, 30])
+def test_a_strip_that_holds_the_thing_itself_does_not_make_it_background(noise):
+    image, truth = (part[14:47, 19:58] for part in scene(noise=noise))
+    box = (1.0, 1.0, truth.shape[1] - 1.0, truth.shape[0] - 1.0)
+    assert iou(grab_cut(image, Hints(box=box)) == 1, truth) > 0.93
+
+
+def test_a_strip_at_the_edge_of_the_image_is_not_held():
+    """A thing that runs out of the image keeps its pixels there."""
+    image, truth = (part[:, 30:] for part in scene())
+    found = grab_cut(image, Hints(box=(0.0, 12.0, 30.0, 50.0))) == 1
+    assert iou(found, truth) > 0.93
+    assert (found[:, 0] & truth[:, 0]).sum() > 0.9 * truth[:, 0].sum()
+
+
+def test_a_strip_lies_along_the_sides_that_are_at_the_edge():
+    strip = edge_strip((0, 20, 40, 100), (100, 200), margin=0.05)
+    rows, columns = np.nonzero(strip)
+    assert strip[50, 0]
+    assert strip[50, 1]
+    assert not strip[50, 2]  # 5 % of 40 pixels
+    assert strip[97, 20]
+    assert not strip[95, 20]  # 5 % of 80
+    assert not strip[20, 20]  # the upper and the right side are not at the edge
+    assert not strip[50, 39]
+    assert rows.min() == 20
+    assert columns.max() == 39
+    assert not edge_strip((50, 20, 150, 80), (100, 200), margin=0.05).any()
+    assert not edge_strip((0, 0, 1, 1), (100, 200), margin=1.0).any()  # it would be the whole box

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float64, Int32, UInt8
 from numpy.typing import NDArray
 
 from snellen.errors import InputError
-from snellen.imaging.segmentation.hints import Hints, box_mask
+from snellen.imaging.segmentation.hints import Hints, box_mask, edge_strip
 from snellen.imaging.segmentation.min_cut import contrast_edges, expanded_labels
 from snellen.imaging.segmentation.mixtures import (
     Mixture,
@@ -89,29 +89,41 @@ def grab_cut(
         components: Gaussians of each class's colours.
         iterations: Most rounds; it ends before if a round changes nothing.
         prior_weight: Of costs that are given, beside those of the image's own colours, 0..1.
-        margin: Share of each side that is background where nothing is known.
+        margin: Share of each side that is background where nothing is known. Sides of a box at the edge of the image
+            have such a strip, too, which is background to begin with and no longer than the cuts want it so.
 
     Raises:
         InputError: If a class has no mark, or a box holds nothing or everything.
 
     Source:
         Rother, Kolmogorov and Blake 2004, "GrabCut: interactive foreground extraction using iterated graph cuts",
-        figure 3, without border matting. Differs: costs of classes that were learned from other images may take part.
+        figure 3, without border matting. Differs: costs of classes that were learned from other images may take part;
+        and the strips of ``margin``, for a thing as large as the image leaves nothing outside of its box to learn from.
     """
     edges = contrast_edges(image, smoothness=smoothness)
     fixed = _fixed_seeds(image, hints, margin)
-    pixels = image.reshape(-1, 3).astype(np.float64)
-    labels = _first_labels(fixed, hints)
-    parts = _started(pixels, labels, hints.num_classes, components)
-    for _ in range(iterations):
-        costs = _own_costs(pixels, labels, parts, components).reshape(-1, *fixed.shape)
-        if hints.costs is not None:
-            costs = prior_weight * hints.costs + (1 - prior_weight) * costs
-        changed = expanded_labels(_held(costs, fixed), edges, start=labels if hints.num_classes > 2 else None)
-        if (changed == labels).all():
-            break
-        labels = changed
-    return labels
+    first = _first_labels(fixed, hints)
+
+    def agreed(labels: Int32[np.ndarray, "height width"]) -> Int32[np.ndarray, "height width"]:
+        pixels = image.reshape(-1, 3).astype(np.float64)
+        parts = _started(pixels, labels, hints.num_classes, components)
+        for _ in range(iterations):
+            costs = _own_costs(pixels, labels, parts, components).reshape(-1, *fixed.shape)
+            if hints.costs is not None:
+                costs = prior_weight * hints.costs + (1 - prior_weight) * costs
+            changed = expanded_labels(_held(costs, fixed), edges, start=labels if hints.num_classes > 2 else None)
+            if (changed == labels).all():
+                break
+            labels = changed
+        return labels
+
+    if hints.box is not None and hints.costs is None:
+        strip = edge_strip(hints.box, fixed.shape, margin=margin) & (fixed == 0)
+        if strip.any():
+            found = agreed(np.where(strip, 0, first).astype(np.int32))
+            if found.any():  # or the strip held the thing's colours, and all became background
+                return found
+    return agreed(first)
 
 
 def _fixed_seeds(image: RgbImage, hints: Hints, margin: float) -> Int32[np.ndarray, "height width"]:
