@@ -15,6 +15,10 @@ _INTERRUPTED = 130
 def treat(
     run: Annotated[Path, typer.Argument(help="Folder of a run.")],
     seeds: Annotated[int, typer.Option(help="Trainings of every configuration, from the run's seed on.", min=1)] = 3,
+    most_seeds: Annotated[
+        int | None,
+        typer.Option(help="Seeds of what may help where those do not tell; twice as many if left out.", min=1),
+    ] = None,
     most: Annotated[int, typer.Option(help="Treatments that are tried at most.", min=1)] = 8,
     only: Annotated[str | None, typer.Option(help="Codes of findings to treat, with commas between.")] = None,
     info: Annotated[bool, typer.Option("--info", help="Treat what is only worth knowing, too.")] = False,
@@ -27,8 +31,9 @@ def treat(
     """Try the treatments of what was found of a run, keep what measurably helps, and prove it.
 
     Each treatment is a change of the run's configuration. Treated and untreated are trained from the same seeds:
-    shortly first, and the better half goes on. What helps is put together and trained in full. The validation images
-    choose; the test images are looked at once, when all is chosen. What is done is kept: the same command goes on.
+    shortly first, and the better half goes on. What helps, and gives up no class, is put together and trained in full,
+    with more seeds where those do not tell. The validation images choose; the test images are looked at once, when all
+    is chosen. What is done is kept: the same command goes on.
     Written: treatment.html, .md, .csv and .json, and treated.yaml for `snellen train --config`.
 
     [bold]Examples[/bold]
@@ -45,7 +50,7 @@ def treat(
     from snellen.cli.console import console
     from snellen.recipes.experiments.running import Interrupted
 
-    chosen = {"seeds": seeds, "most": most, "info": info, "only": comma_list(only) or ()}
+    chosen = {"seeds": seeds, "most_seeds": most_seeds, "most": most, "info": info, "only": comma_list(only) or ()}
     if dry_run:
         for line in recipes.outline(run, console=console(), **chosen).lines():  # type: ignore[arg-type]  # named alike
             typer.echo(line)

@@ -1,10 +1,12 @@
 """Which treatments go on, what a gain is, and what is put together."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from scipy import stats
 
+from snellen.evaluation import to_json
 from snellen.recipes import TrainOptions
 from snellen.recipes.experiments.arms import Arm
 from snellen.recipes.experiments.study import ArmOutcomes
@@ -19,6 +21,7 @@ from snellen.recipes.treating.search import (
     rungs,
     shortened,
 )
+from snellen.structures import Results, Table
 
 
 def outcomes(name: str, scores, *, lower_is_better: bool = False) -> ArmOutcomes:
@@ -46,7 +49,9 @@ class Trained(Search):
 
     def at(self, arms, share, measure=("val",)):
         self.asked.append((share, [arm.name for arm in arms]))
-        return (outcomes(UNTREATED, [0.5, 0.6]), *(outcomes(arm.name, self.told[arm.name]) for arm in arms))
+        number = len(self.seeds)
+        untreated = [0.5, 0.6, 0.5, 0.6, 0.5, 0.6][:number]
+        return (outcomes(UNTREATED, untreated), *(outcomes(arm.name, self.told[arm.name][:number]) for arm in arms))
 
 
 @pytest.fixture
@@ -122,3 +127,46 @@ def test_budgets_that_say_nothing_are_left_out():
     assert rungs(4, descends=True) == (0.5, 1.0)
     assert rungs(2, descends=True) == (1.0,)
     assert rungs(100, descends=False) == (1.0,)
+
+
+def test_more_seeds_are_trained_where_they_would_tell(search):
+    Trained.told = {
+        "clear": [0.7, 0.8],
+        "open": [0.6, 0.62, 0.59, 0.7, 0.6, 0.71],  # 0.1 and 0.02: two seeds do not tell, six do
+        "nothing": [0.9, 0.21],  # far apart: six would not tell
+        "hurts": [0.4, 0.5],
+    }
+    three = replace(search, seeds=(3, 4))
+    longer, judged = three.settled([Arm(name=name) for name in Trained.told], 6)
+    assert longer.seeds == (3, 4, 5, 6, 7, 8)
+    assert [names for _, names in Trained.asked] == [list(Trained.told), ["open"]]
+    assert {name for name, one in judged.items() if one.helps} == {"clear", "open"}
+    assert judged["open"].gain.count == 6
+    assert judged["clear"].gain.count == 2
+    same, _ = three.settled([Arm(name="clear")], 6)
+    assert same.seeds == (3, 4)
+
+
+def written(folder: Path, recalls) -> Path:
+    table = Table(title="", columns=("Class", "Recall"), rows=tuple((str(n), value) for n, value in enumerate(recalls)))
+    place = folder / "evaluation" / "val"
+    place.mkdir(parents=True)
+    results = Results(headline="accuracy", scalars={"accuracy": 0.5}, tables=(table,))
+    (place / "results.json").write_text(to_json(results), encoding="utf-8")
+    return folder
+
+
+def test_a_treatment_that_gives_up_a_class_does_not_help(tmp_path):
+    before = [written(tmp_path / f"u{seed}", [0.9, 0.5 + seed / 100, None]) for seed in range(3)]
+    worse = [written(tmp_path / f"t{seed}", [0.95, 0.3 + seed / 100, None]) for seed in range(3)]
+    little = [written(tmp_path / f"l{seed}", [0.95, 0.48 + seed / 100, None]) for seed in range(3)]
+    base = replace(outcomes(UNTREATED, [0.5, 0.5, 0.5]), folders=tuple(before))
+    given_up = replace(outcomes("a", [0.7, 0.7, 0.7]), folders=tuple(worse))
+    judged = judged_beside(given_up, base, [base, given_up], 1.0)
+    assert judged.gain.is_above_zero
+    assert judged.worst.mean == pytest.approx(-0.2)
+    assert judged.gives_up
+    assert not judged.helps
+    kept = replace(given_up, folders=tuple(little))
+    assert judged_beside(kept, base, [base, kept], 1.0).helps
+    assert not judged_beside(outcomes("b", [0.7, 0.7, 0.7]), base, [base], 1.0).gives_up  # nothing is known of classes

@@ -22,6 +22,8 @@ from snellen.recipes.treating.situation import situation_of
 
 __all__ = ["TreatmentOutline", "outline"]
 
+_WIDER = 2  # times the seeds, where these do not tell whether something helps
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TreatmentOutline:
@@ -35,6 +37,7 @@ class TreatmentOutline:
         plan: What is tried.
         shares: Of the epochs, one rung after the other.
         seeds: Of every configuration.
+        most_seeds: Of whole trainings of what may help, where ``seeds`` do not tell.
     """
 
     run: Run
@@ -44,6 +47,7 @@ class TreatmentOutline:
     plan: Plan
     shares: tuple[float, ...]
     seeds: tuple[int, ...]
+    most_seeds: int
 
     @property
     def most_trainings(self) -> int:
@@ -54,7 +58,8 @@ class TreatmentOutline:
                 count += alive + 1
                 alive = max(FINALISTS, -(-alive // 2))
         alive = min(alive, FINALISTS)
-        return (count + alive + 1 + (alive > 1)) * len(self.seeds) if alive else 0
+        whole = alive + 1 + (alive > 1)
+        return count * len(self.seeds) + whole * self.most_seeds if alive else 0
 
     def lines(self) -> tuple[str, ...]:
         """Return the plan in lines."""
@@ -67,7 +72,8 @@ class TreatmentOutline:
         said += dict.fromkeys(f"left to people: {one.code} {one.name}: {one.fix}" for one in self.plan.for_people)
         shares = ", ".join(f"{share:.0%}" for share in self.shares)
         seeds = ", ".join(map(str, self.seeds))
-        said.append(f"at {shares} of the epochs, seeds {seeds}: {self.most_trainings} trainings at most")
+        more = f" ({self.most_seeds} where these do not tell)" if self.most_seeds > len(self.seeds) else ""
+        said.append(f"at {shares} of the epochs, seeds {seeds}{more}: {self.most_trainings} trainings at most")
         return tuple(said)
 
 
@@ -75,6 +81,7 @@ def outline(
     run: Run | Path | str,
     *,
     seeds: int | Sequence[int] = 3,
+    most_seeds: int | None = None,
     most: int = 8,
     info: bool = False,
     only: Sequence[str] = (),
@@ -85,6 +92,7 @@ def outline(
     Args:
         run: Trained, or its folder.
         seeds: See `treat`.
+        most_seeds: See `treat`.
         most: See `treat`.
         info: See `treat`.
         only: See `treat`.
@@ -98,6 +106,8 @@ def outline(
     used = run if isinstance(run, Run) else Run.open(run)
     if most < 1:
         raise ConfigError(f"most must be 1 or more; got {most}.")
+    if most_seeds is not None and most_seeds < 1:
+        raise ConfigError(f"most_seeds must be 1 or more; got {most_seeds}.")
     if "options" not in used.record:
         raise CheckpointError(
             f"{used.folder}: expected the options of the run in its record; it is an ensemble, or of an earlier "
@@ -112,6 +122,7 @@ def outline(
     findings = [one for one in found if not wanted or one.code in wanted]
     plan = planned(situation, findings, most=most)
     base = replace(given, repairs=plan.repairs or None)
+    first = seeds_from(seeds, given.seed)
     return TreatmentOutline(
         run=used,
         base=base,
@@ -119,5 +130,6 @@ def outline(
         findings=tuple(findings),
         plan=plan,
         shares=rungs(planned_epochs(index, base), descends=situation.descends),
-        seeds=seeds_from(seeds, given.seed),
+        seeds=first,
+        most_seeds=max(len(first), _WIDER * len(first) if most_seeds is None else most_seeds),
     )

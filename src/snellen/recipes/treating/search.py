@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import ceil, isfinite
+from math import ceil, isfinite, sqrt
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from scipy import special
 
 from snellen.data import DatasetIndex
 from snellen.metrics import Interval, paired_interval
@@ -16,6 +17,7 @@ from snellen.recipes.options import TrainOptions
 from snellen.recipes.planning import make_plan
 from snellen.recipes.progress import say
 from snellen.recipes.sampling import training_sampler
+from snellen.recipes.treating.harm import harms, worst_class_change
 from snellen.recipes.treating.plan import UNTREATED, Try
 
 __all__ = [
@@ -35,6 +37,9 @@ __all__ = [
 SHARES = (0.25, 0.5, 1.0)  # of each training's own epochs; Jamieson and Talwalkar 2016, with eta 2
 JOIN = " + "  # between the names of treatments that are put together
 FINALISTS = 3  # treatments that are trained in full, beside none and all that help together
+_UNKNOWN = Interval(mean=float("nan"))
+_LEAST_SEEDS = 2  # from which a spread is known
+_UPPER = 0.975  # of Student's distribution, the end of a 95 % interval
 _LEAST_EPOCHS = 2  # of a short training; one says nothing of where it goes
 
 
@@ -51,6 +56,7 @@ class Judged:
         share: Of the epochs.
         folders: Of the runs.
         control: Of the untreated ones.
+        worst: Difference of the figure of the class that comes out worst; see `worst_class_change`.
     """
 
     name: str
@@ -60,11 +66,29 @@ class Judged:
     share: float
     folders: tuple[Path, ...]
     control: tuple[Path, ...] = ()
+    worst: Interval = _UNKNOWN
+
+    @property
+    def gives_up(self) -> bool:
+        """Whether the class that comes out worst measurably loses."""
+        return harms(self.worst)
 
     @property
     def helps(self) -> bool:
-        """Whether it measurably helps and every training went through."""
-        return self.gain.is_above_zero and not self.failures
+        """Whether it measurably helps, gives up no class, and every training went through."""
+        return self.gain.is_above_zero and not self.failures and not self.gives_up
+
+    def is_open(self, seeds: int) -> bool:
+        """Return whether it may help, and so many seeds would tell if it goes on as it began.
+
+        Args:
+            seeds: In all.
+        """
+        gain, now = self.gain, self.gain.count
+        if self.failures or gain.is_above_zero or not gain.mean > 0 or now < _LEAST_SEEDS or seeds <= now:
+            return False
+        spread = (gain.high - gain.mean) / float(special.stdtrit(now - 1, _UPPER)) * sqrt(now)
+        return gain.mean > float(special.stdtrit(seeds - 1, _UPPER)) * spread / sqrt(seeds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +134,29 @@ class Search:
         rows = self.at(arms, 1.0)
         return {row.arm.name: judged_beside(row, rows[0], rows, 1.0) for row in rows[1:]}
 
+    def settled(self, arms: Sequence[Arm], most_seeds: int) -> tuple["Search", dict[str, Judged]]:
+        """Return how each treatment does beside none in whole trainings, with more seeds where these would tell.
+
+        Trainings are looked at twice at most: with the seeds of the search, and, where a gain may be one and so many
+        would tell, with all. A treatment without effect then passes one of the two 95 % intervals with a chance of 5 %
+        at most; what proves it are the test images.
+
+        Args:
+            arms: Treatments.
+            most_seeds: In all.
+
+        Returns:
+            The search with the seeds of the last look, and each treatment as it was judged last.
+        """
+        judged = self.in_full(arms)
+        waiting = [arm for arm in arms if judged[arm.name].is_open(most_seeds)]
+        if not waiting:
+            return self, judged
+        first = max(self.seeds) + 1
+        longer = replace(self, seeds=(*self.seeds, *range(first, first + most_seeds - len(self.seeds))))
+        say(self.console, f"more seeds are needed to tell: {', '.join(arm.name for arm in waiting)}")
+        return longer, judged | longer.in_full(waiting)
+
     def halved(self, tries: Sequence[Try], shares: Sequence[float]) -> tuple[list[Try], dict[str, Judged]]:
         """Return the treatments that are worth a whole training, and how the others did where they dropped out.
 
@@ -148,6 +195,7 @@ def judged_beside(row: ArmOutcomes, base: ArmOutcomes, rows: Sequence[ArmOutcome
         share=share,
         folders=row.folders,
         control=base.folders,
+        worst=Interval(mean=float("nan")) if row.arm.switches else worst_class_change(row.folders, base.folders),
     )
 
 

@@ -40,6 +40,7 @@ def treat(
     run: Run | Path | str,
     *,
     seeds: int | Sequence[int] = 3,
+    most_seeds: int | None = None,
     most: int = 8,
     info: bool = False,
     only: Sequence[str] = (),
@@ -56,6 +57,7 @@ def treat(
     Args:
         run: Trained, or its folder.
         seeds: Trainings of every configuration, from the run's seed on, or which seeds.
+        most_seeds: Of whole trainings of what may help where ``seeds`` do not tell; twice as many if None.
         most: Treatments that are tried at most.
         info: Whether findings that are only worth knowing are treated, too.
         only: Codes of findings; all if empty.
@@ -72,7 +74,7 @@ def treat(
         DatasetError: See `outline`.
         Interrupted: If it was broken off; the same call goes on.
     """
-    plan = outline(run, seeds=seeds, most=most, info=info, only=only, console=console)
+    plan = outline(run, seeds=seeds, most_seeds=most_seeds, most=most, info=info, only=only, console=console)
     out = Path(folder) if folder is not None else plan.run.folder.with_name(f"{plan.run.folder.name}-treated")
     _claim(out, plan)
     for line in plan.lines():
@@ -114,12 +116,15 @@ def _treated(
     search = Search(data=str(plan.run.record["data"]), index=plan.index, base=plan.base, seeds=plan.seeds, folder=out,
                     processes=processes, console=console)  # fmt: skip
     finalists, judged = search.halved(plan.plan.tries, [share for share in plan.shares if share < 1])
-    judged |= search.in_full([one.arm for one in finalists])
+    wider, whole = search.settled([one.arm for one in finalists], plan.most_seeds)
+    judged |= whole
     kept = [(one, judged[one.name]) for one in finalists if judged[one.name].helps]
     full = {one.name: judged[one.name] for one in finalists}
     together, left_out = combined(kept)
     if together is not None:
-        full |= search.in_full([*(one.arm for one in finalists), together])
+        longer, of_all = search.settled([together], plan.most_seeds)
+        wider = max(wider, longer, key=lambda one: len(one.seeds))
+        full |= of_all
     winner = _winner(full)
     tried = tuple(
         _row(one, judged[one.name], plan, _verdict(one.name, judged[one.name], winner, left_out))
@@ -128,7 +133,8 @@ def _treated(
     report = replace(report, tried=tried, full={name: one.gain for name, one in full.items()})
     if winner:
         arm = next(arm for arm in (*(one.arm for one in finalists), together) if arm is not None and arm.name == winner)
-        report = _proven(plan, report, search, arm, out, console)
+        used = wider if len(full[winner].folders) > len(search.seeds) else search
+        report = _proven(plan, report, used, arm, out, console)
     outcomes = [outcome for place in (out / "trials").iterdir() if (outcome := read_outcome(place)) is not None]
     return replace(report, trainings=len(outcomes), seconds=round(sum(one.seconds for one in outcomes), 1))
 
@@ -217,6 +223,12 @@ def _verdict(name: str, judged: Judged, winner: str, left_out: Sequence[str]) ->
         return "hurts"
     if judged.share < 1:
         return f"dropped at {judged.share:.0%} of the epochs"
+    if judged.gives_up:
+        return f"gives up a class: the worst one loses {-judged.worst.mean:.3f}"
+    return _verdict_of_whole(name, judged, winner, left_out)
+
+
+def _verdict_of_whole(name: str, judged: Judged, winner: str, left_out: Sequence[str]) -> str:
     if not judged.helps:
         return "no measurable gain"
     if name in winner.split(JOIN):

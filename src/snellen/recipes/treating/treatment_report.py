@@ -89,8 +89,9 @@ class TreatmentReport:
                 )
                 for row in self.tried
             ),
-            note=f"Gains are means of {len(self.seeds)} seeds ± half of Student's 95 % interval, paired by seed; more "
-            "is better. “Finding”: in how many trainings it was found, untreated → treated, and the deciding value.",
+            note=f"Gains are means of {len(self.seeds)} seeds, of more where those did not tell, ± half of Student's "
+            "95 % interval, paired by seed; more is better. “Finding”: in how many trainings it was found, untreated → "
+            "treated, and the deciding value.",
         )
 
     def full_table(self) -> Table:
