@@ -101,6 +101,19 @@ def test_each_kind_comes_first_in_its_list(sick: tuple[DatasetIndex, ObjectAgree
     assert found.images[scores.missing.argmax()] == 9
 
 
+def test_a_detection_at_the_label_speaks_for_it(sick: tuple[DatasetIndex, ObjectAgreement]) -> None:
+    """Where regression moves a right box away, a window that came to it from elsewhere shows that it was right."""
+    index, found = sick
+    table = index.annotations
+    misled = replace(found, fitted=found.fitted + np.float32(12))
+    blind = replace(misled, boxes=found.boxes[:0], scores=found.scores[:0], images=found.images[:0])
+    image = np.repeat(np.arange(IMAGES), np.diff(table.offsets))  # type: ignore[union-attr]
+    healthy_boxes = ~np.isin(image, (2, 9, 17, 30))
+    with_them, without = (object_scores(table, given).shifted[healthy_boxes] for given in (misled, blind))  # type: ignore[arg-type]
+    assert np.quantile(with_them, 0.9) < 0.5
+    assert np.median(without) > 0.5
+
+
 def test_suspects_say_what_and_where(sick: tuple[DatasetIndex, ObjectAgreement]) -> None:
     index, found = sick
     ranked = suspects(index, found, least=0.0)

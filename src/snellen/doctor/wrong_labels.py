@@ -149,6 +149,7 @@ def object_scores(table: BoxTable, agreement: ObjectAgreement) -> ObjectScores:
     fit = box_iou(torch.from_numpy(table.boxes), torch.from_numpy(agreement.fitted)).diagonal().numpy()
     wrong_class = rival / np.maximum(own + rival, 1e-6) * (1 - fitted_background)
     spurious = np.sqrt(background * fitted_background)
+    fit = np.maximum(fit, _best_overlap(table, agreement))
     shifted = 1 - fit * np.sqrt(1 - background)  # a box beside its object shows background, too
     for score in (wrong_class, spurious, shifted):
         score[~agreement.is_judged] = 0
@@ -158,6 +159,19 @@ def object_scores(table: BoxTable, agreement: ObjectAgreement) -> ObjectScores:
         shifted=shifted.astype(np.float32),
         missing=_missing(table, agreement),
     )
+
+
+def _best_overlap(table: BoxTable, agreement: ObjectAgreement) -> Floats:
+    """Return the IoU of each labelled object with the detection that fits it best, 0 where there is none.
+
+    A detection began somewhere else: where it ends at the label, the label is right, wherever its own window is moved.
+    """
+    best: Floats = np.zeros(len(table.boxes), np.float32)
+    for row in np.unique(agreement.images).tolist():
+        found, own = agreement.boxes[agreement.images == row], table.rows(row)
+        labelled = torch.from_numpy(table.boxes[own])
+        best[own] = box_iou(labelled, torch.from_numpy(found)).numpy().max(1, initial=0.0)
+    return best
 
 
 def _missing(table: BoxTable, agreement: ObjectAgreement) -> Floats:
