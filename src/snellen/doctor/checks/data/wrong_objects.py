@@ -129,10 +129,11 @@ CHECK = Check(
             measured="Boxes, shaken boxes and windows of background become vectors, pooled from the network whose "
             "weights were given, or without any from gradients, colours and a code of patches. In each third of the "
             "images, a logistic regression and a box regression of the other two judge the labelled boxes and a dense "
-            "grid of windows. A box is suspected from a score of 0.7 (class, or nothing there) or 0.65 (one minus "
-            "its IoU with the fitted box or the window that came nearest), a window without a label from 0.9; a "
-            "warning if the lower end of the 95 % interval of their share reaches 3, 3, 5 and 15 % of the boxes. Needs models that tell boxes from "
-            "background (area under the curve 0.85) and, for classes, name them (recall 0.4 of the way from guessing).",
+            "grid of windows. A box is suspected from a score of 0.7 (class, or nothing there) or 0.65 (one minus its "
+            "IoU with the fitted box or the window that came nearest), a window without a label from 0.9; a warning "
+            "if the lower end of the 95 % interval of their share reaches 3, 3, 5 and 15 % of the boxes. Needs models "
+            "that tell boxes from background (area under the curve 0.85) and, for classes, name them (recall 0.4 of "
+            "the way from guessing).",
             false_alarms="Objects cut by the edge of the image, crowds, objects that are left out on purpose, rare "
             "classes and looks. A single box is never proof.",
             fix="Look at the places from the top and correct them, missing objects first. Write down which objects "
@@ -151,11 +152,11 @@ CHECK = Check(
             finds="找出类别错误的框、里面什么都没有的框、偏离目标的框，以及没有框的目标，分别按可疑程度排序。",
             matters="没有框的目标会被当作背景学习，空框会被当作目标学习：召回率和精确率一起下降。偏移的框损害严格指标"
             "（AP75），错误的类别损害两个类别。在测试图像中，正确的检测会被算作错误。",
-            measured="框、抖动的框和背景窗口变成向量，取自给定权重的网络；没有权重时取自梯度、颜色和小图块编码。对每三"
-            "分之一图像，由其余三分之二训练的逻辑回归和框回归来判断标注框和密集窗口。分数达到 0.7（类别或空"
-            "框）、0.65（1 减去与拟合框或最近窗口的 IoU）的框，以及达到 0.9 的无标注窗口为可疑；其比例的 95 % 区间下限达到"
-            "框数的 3、3、5、15 % 时警告。要求模型能区分框与背景（曲线下面积 0.85）；判断类别还要求召回率达到从猜测到完美的"
-            " 0.4。",
+            measured="框、抖动的框和背景窗口变成向量，取自给定权重的网络；没有权重时取自梯度、颜色和小图块编码。对每"
+            "三分之一图像，由其余三分之二训练的逻辑回归和框回归来判断标注框和密集窗口。分数达到 0.7（类别或空框）、"
+            "0.65（1 减去与拟合框或最近窗口的 IoU）的框，以及达到 0.9 的无标注窗口为可疑；其比例的 95 % 区间下限达到"
+            "框数的 3、3、5、15 % 时警告。要求模型能区分框与背景（曲线下面积 0.85）；判断类别还要求召回率达到从猜测到"
+            "完美的 0.4。",
             false_alarms="被图像边缘截断的目标、密集目标、有意不标的目标、罕见的类别和外观。单个框永远不能算作证明。",
             fix="从顶部开始查看并改正，先补漏标的目标。写明哪些目标要标：多小、遮挡多少、截断多少。",
             messages={
