@@ -14,6 +14,12 @@ BASES: Mapping[str, Plan] = {
     "resnet8": Plan(net="resnet8", data="cifar", lr=0.05),
 }
 ALL = tuple(BASES)
+# Nets and data beside them of which only healthy trainings are judged.
+FURTHER: Mapping[str, Plan] = {
+    "wide mlp on thumbs": Plan(net="mlp3", data="cifar", lr=5e-3),
+    "strided cnn": Plan(net="strided", data="mnist", lr=3e-3, optimizer="adamw", weight_decay=0.01, steps=400),
+    "transformer": Plan(net="transformer", data="mnist", lr=2e-3, optimizer="adamw", weight_decay=0.05),
+}
 HIGH = ("T10", "T3", "T4", "T6", "T1", "T8 killed")
 LOW = ("T10", "T5", "T2")
 
@@ -129,8 +135,23 @@ HEALTHY: Mapping[str, Mapping[str, Any]] = {
     "long": {"steps": 900},
     "short": {"steps": 150},
     "very short": {"steps": 25},
+    "no weight decay": {"weight_decay": 0.0},
+    "weight decay of AdamW": {"optimizer": "adamw", "lr": 1e-3, "weight_decay": 0.05},
+    "batch of 64": {"batch": 64},
+    "batch of 16": {"batch": 16, "lr": lambda base: base.lr / 2},
+    "four batches a step": {"accumulate": 4, "steps": 150},
+    "clipped at 1": {"clip": 1.0},
+    "few images": {"images": 700, "steps": 150},
+    "more images": {"images": 4000},
+    "augmented strongly": {"augment": 1.0},
+    "mixup and label smoothing": {"mixup": True, "loss": "smooth0.1"},
+    "little dropout": {"dropout": 0.1},
+    "a twentieth of wrong labels": {"wrong_labels": 0.05},
+    "unbalanced 1:2": {"keep": 0.5},
+    "SiLU": {"activation": "silu"},
 }
 
 
 def healthy_plan(base: Plan, variant: str) -> Plan:
+    """Return an odd training that is fine."""
     return Fault(name=variant, codes=(), change=(HEALTHY[variant],)).plan(base, 0)

@@ -20,7 +20,7 @@ from snellen.doctor.watching.watch import Watch
 K = 10
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "gelu": nn.GELU, "leaky": nn.LeakyReLU,
-    "softmax": lambda: nn.Softmax(1), "elu": nn.ELU,
+    "softmax": lambda: nn.Softmax(1), "elu": nn.ELU, "silu": nn.SiLU,
 }  # fmt: skip
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": lambda p, lr, wd: torch.optim.SGD(p, lr=lr, momentum=0.9, weight_decay=wd),
@@ -64,6 +64,25 @@ class Plan:
     norm_momentum: float = 0.1  # of the running statistics of batch norms
 
 
+class Patches(nn.Module):
+    """Images as rows of patches, with a place added to each: what a transformer reads."""
+
+    def __init__(self, channels: int, side: int, patch: int, width: int) -> None:
+        super().__init__()
+        self.embed = nn.Conv2d(channels, width, patch, patch)
+        self.places = nn.Parameter(0.02 * torch.randn((side // patch) ** 2, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.embed(x).flatten(2).transpose(1, 2) + self.places
+
+
+class Mean(nn.Module):
+    """The mean over the rows of a transformer."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean(1)
+
+
 class ResidualBlock(nn.Module):
     def __init__(self, inside: int, outside: int, stride: int) -> None:
         super().__init__()
@@ -90,6 +109,16 @@ def net_of(plan: Plan) -> nn.Module:
         blocks = [ResidualBlock(8, 8, 1), ResidualBlock(8, 16, 2), ResidualBlock(16, 32, 2)]
         stem = nn.Sequential(nn.Conv2d(channels, 8, 3, 2, 1, bias=False), nn.BatchNorm2d(8), nn.ReLU())
         return nn.Sequential(stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), *drop, nn.Linear(32, K))
+
+    if plan.net == "transformer":
+        return nn.Sequential(Patches(channels, side, side // 4, 32), *(nn.TransformerEncoderLayer(
+            32, 4, 64, plan.dropout, activation=act(), batch_first=True, norm_first=True) for _ in range(2)),
+            nn.LayerNorm(32), Mean(), nn.Linear(32, K))  # fmt: skip
+    if plan.net == "strided":
+        steps = [(channels, 8), (8, 16), (16, 32)]
+        layers = [layer for inside, outside in steps
+                  for layer in (nn.Conv2d(inside, outside, 3, 2, 1), nn.GroupNorm(4, outside), act())]  # fmt: skip
+        return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), *drop, nn.Linear(32, K))
 
     def conv(inside: int, outside: int) -> list[nn.Module]:
         norm = [nn.BatchNorm2d(outside)] if plan.net == "cnn_bn" else []

@@ -2,6 +2,7 @@
 
     python benchmarks/doctor/trainings.py --data ../shared/data --scratch doctor-trainings --seeds 5
     python benchmarks/doctor/trainings.py --bases mlp cnn --severities 1 --seeds 2 --minutes 10
+    python benchmarks/doctor/trainings.py --only healthy --stale
     python benchmarks/doctor/trainings.py --judge-again
 
 Every case is a small training with one fault at one of three severities; its twins are the same trainings without it,
@@ -9,7 +10,8 @@ from the same seeds. A fault counts only if it does harm: the accuracy on test i
 seed, and by two points in the mean (``is_harm_elsewhere`` marks faults that cost time instead). It counts as found if
 a check that may be called its cause says something that it does not say of the twin, as first (among the first three)
 if that stands there. Traces and accuracies are kept in ``--scratch``: a second call goes on, and ``--judge-again``
-judges the traces anew without training. Writes ``results/doctor_trainings.md``.
+judges the traces anew without training; ``--stale`` trains those anew whose traces lack facts of today. Writes
+``results/doctor_trainings.md``.
 """
 
 import argparse
@@ -26,10 +28,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from measure import told
 from scoring import news, rate
-from training_faults import BASES, FAULTS, HEALTHY, healthy_plan
+from training_faults import BASES, FAULTS, FURTHER, HEALTHY, healthy_plan
 from training_runs import Plan, trained
 
 import snellen
@@ -43,10 +46,11 @@ SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # of the steps, at which
 STEP_COLUMNS = ("steps", "rates", "wait_s", "step_s", "images", "memory")
 SAMPLE_COLUMNS = (
     "sampled", "gradient", "weight", "update", "agreement", "rms", "largest", "zeros", "dead", "saturated", "gap",
-    "apart", "named",
+    "apart", "varied", "named",
 )  # fmt: skip
+NETS: Mapping[str, Plan] = {**BASES, **FURTHER}
 HALVES = (None, "set", "reported")
-REPORTED = ("cnn with norms", "resnet8")  # nets and data that thresholds were not set on
+REPORTED = ("cnn with norms", "resnet8", *FURTHER)  # nets and data that thresholds were not set on
 FINE = 0.75  # of the twin's accuracy, that an odd training must reach to be called fine
 Row = Mapping[str, Any]
 
@@ -56,14 +60,31 @@ def cases(bases: Sequence[str], severities: Sequence[int], seeds: int) -> Iterat
     for name in bases:
         for variant in HEALTHY:
             for seed in range(seeds if variant == "twin" else 1):
-                yield f"healthy|{name}|{variant}|0|{seed}", healthy_plan(BASES[name], variant), seed
+                yield f"healthy|{name}|{variant}|0|{seed}", healthy_plan(NETS[name], variant), seed
     for fault in FAULTS:
         for name in bases:
             for severity in severities:
                 if name in fault.bases and severity < len(fault.change):
                     for seed in range(seeds):
                         case = f"fault|{name}|{fault.name}|{severity}|{seed}"
-                        yield case, fault.plan(BASES[name], severity), seed
+                        yield case, fault.plan(NETS[name], severity), seed
+
+
+def lacks_facts(scratch: Path, case: str) -> bool:
+    """Return whether the trace of a case is gone, or was written before layers were asked how they vary."""
+    folder = trace_folder(scratch, case)
+    if not folder.is_dir():
+        return True
+    trace = read_trace(folder)
+    return len(trace.sampled) > 0 and not np.isfinite(trace.varied).any()
+
+
+def forget_stale(every: Sequence[tuple[str, Plan, int]], scratch: Path) -> None:
+    """Forget those of the cases whose traces lack facts, so that they are trained anew."""
+    kept = scratch / "trainings.jsonl"
+    chosen = {case for case, _, _ in every}
+    left = [row for row in rows_of(kept) if row["case"] not in chosen or not lacks_facts(scratch, row["case"])]
+    kept.write_text("".join(json.dumps(row) + "\n" for row in left))
 
 
 def run(every: Sequence[tuple[str, Plan, int]], arguments: argparse.Namespace) -> None:
@@ -235,7 +256,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=HERE.parents[2] / "shared" / "data")
     parser.add_argument("--scratch", type=Path, default=Path("doctor-trainings"))
-    parser.add_argument("--bases", nargs="+", default=list(BASES), choices=list(BASES))
+    parser.add_argument("--bases", nargs="+", default=list(NETS), choices=list(NETS))
     parser.add_argument("--severities", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--only", nargs="+", default=[""], help="cases whose name contains one of these")
@@ -243,6 +264,7 @@ def main() -> None:
     parser.add_argument(
         "--scattered", action="store_true", help="in a random order, so that a part shows something of all"
     )
+    parser.add_argument("--stale", action="store_true", help="train anew what was traced without facts of today")
     parser.add_argument("--judge-again", action="store_true")
     parser.add_argument("--report-only", action="store_true")
     arguments = parser.parse_args()
@@ -253,6 +275,8 @@ def main() -> None:
     elif not arguments.report_only:
         every = [case for case in cases(arguments.bases, arguments.severities, arguments.seeds)
                  if any(word in case[0] for word in arguments.only)]  # fmt: skip
+        if arguments.stale:
+            forget_stale(every, arguments.scratch)
         if arguments.scattered:
             random.Random(0).shuffle(every)
         run(every, arguments)

@@ -67,3 +67,8 @@ def test_without_training_images_it_says_how_to_measure_them():
 
 def test_few_images_are_not_judged():
     assert checked("R11", run({"train": 1.0, "test": 0.2}, number=10)).status == Status.NOT_CHECKABLE
+
+
+def test_a_used_up_validation_is_told_beside_a_larger_gap():
+    found = checked("R11", run({"train": 0.6, "val": 0.6, "test": 0.4}, drawn=("val",))).findings
+    assert [finding.message for finding in found] == ["bias", "dev_too"]

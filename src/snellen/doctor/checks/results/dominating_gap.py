@@ -23,7 +23,7 @@ _NO_TRAIN = Text(
 
 
 def judge(run: EvaluatedRun, scores: SplitScores) -> Iterator[Finding]:
-    """Yield the largest of Ng's gaps, if it is beyond its interval."""
+    """Yield the largest of Ng's gaps, if it is beyond its interval, and that of a used-up validation beside it."""
     known = {name for name, number in scores.num_images.items() if number >= LEAST_IMAGES}
     gaps = _gaps(run, scores, known)
     if not gaps:
@@ -34,10 +34,18 @@ def judge(run: EvaluatedRun, scores: SplitScores) -> Iterator[Finding]:
     if not clear:
         return
     largest = max(clear, key=lambda name: clear[name].mean)
-    gap = clear[largest]
-    yield Finding(
+    yield _finding(run, scores, gaps, largest, known)
+    if "dev" in clear and largest != "dev":  # of the choice, not of the model: it hides behind any other gap
+        yield _finding(run, scores, gaps, "dev", known, message="dev_too")
+
+
+def _finding(
+    run: EvaluatedRun, scores: SplitScores, gaps: Mapping[str, Interval], name: str, known: set[str], message: str = ""
+) -> Finding:
+    gap = gaps[name]
+    return Finding(
         level=Level.INFO,
-        message=largest,
+        message=message or name,
         numbers={
             "name": scores.name,
             "gap": points(gap.mean),
@@ -50,7 +58,7 @@ def judge(run: EvaluatedRun, scores: SplitScores) -> Iterator[Finding]:
         },
         measured=gap.mean,
         limit=Limit(value=LEAST_GAP, unit=scores.name, source="Ng 2018, chapters 20 to 43; bootstrap for the interval"),
-        treatment=_treatment(run, largest),
+        treatment=_treatment(run, name),
     )
 
 
@@ -107,7 +115,8 @@ CHECK = Check(
             "augmentation. Bias: what is lacking to 1 on the training images, of which some may be unavoidable. "
             "Variance: training less train-dev, or less a validation split that was drawn from the training images. "
             "Mismatch: train-dev less validation. Used-up validation: validation less test. The largest is told if it "
-            "is 2 points and more and its 95 % bootstrap interval lies above 0. 30 images of a split are the least.",
+            "is 2 points and more and its 95 % bootstrap interval lies above 0, and a used-up validation beside it. "
+            "30 images of a split are the least.",
             false_alarms="Labels that are wrong, and classes that nobody can tell apart, look like bias.",
             fix="See what is told with the finding.",
             messages={
@@ -122,6 +131,8 @@ CHECK = Check(
                 "validation: {gap} points ({low} to {high}). All gaps: {gaps}.",
                 "dev": "{name}: {scores}. Most is lost from validation to test: {gap} points ({low} to {high}). All "
                 "gaps: {gaps}.",
+                "dev_too": "{name}: {scores}. From validation to test {gap} points ({low} to {high}) are lost besides. "
+                "All gaps: {gaps}.",
             },
             fixes={
                 "bias": "Train longer (--epochs), a larger network or larger images, less augmentation and weight "
@@ -134,6 +145,9 @@ CHECK = Check(
                 "light, look at what the errors have in common (R18). Regularising does not help.",
                 "dev": "The validation images were used so often that choices fit them by chance: take more of them, "
                 "or new ones. If test comes from another source, that is it (D20 tells).",
+                "dev_too": "The validation images were used so often that choices fit them by chance: take more of "
+                "them, "
+                "or new ones. If test comes from another source, that is it (D20 tells).",
             },
         ),
         "zh": Page(
@@ -144,7 +158,8 @@ CHECK = Check(
             "网络没有帮助。",
             measured="各划分上的同一指标（准确率或平均召回率、AP50、平均 IoU），由不带增强的预测得到。偏差：训练图像上"
             "距 1 的差，其中一部分可能不可避免。方差：训练减 train-dev，或减从训练图像中抽取的验证划分。不匹配："
-            "train-dev 减验证。验证集用尽：验证减测试。最大者达到 2 个点且 95% 自助法区间高于 0 时提示。每个划分至少 "
+            "train-dev 减验证。验证集用尽：验证减测试。最大者达到 2 个点且 95% 自助法区间高于 0 "
+            "时提示，验证集用尽另行提示。每个划分至少 "
             "30 张图像。",
             false_alarms="错误的标签和谁也分不清的类别看起来像偏差。",
             fix="见随结果给出的说明。",
@@ -157,6 +172,7 @@ CHECK = Check(
                 "mismatch": "{name}：{scores}。从训练图像的来源到验证图像的来源损失最多：{gap} 个点（{low} 至 {high}）"
                 "。各部分：{gaps}。",
                 "dev": "{name}：{scores}。从验证到测试损失最多：{gap} 个点（{low} 至 {high}）。各部分：{gaps}。",
+                "dev_too": "{name}：{scores}。此外从验证到测试还损失 {gap} 个点（{low} 至 {high}）。所有差距：{gaps}。",
             },
             fixes={
                 "bias": "训练更久（--epochs）、更大的网络或图像、减少增强和权重衰减、更合适的学习率；并查看出错的训练"
@@ -167,6 +183,9 @@ CHECK = Check(
                 "mismatch": "使训练图像接近验证图像：收集一些，模拟其模糊和光照，查看错误的共同点（R18）。正则化没有帮"
                 "助。",
                 "dev": "验证图像用得太多，选择碰巧适合它们：增加或更换验证图像。若测试来自另一来源，原因就在此（见 D20"
+                "）。",
+                "dev_too": "验证图像用得太多，选择碰巧适合它们：增加或更换验证图像。若测试来自另一来源，原因就在此（见"
+                " D20"
                 "）。",
             },
         ),
