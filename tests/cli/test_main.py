@@ -393,3 +393,11 @@ def test_ctrl_c_saves_and_says_how_to_go_on(start, letters, tmp_path, tiny_optio
     assert "Traceback" not in err
     assert (run / "checkpoints" / "last.pt").exists()
     assert not (run / "report.html").exists()
+
+
+@pytest.mark.parametrize("command", ["train", "check", "lr"])
+def test_options_of_large_commands_stand_under_headings(call, command):
+    """DX: eighty options in one list cannot be read; every option of training is under a heading."""
+    told = call(command, "--help").out
+    assert told.index("Model and weights") < told.index("│ --weights") < told.index("How the data are read")
+    assert "Model and weights" not in call("predict", "--help").out

@@ -2,6 +2,7 @@
 
 import json
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -185,7 +186,11 @@ def test_tolerated(make, build, code, fragment):
 
 FATAL = [
     ("nothing-there", lambda m: m.root / "gone", "nothing is there"),
+    ("nothing-by-that-name", lambda m: m.text("photos/a.txt", "").parent.with_name("phots"), "Did you mean 'photos'?"),
+    ("nothing-around", lambda m: m.root / "gone" / "photos", "There is no folder"),
+    ("an-address", lambda m: Path(f"file://{m.root}"), "without file://"),
     ("empty-folder", lambda m: m.root, "an empty folder"),
+    ("images-alone", lambda m: m.image("a.jpg").parent, "a folder of its own"),
     ("only-text", lambda m: m.text("readme.md", "hello").parent, "readme.md"),
     ("ambiguous",
      lambda m: (m.voc(GOOD_VOC), m.text("obj.data", "train = x"), m.coco([BOX]))[0],

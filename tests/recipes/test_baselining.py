@@ -15,7 +15,7 @@ from snellen.metrics.intervals import QUICK_FIGURES, bootstrap_interval
 from snellen.recipes.baseline_guesses import DEFAULT_MODELS, chosen_models
 from snellen.recipes.baseline_notes import signal_notes
 from snellen.recipes.baseline_report import BaselineReport, BaselineRow
-from snellen.recipes.baseline_work import BaselineWork
+from snellen.recipes.baseline_work import BaselineWork, interval_of_equals
 from snellen.structures import ClassTarget, LabelSetTarget, ValueTarget
 
 SMALL = ("colour_knn", "colour_softmax", "hog_knn")
@@ -226,6 +226,14 @@ def test_interval_is_that_of_a_binomial():
     assert low == pytest.approx(0.76, abs=0.01)
     assert high == pytest.approx(0.84, abs=0.01)
     assert np.isnan(bootstrap_interval(3, lambda _: float("nan"), resamples=5)).all()
+
+
+def test_a_few_right_answers_are_no_certainty():
+    """Six of six are between 0.61 and 1 (Wilson 1927), which a bootstrap of equals would call 1 to 1."""
+    low, high = interval_of_equals(np.array([0, 1, 0, 1, 0, 1]), are_right=True)
+    assert (low, high) == (pytest.approx(0.6097, abs=1e-3), 1.0)
+    assert interval_of_equals(np.array([0, 1, 0, 1, 0, 1]), are_right=False) == (0.0, pytest.approx(1 - low))
+    assert interval_of_equals(np.array([0] * 98 + [1, 1]), are_right=True)[0] < 0.52
 
 
 def test_imbalanced_classes_are_judged_by_their_mean(flags, tmp_path):

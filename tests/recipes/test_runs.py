@@ -16,6 +16,13 @@ def test_open_without_a_run_names_runs_near(run_at):
         Run.open(folder.with_name("run-clases"))
 
 
+def test_a_folder_of_runs_names_them(run_at):
+    """DX: whoever names `runs` instead of a run in it reads which there are."""
+    run = run_at()
+    with pytest.raises(CheckpointError, match=f"There are runs in it: .*{run.folder.name}"):
+        Run.open(run.folder.parent)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

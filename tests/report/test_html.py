@@ -106,7 +106,7 @@ def test_missing_parts_leave_no_section(make_report):
     bare = [
         attributes["id"] for tag, attributes in Outline(report_html(Report(title="t"))).elements if tag == "section"
     ]
-    assert bare == ["summary", "problems"]
+    assert bare == ["summary"]
 
 
 def test_summary_falls_back_to_headline_and_acuity():

@@ -14,7 +14,8 @@ def demo(
 ) -> None:
     """Do everything once on built-in eye charts: train, measure, predict, report.
 
-    Takes minutes on two CPU cores, opens nothing, and prints where the report is.
+    Takes minutes on two CPU cores, opens nothing, and prints where the report is. After Ctrl-C the same
+    command goes on.
 
     [bold]Examples[/bold]
 

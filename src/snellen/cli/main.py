@@ -7,6 +7,7 @@ Exit codes: 0 done · 1 a fault of Snellen · 2 a wrong argument or setting · 3
 
 import os
 import sys
+import warnings
 from typing import Annotated, Any
 
 import typer
@@ -28,6 +29,7 @@ from snellen.cli import (
     treat,
 )
 from snellen.cli import ensemble as ensembles
+from snellen.cli.panels import GroupedCommand
 from snellen.errors import (
     CheckpointError,
     DatasetError,
@@ -63,6 +65,7 @@ class _Commands(TyperGroup):
 
 _WITH_TRAIN = ("ablate",)  # commands that take every option of `train` besides their own
 _TAKES_OTHERS = {"ignore_unknown_options": True}
+_GROUPED = ("train", "check", "lr")  # commands with so many options that their help needs headings
 
 app = typer.Typer(
     cls=_Commands,
@@ -87,7 +90,11 @@ for _name, _command in (
     ("lr", lr.lr),
     ("demo", demo.demo),
 ):
-    app.command(_name, context_settings=_TAKES_OTHERS if _name in _WITH_TRAIN else None)(_command)
+    app.command(
+        _name,
+        cls=GroupedCommand if _name in _GROUPED else None,
+        context_settings=_TAKES_OTHERS if _name in _WITH_TRAIN else None,
+    )(_command)
 app.add_typer(data.app, name="data")
 
 
@@ -119,9 +126,9 @@ def _root(
 
     snellen lr PATH --model NAME      a learning rate for the training
 
-    snellen train PATH                a model and a report; nothing else has to be given
+    snellen train PATH                a model and a report
 
-    snellen treat RUN                 try what mends the findings, keep what measurably helps
+    snellen treat RUN                 try what mends the findings
 
     snellen predict RUN IMAGES        drawn images and results as JSON
 
@@ -132,6 +139,8 @@ def _root(
 def main() -> None:
     """Run the command line and exit."""
     debug = bool(os.environ.get("SNELLEN_DEBUG"))
+    # Pillow warns of images from half of the size on above which they are refused, and told.
+    warnings.filterwarnings("ignore", message=".*could be decompression bomb")
     try:
         app()
     except SnellenError as error:

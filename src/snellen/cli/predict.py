@@ -35,8 +35,8 @@ def predict(
 ) -> None:
     """Predict images and draw what was found; classical segmenters (--model) do so without a training.
 
-    Writes drawn/ (images, or a video for a video), predictions.jsonl, and for detections predictions.coco.json, for
-    what is said of whole images (classes, label sets, values) predictions.csv.
+    Prints the first ten. Writes drawn/ (images, or a video for a video), predictions.jsonl, and for detections
+    predictions.coco.json, for what is said of whole images (classes, label sets, values) predictions.csv.
 
     [bold]Examples[/bold]
 

@@ -13,6 +13,7 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from snellen.errors import CheckpointError
+from snellen.recipes.progress import skip_line
 from snellen.recipes.runs import write_json
 from snellen.report import Figure, Report, Setting, SkippedImage, table_markdown, table_text, write_report
 from snellen.structures import Table
@@ -135,8 +136,9 @@ class BaselineReport:
             title=f"What a deep net has to beat: {self.headline} on {self.split} ({self.num_measured} images)",
             columns=("model", self.headline, "95 % interval", "to fit", "per image", "size"),
             rows=tuple(rows),
-            note="Intervals are percentiles of a bootstrap over the images measured (Efron 1979). Times are of this "
-            "machine; those of features that were known from before are not counted.",
+            note="Intervals are percentiles of a bootstrap over the images measured (Efron 1979), or Wilson's (1927) "
+            "where all images are right or all wrong. Times are of this machine; those of features that were known "
+            "from before are not counted.",
         )
 
     def renderable(self) -> RenderableType:
@@ -144,7 +146,7 @@ class BaselineReport:
         parts: list[RenderableType] = [table_text(self.table(), max_rows=100)]
         parts += [Text(note) for note in self.notes]
         parts += [Text(f"{name} was left out: {reason}", style="yellow") for name, reason in self.left_out.items()]
-        parts += [Text(f"skipped {path}: {reason}", style="yellow") for path, reason in self.skipped.items()]
+        parts += [Text(skip_line(path, reason), style="yellow") for path, reason in self.skipped.items()]
         return Group(*parts)
 
     def text(self) -> str:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from snellen.data import DatasetIndex
+from snellen.doctor.evidence.statistics import wilson_interval
 from snellen.errors import CheckpointError, ConfigError, SnellenError
 from snellen.evaluation import METRICS
 from snellen.metrics.intervals import QUICK_FIGURES, RESAMPLES, bootstrap_interval
@@ -26,12 +27,25 @@ from snellen.recipes.judging import chosen_headline, recorded_judging
 from snellen.recipes.progress import counting, say
 from snellen.structures import Batch, ClassScores, ClassTarget, FitData, Prediction, Results, Target
 
-__all__ = ["BaselineWork"]
+__all__ = ["BaselineWork", "interval_of_equals"]
 
 _BATCH = 32  # images read at once
 _AT_ONCE = 512  # images described at once, so that several processes have something to do
 _TIMED = 16  # images whose features are computed anew, to tell how long one takes
 _SLOW_RESAMPLES = 200  # where a figure has to be measured anew for each draw
+
+
+def interval_of_equals(truth: Int64[np.ndarray, " n"], *, are_right: bool) -> tuple[float, float]:
+    """Return the interval of a share where all images are right, or all wrong: there a bootstrap has no width.
+
+    Each class counts as if it had as many images as the smallest.
+
+    Source:
+        Wilson 1927.
+    """
+    counts = np.bincount(truth)
+    trials = int(counts[counts > 0].min() * (counts > 0).sum())
+    return wilson_interval(trials if are_right else 0, trials)
 
 
 @dataclass
@@ -246,6 +260,8 @@ class BaselineWork:
         guess = [int(each.probs.argmax()) for each in predictions if isinstance(each, ClassScores)]
         if quick is not None and len(truth) == len(guess) == len(truths):
             wanted, said = np.array(truth), np.array(guess)
+            if len(set((wanted == said).tolist())) == 1:
+                return interval_of_equals(wanted, are_right=bool(wanted[0] == said[0]))
             return bootstrap_interval(len(truths), lambda drawn: quick(wanted[drawn], said[drawn]), resamples=RESAMPLES)
         return bootstrap_interval(
             len(truths),

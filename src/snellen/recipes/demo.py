@@ -10,8 +10,8 @@ from snellen.errors import ConfigError, did_you_mean
 from snellen.recipes.datasets import CHARTS, load
 from snellen.recipes.predicting import predict
 from snellen.recipes.progress import say
-from snellen.recipes.runs import RUNS_FOLDER, Run, new_folder
-from snellen.recipes.training import train
+from snellen.recipes.runs import RECORD, RUNS_FOLDER, Run, new_folder
+from snellen.recipes.training import resume, train
 
 __all__ = ["demo"]
 
@@ -21,6 +21,8 @@ _SHORT: Mapping[str, Mapping[str, Any]] = {"charts": {"epochs": 3, "batch_size":
 
 def demo(name: str = "charts", *, folder: Path | None = None, console: Console | None = None) -> Run:
     """Train on built-in eye charts, measure, predict some of them, and write the report.
+
+    A demonstration that was broken off goes on, unless a folder is given that has none.
 
     Args:
         name: ``charts``, ``charts-classification`` or ``charts-segmentation``.
@@ -32,7 +34,13 @@ def demo(name: str = "charts", *, folder: Path | None = None, console: Console |
     """
     if name not in CHARTS:
         raise ConfigError(f"there are no built-in charts called {name!r}.{did_you_mean(name, CHARTS)}")
-    run = train(name, folder=folder or new_folder(f"demo-{name}", RUNS_FOLDER), console=console, **_SHORT.get(name, {}))
+    begun = _broken_off(folder or RUNS_FOLDER / f"demo-{name}")
+    if begun is not None:
+        say(console, f"going on with {begun}, which was broken off")
+        run = resume(begun, console=console)
+    else:
+        place = folder or new_folder(f"demo-{name}", RUNS_FOLDER)
+        run = train(name, folder=place, console=console, **_SHORT.get(name, {}))
     if not run.report.exists():  # interrupted
         return run
     images = _some_test_images(run)
@@ -40,6 +48,13 @@ def demo(name: str = "charts", *, folder: Path | None = None, console: Console |
     say(console, f"drawn predictions: {summary.folder / 'drawn'}")
     say(console, f"report: {run.report.resolve()}", style="bold")
     return run
+
+
+def _broken_off(folder: Path) -> Path | None:
+    """Return the folder, if there is a run in it whose training has not ended."""
+    if not (folder / RECORD).is_file() or Run.open(folder).report.exists():
+        return None
+    return folder
 
 
 def _some_test_images(run: Run, count: int = 6) -> list[Path | str]:

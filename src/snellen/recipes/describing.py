@@ -12,6 +12,8 @@ from snellen.report import table_text
 
 __all__ = ["description_text"]
 
+_MOST_ROWS = 1000  # of a table; whoever asks for a data set wants its classes, and no report has the rest
+
 
 def description_text(index: DatasetIndex, *, max_problems: int = 5) -> RenderableType:
     """Return what is in a data set and what is wrong with it.
@@ -23,7 +25,10 @@ def description_text(index: DatasetIndex, *, max_problems: int = 5) -> Renderabl
     told = index.describe()
     words = TARGET_WORDS[told.target_type]
     parts: list[RenderableType] = [
-        Text(f"{told.format} data set in {told.root}: {told.num_images} images, {len(told.classes)} {words.learned}")
+        Text(
+            f"{told.format} data set in {told.root}: {told.num_images} image{'s' * (told.num_images != 1)}, "
+            f"{len(told.classes)} {words.one if len(told.classes) == 1 else words.learned}"
+        )
     ]
     for name, values in (("height", told.image_heights), ("width", told.image_widths)):
         if values:
@@ -31,7 +36,7 @@ def description_text(index: DatasetIndex, *, max_problems: int = 5) -> Renderabl
     if told.box_size_px:
         low, _, median, _, high = told.box_size_px
         parts.append(Text(f"object size (root of the area): {low:.0f} to {high:.0f} px, median {median:.0f}"))
-    parts += [table_text(table) for table in description_tables(told)]
+    parts += [table_text(table, max_rows=_MOST_ROWS) for table in description_tables(told)]
     seen: Counter[str] = Counter()
     for problem in index.problems:
         seen[problem.code] += 1
@@ -40,5 +45,9 @@ def description_text(index: DatasetIndex, *, max_problems: int = 5) -> Renderabl
     for code, count in told.problems_per_code.items():
         if seen[code] > max_problems:
             parts.append(Text(f"{code}: {count} in all"))
-    parts.append(Text("no problems" if not index.problems else f"{sum(told.problems_per_code.values())} problems"))
+    parts.append(Text(_problem_count(sum(told.problems_per_code.values()))))
     return Group(*parts)
+
+
+def _problem_count(count: int) -> str:
+    return "no problems" if not count else "1 problem" if count == 1 else f"{count} problems"

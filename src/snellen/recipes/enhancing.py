@@ -23,7 +23,7 @@ from snellen.recipes.enhance_work import (
     refuse_overwriting,
     worked,
 )
-from snellen.recipes.progress import counted, say
+from snellen.recipes.progress import counted, say, skip_line
 from snellen.report.light_sheet import LightCard, light_sheet
 
 __all__ = ["EnhanceSummary", "EnhancedImage", "enhance", "operation_list"]
@@ -166,7 +166,7 @@ def _tell(console: Console | None, summary: EnhanceSummary, *, num_before: int) 
     if num_before:
         say(console, f"{num_before:,} of these were there from before")
     for path, reason in summary.skipped.items():
-        say(console, f"skipped {path}: {reason}", style="yellow")
+        say(console, skip_line(path, reason), style="yellow")
     say(console, f"{len(summary.images):,} images in {summary.folder}; what was done to each: {summary.folder / LOG}")
     if summary.sheet is not None:
         say(console, f"before and after: {summary.sheet}")

@@ -31,7 +31,7 @@ from snellen.recipes.operating import Operating, applied, choose_operating, read
 from snellen.recipes.operating_choices import goal_from
 from snellen.recipes.parts import part_of, recorded_part
 from snellen.recipes.planning import chosen_device
-from snellen.recipes.progress import say
+from snellen.recipes.progress import say, skip_line
 from snellen.recipes.proposing import region_source, tell_faults
 from snellen.recipes.runs import Run, add_skipped
 from snellen.report import results_text
@@ -129,7 +129,7 @@ def evaluate_run(
     if console is not None:
         console.print(results_text({told: results}))
         for path, reason in skipped.items():
-            say(console, f"skipped {path}: {reason}", style="yellow")
+            say(console, skip_line(path, reason), style="yellow")
     return results
 
 

@@ -242,5 +242,5 @@ def _augment(usual: Usual, epochs: int) -> tuple[float, str]:
 def _workers(*, on_cpu: bool) -> tuple[int, str]:
     cores = num_cores()
     if on_cpu and cores <= 2:
-        return 0, f"the network needs the {cores} cores itself"
+        return 0, f"the network needs the {'core' if cores == 1 else f'{cores} cores'} itself"
     return (min(4, cores // 4 or 1) if on_cpu else min(8, max(1, cores - 1))), f"{cores} cores"

@@ -22,15 +22,16 @@ from snellen.recipes.evaluating import PREDICTION_OF
 from snellen.recipes.inference import Inference, check_inference, crf_settings, seen_by
 from snellen.recipes.operating import applied, read_operating
 from snellen.recipes.planning import chosen_device
-from snellen.recipes.progress import counted
+from snellen.recipes.progress import counted, say
 from snellen.recipes.runs import Run, write_json
 from snellen.recipes.single_images import ImageJudge
-from snellen.report import draw
+from snellen.report import draw, prediction_words
 from snellen.structures import Prediction
 
 __all__ = ["PredictSummary", "image_files", "predict"]
 
 PREDICTED_WITH = "predicted_with.json"
+_MOST_TOLD = 10  # predictions that are printed; the files have all of them
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"})
 
 
@@ -75,6 +76,10 @@ def image_files(sources: Sequence[Path | str]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
+def _several(sources: Sequence[Path | str] | Path | str) -> Sequence[Path | str]:
+    return [sources] if isinstance(sources, (str, Path)) else sources
+
+
 def _is_readable(file: Path) -> bool:
     return is_image_name(file.name) or file.suffix.lower() in VIDEO_SUFFIXES
 
@@ -95,6 +100,8 @@ def predict(
     console: Console | None = None,
 ) -> PredictSummary:
     """Predict images, draw the predictions, and write them as JSON lines (detections as COCO results too).
+
+    The first few are told in a line each.
 
     Thresholds and a temperature that were chosen for the run (see ``evaluate``) decide what is named.
 
@@ -120,8 +127,7 @@ def predict(
     """
     if not 0 <= min_score <= 1:
         raise ConfigError(f"min_score must lie in 0..1; got {min_score}.")
-    used = run if isinstance(run, Run) else Run.open(run)
-    files = image_files([sources] if isinstance(sources, (str, Path)) else sources)
+    used, files = run if isinstance(run, Run) else Run.open(run), image_files(_several(sources))
     place = torch.device(chosen_device(device or used.record["device"])[0])
     model = used.load(which=which, device=place)
     module: torch.nn.Module = model  # type: ignore[assignment]  # every model is a module
@@ -155,6 +161,9 @@ def predict(
                     kept.append(entry)
                     if artist is not None:
                         artist.draw(file, image, prediction)
+                    if len(kept) <= _MOST_TOLD:
+                        told = prediction_words(prediction, used.classes, min_score=min_score, decision=decision)
+                        say(console, f"{name}: {told}")
             except DatasetError as error:
                 skipped[str(file)] = str(error)
         if artist is not None:

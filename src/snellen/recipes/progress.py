@@ -8,7 +8,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-__all__ = ["counted", "counting", "num_cores", "progress_bar", "say"]
+__all__ = ["counted", "counting", "num_cores", "progress_bar", "say", "skip_line"]
 
 Item = TypeVar("Item")
 
@@ -49,3 +49,8 @@ def say(console: Console | None, text: str, *, style: str = "") -> None:
     """Print a line for people as it is: names with brackets are no markup, and paths are not broken."""
     if console is not None:
         console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def skip_line(path: str, reason: str) -> str:
+    """Return what to say of a file that was left out; a reason that begins with the file is not given it twice."""
+    return f"skipped {reason}" if reason.startswith(path) else f"skipped {path}: {reason}"

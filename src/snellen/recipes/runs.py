@@ -59,6 +59,7 @@ ENSEMBLE = "ensemble"  # name of a model that is made of others
 ENSEMBLE_FILE = "ensemble.json"
 DIAGNOSIS = "diagnosis.json"
 _VERSION = 1
+_MOST_NEAR = 6  # runs that an error names
 _ENTRIES = (
     "model", "model_options", "classes", "data", "format", "read", "fingerprint", "image_size", "resize", "masks",
     "proposals", "augmentation", "multi_scale", "settings",
@@ -283,6 +284,10 @@ class Run:
 
 
 def _near(place: Path) -> str:
+    inside = sorted(file.parent.name for file in place.glob(f"*/{RECORD}"))
+    if inside:
+        more = f" and {len(inside) - _MOST_NEAR} more" if len(inside) > _MOST_NEAR else ""
+        return f" There are runs in it: {', '.join(inside[:_MOST_NEAR])}{more}."
     parent = place.parent if place.parent.is_dir() else Path()
     names = [str(file.parent) for file in [*parent.glob(f"*/{RECORD}"), *RUNS_FOLDER.glob(f"*/{RECORD}")]]
     return did_you_mean(str(place), set(names))

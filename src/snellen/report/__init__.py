@@ -18,6 +18,7 @@ from snellen.report.model import (
     SkippedImage,
 )
 from snellen.report.phrases import LEVELS, labelled, phrase, summary_line
+from snellen.report.prediction_words import prediction_words
 from snellen.report.sarif import diagnosis_sarif
 from snellen.report.table_files import table_csv, table_latex
 from snellen.report.text import results_markdown, results_text, table_markdown, table_text
@@ -46,6 +47,7 @@ __all__ = [
     "json_schema",
     "labelled",
     "phrase",
+    "prediction_words",
     "report_html",
     "results_markdown",
     "results_text",

@@ -74,6 +74,7 @@ def report_view(report: Report) -> dict[str, object]:
         "findings": () if report.diagnosis is None else finding_views(report.diagnosis, "en"),
         "outcome_line": "" if report.diagnosis is None else summary_line(report.diagnosis, "en"),
         "problems": _problems(report.problems),
+        "has_problems": bool(report.problems or report.skipped or report.results),
         "skipped": table_view(
             Table(
                 title="Skipped images",
@@ -108,7 +109,7 @@ def _sections(report: Report, view: Mapping[str, object]) -> tuple[tuple[str, st
     return (
         ("summary", "Summary"),
         *((("findings", "Findings"),) if report.diagnosis is not None else ()),
-        ("problems", "Found and skipped"),
+        *((("problems", "Found and skipped"),) if view["has_problems"] else ()),
         *((("training", "Training"),) if view["training"] or report.training else ()),
         *((f"results-{place}", f"Results: {name}") for place, name in enumerate(report.results)),
         *((("images", "Images"),) if view["gallery"] else ()),

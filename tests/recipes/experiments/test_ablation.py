@@ -152,6 +152,9 @@ def test_every_form_says_the_same(study):
     page = (folder / "ablation.html").read_text(encoding="utf-8")
     assert "Difference from" in page
     assert "<svg" in page
+    assert "best mean" in page
+    assert "accuracy_difference_low" not in page
+    assert "Found and skipped" not in page
 
 
 def test_a_folder_belongs_to_one_study(study, charts, options, tmp_path):

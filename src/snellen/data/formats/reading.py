@@ -5,6 +5,7 @@ from pathlib import Path
 from snellen.data.formats.catalog import FORMATS, Format
 from snellen.data.formats.options import ReadOptions
 from snellen.data.formats.other_tasks import read_as
+from snellen.data.images import is_image_name
 from snellen.data.index import DatasetIndex
 from snellen.errors import ConfigError, DatasetError, did_you_mean
 
@@ -47,7 +48,7 @@ def load(
     place = Path(path)
     chosen = _named(format) if format is not None else recognised(place)
     if not place.exists():
-        raise DatasetError("a file or folder was expected; nothing is there. Check the path.", file=place)
+        raise _nothing_at(place)
     options = ReadOptions(
         images=None if images is None else Path(images),
         classes=classes,
@@ -78,16 +79,41 @@ def recognised(path: Path) -> Format:
         DatasetError: If nothing is there, or it looks like no format or like several.
     """
     if not path.exists():
-        raise DatasetError("a file or folder was expected; nothing is there. Check the path.", file=path)
+        raise _nothing_at(path)
     found = [entry for entry in FORMATS if entry.recognise(path)]
     names = {entry.name for entry in found}
     best = [entry for entry in found if not names & set(entry.yields_to)]
     if len(best) == 1:
         return best[0]
-    looked_for = "; ".join(f"{entry.name}: {entry.looks_for}" for entry in FORMATS)
-    found_text = ", ".join(sorted(names)) or _entries(path)
-    message = f"exactly one known format was expected ({looked_for}); found {found_text}. Name it with format."
-    raise DatasetError(message, file=path)
+    looked_for = "\n".join(f"  {entry.name}: {entry.looks_for}" for entry in FORMATS)
+    if names:
+        advice = f"found {', '.join(sorted(names))}. Say which one it is with format (--format)."
+    else:
+        advice = f"found {_entries(path)}. {_advice(path)}"
+    raise DatasetError(f"exactly one known format was expected; {advice}\nKnown formats:\n{looked_for}", file=path)
+
+
+def _nothing_at(path: Path) -> DatasetError:
+    """Return what to say of a path where nothing is: a neighbour of nearly the same name, if there is one."""
+    if path.parts[:1] == ("file:",):
+        return DatasetError("a path was expected, not an address. Write it without file://.", file=path)
+    try:
+        beside = [entry.name for entry in path.parent.iterdir() if not entry.name.startswith(".")]
+    except OSError:
+        beside = []
+    near = did_you_mean(path.name, beside) if path.parent.is_dir() else f" There is no folder {path.parent} either."
+    hint = near if near.startswith((" Did", " There")) else " Check the path."
+    return DatasetError(f"a file or folder was expected; nothing is there.{hint}", file=path)
+
+
+def _advice(path: Path) -> str:
+    """Return what to do with a path that looks like no format."""
+    names = [path.name] if path.is_file() else [entry.name for entry in path.iterdir()]
+    if any(is_image_name(name) for name in names):
+        return (
+            "Images alone tell nothing to learn: put those of each class into a folder of its own, or add annotations."
+        )
+    return "Check the path, or say how it is to be read with format (--format)."
 
 
 def _named(name: str) -> Format:

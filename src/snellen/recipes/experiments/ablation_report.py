@@ -172,21 +172,26 @@ class AblationReport:
             raise CheckpointError(f"{file}: expected an ablation of this version; {error}. Run it again.") from error
 
     def _page(self) -> Report:
-        best = self.ranked[0]
-        explained = f"{interval_text(best.headline.mean)}; {gain_text(best.gain)} beside “{self.rows[0].name}”"
+        best, first = self.ranked[0], self.rows[0]
+        if best is not first:
+            standing = f"; {gain_text(best.gain)} beside “{first.name}”"
+        elif len(self.rows) > 1 and not any(_is_worse(row.gain) for row in self.rows[1:]):
+            standing = "; all differences may be chance"
+        else:
+            standing = ""
         return Report(
             title="Ablation",
             subtitle=f"{self.data} · {self.headline} on {self.split} · seeds {', '.join(map(str, self.seeds))}",
             summary=(
                 Figure(
-                    name="best",
+                    name="best mean",
                     value=best.name,
-                    explanation=explained if best is not self.rows[0] else interval_text(best.headline.mean),
+                    explanation=interval_text(best.headline.mean) + standing,
                 ),
                 Figure(name="configurations", value=len(self.rows)),
                 Figure(name="trainings", value=len(self.rows) * len(self.seeds)),
             ),
-            training=(self.table(), self.numbers()),
+            training=(self.table(),),
             intervals=tuple(self._intervals()),
             settings=tuple(Setting(name=name, value=str(value)) for name, value in self.settings.items()),
             notes=tuple(f"{row.name} failed: {reason}" for row in self.rows for reason in dict.fromkeys(row.failures)),
@@ -243,6 +248,10 @@ def difference_text(interval: Interval | None) -> str:
     if not isfinite(interval.low):
         return size
     return f"{size} ± {number_text((interval.high - interval.low) / 2)}"
+
+
+def _is_worse(gain: Interval | None) -> bool:
+    return gain is not None and gain.is_below_zero
 
 
 def gain_text(interval: Interval | None) -> str:
