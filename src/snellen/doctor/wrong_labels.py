@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from snellen.data import BoxTable, ClassTable, DatasetIndex
 from snellen.doctor.evidence.agreement import Agreement
 from snellen.doctor.evidence.object_agreement import ObjectAgreement
+from snellen.doctor.evidence.set_agreement import SetAgreement
 from snellen.errors import InputError
 from snellen.evaluation import ImagePrediction
 from snellen.metrics import ImageObjects, mask_quality, object_quality, self_confidence
@@ -90,7 +91,7 @@ class ObjectScores:
 
 
 def suspects(
-    index: DatasetIndex, evidence: Agreement | ObjectAgreement, *, least: float = LEAST
+    index: DatasetIndex, evidence: Agreement | SetAgreement | ObjectAgreement, *, least: float = LEAST
 ) -> tuple[Suspect, ...]:
     """Return labels that out-of-fold models of vectors contradict, the surest first.
 
@@ -104,6 +105,8 @@ def suspects(
     """
     if isinstance(evidence, Agreement):
         found = _of_images(evidence)
+    elif isinstance(evidence, SetAgreement):
+        found = _of_sets(evidence)
     elif isinstance(index.annotations, BoxTable):
         found = _of_objects(index.annotations, evidence)
     else:
@@ -175,13 +178,14 @@ def _best_overlap(table: BoxTable, agreement: ObjectAgreement) -> Floats:
 
 
 def _missing(table: BoxTable, agreement: ObjectAgreement) -> Floats:
+    """Return objectness, less where labels cover a part: objects overlap, so that a part weighs as its cube root."""
     scores = 1 - agreement.scores[:, -1]
     for row in np.unique(agreement.images).tolist():
         here = agreement.images == row
         found, labelled = torch.from_numpy(agreement.boxes[here]), torch.from_numpy(table.boxes[table.rows(row)])
         covered = covered_share(found, labelled).numpy().sum(1).clip(0, 1)  # by labels: half a neighbour is no object
         is_labelled = box_iou(found, labelled).numpy().max(1, initial=0.0) >= TOUCHING
-        scores[here] *= np.where(is_labelled, 0, 1 - covered)
+        scores[here] *= np.where(is_labelled, 0, np.cbrt(1 - covered))
     return np.asarray(scores, np.float32)
 
 
@@ -198,6 +202,19 @@ def _of_images(agreement: Agreement) -> Iterator[Suspect]:
             score=float(1 - own[place]),
             label=int(agreement.labels[place]),
             proposed=int(proposed[place]),
+        )
+
+
+def _of_sets(agreement: SetAgreement) -> Iterator[Suspect]:
+    own = agreement.own_probs
+    for place, column in zip(*map(np.ndarray.tolist, np.nonzero(own < LEAST)), strict=True):
+        is_shown, label = bool(agreement.shown[place, column]), int(agreement.labels[column])
+        yield Suspect(
+            row=int(agreement.rows[place]),
+            kind=SuspectKind.SPURIOUS if is_shown else SuspectKind.MISSING,
+            score=float(1 - own[place, column]),
+            label=label if is_shown else -1,
+            proposed=-1 if is_shown else label,
         )
 
 
