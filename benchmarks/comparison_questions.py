@@ -33,6 +33,7 @@ DATA_SETS: Mapping[str, DataSet] = {
     "few": DataSet(source="cifar10", train=50, val=20, test=100),
     "rare": DataSet(source="mnist", train={"4": 500, "9": 10}, val={"4": 100, "9": 2}, test=500),
     "ants 10": DataSet(source="hymenoptera", train=10, val=10, test=500),
+    "ants 100": DataSet(source="hymenoptera", train=100, val=10, test=500),
     "ants 60": DataSet(source="hymenoptera", train=60, val=10, test=500),
 }
 SHARED: Mapping[str, Any] = {

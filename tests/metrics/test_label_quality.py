@@ -11,10 +11,12 @@ from snellen.metrics import (
     ImageObjects,
     confident_disagreement,
     confident_joint,
+    confident_set_answers,
     mask_quality,
     normalized_margin,
     object_quality,
     pooled_quality,
+    prior_free,
     self_confidence,
     softmin,
 )
@@ -82,3 +84,28 @@ def test_disagreement_counts_only_what_both_models_are_sure_of() -> None:
     probs = np.array([[0.9, 0.1], [0.95, 0.05], [0.55, 0.45], [0.1, 0.9]])
     shares = np.array([[1.0, 0.0], [0.8, 0.2], [1.0, 0.0], [1.0, 0.0]])
     assert confident_disagreement(probs, shares, np.array([0, 1, 1, 0])) == (1, 1)
+
+
+def test_what_models_are_sure_of_in_sets_of_labels() -> None:
+    """By hand: half of 40 images show a class; 3 lack the label, 2 bear it wrongly, of 5 nothing is known."""
+    looks = np.arange(40) < 20
+    probs = np.where(looks, 0.95, 0.05)[:, None]
+    shares = np.where(looks, 0.9, 0.1)[:, None]
+    shown, known = looks[:, None].copy(), np.ones((40, 1), np.bool_)
+    shown[:3], shown[30:32], known[15:20] = False, True, False
+    sure, wrong = confident_set_answers(probs, shares, shown & known, known)
+    assert np.flatnonzero(wrong).tolist() == [0, 1, 2, 30, 31]
+    assert sure.sum() == 15 + 2
+    unsure, none = confident_set_answers(np.full((40, 1), 0.4), shares, shown & known, known)
+    assert not none[:20].any()
+    assert not unsure[:20].any()
+
+
+def test_probabilities_without_the_prior() -> None:
+    """Bayes by hand: of a class on a tenth of the images, 0.1 says nothing; 0 of 10 neighbours says little."""
+    usual = np.array([0.1])
+    assert prior_free(np.array([[0.1]]), usual)[0, 0] == pytest.approx(0.5)
+    assert prior_free(np.array([[0.5]]), usual)[0, 0] == pytest.approx(0.9)
+    assert prior_free(np.array([[0.0]]), usual)[0, 0] == 0
+    drawn = (0.1 / 11) * 0.9 / ((0.1 / 11) * 0.9 + (1 - 0.1 / 11) * 0.1)
+    assert prior_free(np.array([[0.0]]), usual, draws=10)[0, 0] == pytest.approx(drawn)

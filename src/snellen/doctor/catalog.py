@@ -39,9 +39,11 @@ from snellen.doctor.checks.data import (
     too_few_samples,
     too_little_data_for_scratch,
     uneven_exposure,
+    unlikely_values,
     unreadable_image,
     unsplit_data,
     wrong_image_labels,
+    wrong_label_sets,
     wrong_objects,
 )
 from snellen.doctor.checks.results import (
@@ -177,6 +179,8 @@ CHECKS: tuple[Check, ...] = (
     annotations_of_other_images.CHECK,
     high_label_noise.CHECK,
     wrong_image_labels.CHECK,
+    wrong_label_sets.CHECK,
+    unlikely_values.CHECK,
     wrong_objects.CHECK,
     split_drift.CHECK,
     shortcut.CHECK,

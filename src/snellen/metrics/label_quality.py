@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from numpy.typing import NDArray
 
 from snellen.metrics.objects import ImageObjects
@@ -20,10 +20,12 @@ __all__ = [
     "class_thresholds",
     "confident_disagreement",
     "confident_joint",
+    "confident_set_answers",
     "mask_quality",
     "normalized_margin",
     "object_quality",
     "pooled_quality",
+    "prior_free",
     "self_confidence",
     "softmin",
 ]
@@ -107,6 +109,63 @@ def confident_disagreement(
         & (best >= np.quantile(best, SURE_QUANTILE))
     )
     return int((sure & (named != labels)).sum()), int(sure.sum())
+
+
+def confident_set_answers(
+    probs: Float[np.ndarray, "n classes"],
+    neighbour_shares: Float[np.ndarray, "n classes"],
+    shown: Bool[np.ndarray, "n classes"],
+    known: Bool[np.ndarray, "n classes"],
+) -> tuple[Bool[np.ndarray, "n classes"], Bool[np.ndarray, "n classes"]]:
+    """Return of what two models are sure, and which of that contradicts sets of labels.
+
+    They are sure of a class on an image that surely shows it, or that is labelled and surely not there; that images do
+    not show most classes is no evidence for labels. The share of the second in the first estimates that of labels that
+    are wrong or missing.
+
+    Args:
+        probs: That the image shows the class, by a model that has not seen it.
+        neighbour_shares: Share of the most alike images that show it.
+        shown: As annotated.
+        known: Whether that is known; the rest counts for nothing.
+    """
+    sure, wrong = np.zeros(shown.shape, np.bool_), np.zeros(shown.shape, np.bool_)
+    usual = shown.sum(0) / np.maximum(known.sum(0), 1)
+    absent = 1 - prior_free(probs, usual)
+    for column in range(probs.shape[1]):
+        own, here = shown[:, column], known[:, column]
+        there = here & _surely(probs[:, column], neighbour_shares[:, column])
+        gone = here & own & _surely(absent[:, column], 1 - neighbour_shares[:, column])
+        wrong[:, column] = (there & ~own) | gone
+        sure[:, column] = there | gone
+    return sure, wrong
+
+
+def _surely(probs: Floats, shares: Floats) -> NDArray[np.bool_]:
+    named = probs > 0.5
+    if not named.any():
+        return np.zeros(len(probs), np.bool_)
+    return np.asarray(named & (probs >= np.quantile(probs[named], SURE_QUANTILE)) & (shares >= SURE_SHARE - 1e-6))
+
+
+def prior_free(
+    probs: Float[np.ndarray, "n classes"], usual: Float[np.ndarray, " classes"], *, draws: int | None = None
+) -> Floats:
+    """Return probabilities as if half of all images showed each class.
+
+    Args:
+        probs: That an image shows the class.
+        usual: Share of the images that do.
+        draws: If probabilities are shares of so many images, which are then drawn towards ``usual`` by one image, so
+            that 0 of 10 proves nothing of a rare class.
+
+    Source:
+        Bayes' rule; Saerens et al. 2002, eq. 2.4.
+    """
+    prior = np.clip(usual, 1e-6, 1 - 1e-6)
+    given = probs if draws is None else (probs * draws + prior) / (draws + 1)
+    for_it, against = given * (1 - prior), (1 - given) * prior
+    return np.asarray(for_it / np.maximum(for_it + against, 1e-12))
 
 
 def softmin(scores: Float[np.ndarray, "*batch n"], temperature: float) -> Floats:

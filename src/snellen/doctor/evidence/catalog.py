@@ -50,7 +50,9 @@ from snellen.doctor.evidence.results.objects import cost_of_errors, detected_obj
 from snellen.doctor.evidence.results.reading import other_reading
 from snellen.doctor.evidence.results.scores import scores_of_splits, two_runs
 from snellen.doctor.evidence.results.slices import outcomes, slices_of
+from snellen.doctor.evidence.set_agreement import agreement_of_sets
 from snellen.doctor.evidence.shortcuts import shortcuts_to_labels
+from snellen.doctor.evidence.value_agreement import agreement_of_values
 from snellen.doctor.evidence.written_boxes import written_boxes
 from snellen.doctor.range_test import deep_range
 from snellen.doctor.watching.outcome import learning_of
@@ -71,6 +73,8 @@ DATA_SOURCES: tuple[Callable[..., object], ...] = (
     times_of_loading,
     agreement_of_labels,
     agreement_of_objects,
+    agreement_of_sets,
+    agreement_of_values,
     drift_of_splits,
     embeddings_of_images,
     locality_of_pixels,

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int64
 from numpy.typing import NDArray
 
-__all__ = ["classifier", "grouped_folds", "nearest", "out_of_fold_probs"]
+__all__ = ["best_strength", "classifier", "fitted_probs", "grouped_folds", "nearest", "out_of_fold_probs"]
 
 STRENGTHS = (3e-4, 3e-3, 3e-2)  # inverse regularisation per 3000 rows of variance 1; the best is chosen by its log loss
 STRENGTH_ROWS = 3000
@@ -65,7 +65,7 @@ def out_of_fold_probs(vectors: Floats, labels: Rows, folds: Rows, num_classes: i
         folds: Number of the fold of each row; rows with -1 are learned from by all and predicted by none.
         num_classes: K.
     """
-    strength = _best_strength(vectors, labels, folds, num_classes)
+    strength = best_strength(vectors, labels, folds, num_classes)
     probs = np.zeros((len(labels), num_classes), np.float32)
     for fold in range(int(folds.max()) + 1):
         held = folds == fold
@@ -100,7 +100,8 @@ def classifier(vectors: Floats, labels: Rows, strength: float) -> Any:
         return model.fit(vectors, labels)
 
 
-def _best_strength(vectors: Floats, labels: Rows, folds: Rows, num_classes: int) -> float:
+def best_strength(vectors: Floats, labels: Rows, folds: Rows, num_classes: int) -> float:
+    """Return the strength of regularisation with the least loss on the first fold, learned on some of the others."""
     chance = np.random.default_rng(0)
     rows = chance.permutation(len(labels))[:TRIAL_ROWS]
     train, held = rows[folds[rows] != 0], rows[folds[rows] == 0]

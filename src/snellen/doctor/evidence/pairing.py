@@ -2,24 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from snellen.data import ClassTable, DatasetIndex
+from snellen.data import DatasetIndex
 from snellen.data.index import NO_SPLIT
 from snellen.doctor.check import NotCheckable
-from snellen.doctor.evidence.agreement import (
-    NEIGHBOURS,
-    Agreement,
-    class_shares,
-    image_groups,
-    macro_recall,
-    permuted_recalls,
-)
+from snellen.doctor.evidence.agreement import NEIGHBOURS, image_groups
 from snellen.doctor.evidence.copies import ImageCopies
 from snellen.doctor.evidence.embeddings import Embeddings
 from snellen.doctor.evidence.folds import nearest
+from snellen.doctor.evidence.knowing import Floats, annotated_numbers, permuted_shares, share_told
 from snellen.doctor.evidence.statistics import natural_key
 from snellen.doctor.words import Text
 
@@ -33,12 +28,12 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitPairing:
-    """What the nearest images of a split know of its labels.
+    """What the nearest images of a split know of its labels, sets of labels or values.
 
     Attributes:
         split: Its name; empty for images in none.
         num_images: In it.
-        recall: Mean over classes of the share named rightly.
+        recall: Share told rightly, see ``share_told``.
         chance: The same with permuted labels, the mean.
         spread: Standard deviation of it over permutations.
         remedy: Another pairing that does better: ``shift`` or ``order``; empty if none does.
@@ -75,7 +70,10 @@ class Pairing:
         origin: See `Embeddings`.
     """
 
-    ABSENT = Agreement.ABSENT
+    ABSENT = Text(
+        en="what whole images are labelled with is compared with their looks, and there is no such data",
+        zh="比较的是整幅图像的标签与外观，这里没有此类数据",
+    )
 
     splits: tuple[SplitPairing, ...]
     origin: str
@@ -85,36 +83,46 @@ def pairing_of_labels(index: DatasetIndex, embeddings: Embeddings, copies: Image
     """Judge each split by itself.
 
     Raises:
-        NotCheckable: If images have no single class, or no split is large enough.
+        NotCheckable: If nothing is said of whole images, or no split is large enough.
     """
-    if not isinstance(index.annotations, ClassTable):
-        raise NotCheckable(Agreement.ABSENT)
-    labels = index.annotations.labels.astype(np.int64)
-    usable = embeddings.is_readable & (labels >= 0)
+    numbers = annotated_numbers(index)
+    usable = embeddings.is_readable & np.isfinite(numbers).any(1)
     groups = image_groups(index, copies)
     found = []
     for place in (NO_SPLIT, *range(len(index.split_names))):
         rows = np.flatnonzero(usable & (index.splits == place))
-        if len(rows) >= FEWEST and len(np.unique(labels[rows])) > 1:
+        if len(rows) >= FEWEST:
             name = "" if place == NO_SPLIT else index.split_names[place]
-            names = [index.paths[row] for row in rows.tolist()]
-            found.append(_judged(name, names, labels[rows], embeddings.vectors[rows], groups[rows]))
+            near = nearest(embeddings.vectors[rows], groups[rows], NEIGHBOURS)[0]
+            told = _Told(kind=type(index.annotations), near=near, numbers=numbers[rows])
+            if np.isfinite(told.share()):
+                found.append(_judged(name, [index.paths[row] for row in rows.tolist()], told))
     if not found:
         raise NotCheckable(Text(
-            en=f"no split has {FEWEST} readable images of two classes", zh=f"没有子集含 {FEWEST} 张两类以上的可读图像"
+            en=f"no split has {FEWEST} readable images whose labels differ",
+            zh=f"没有子集含 {FEWEST} 张标签不全相同的可读图像",
         ))  # fmt: skip
     return Pairing(splits=tuple(found), origin=embeddings.origin)
 
 
-def _judged(split: str, names: list[str], labels: Rows, vectors: NDArray[np.float32], groups: Rows) -> SplitPairing:
-    number = int(labels.max()) + 1
-    near = nearest(vectors, groups, NEIGHBOURS)[0]
-    permuted = permuted_recalls(near, labels, number)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Told:
+    """What the nearest images of a split tell."""
+
+    kind: type[Any]
+    near: Rows
+    numbers: Floats
+
+    def share(self, numbers: Floats | None = None) -> float:
+        return share_told(self.kind, self.near, self.numbers if numbers is None else numbers)
+
+
+def _judged(split: str, names: list[str], told: _Told) -> SplitPairing:
+    recall = told.share()
+    permuted = permuted_shares(told.kind, told.near, told.numbers)
     best = ("", 0, 0.0)
-    for remedy, shift, moved in _other_pairings(names, labels):
-        recall = macro_recall(class_shares(near, moved, number).argmax(1), moved)
-        best = max(best, (remedy, shift, recall), key=lambda entry: entry[2])
-    recall = macro_recall(class_shares(near, labels, number).argmax(1), labels)
+    for remedy, shift, moved in _other_pairings(names, told.numbers):
+        best = max(best, (remedy, shift, told.share(moved)), key=lambda entry: entry[2])
     if best[2] <= recall:
         best = ("", 0, 0.0)
     return SplitPairing(
@@ -129,16 +137,16 @@ def _judged(split: str, names: list[str], labels: Rows, vectors: NDArray[np.floa
     )
 
 
-def _other_pairings(names: list[str], labels: Rows) -> Iterator[tuple[str, int, Rows]]:
+def _other_pairings(names: list[str], numbers: Floats) -> Iterator[tuple[str, int, Floats]]:
     by_name = sorted(range(len(names)), key=names.__getitem__)
     by_count = sorted(range(len(names)), key=lambda row: natural_key(names[row]))
     for shift in SHIFTS:
         for order in (list(range(len(names))), by_name, by_count):
-            moved = np.empty_like(labels)
-            moved[order] = np.roll(labels[order], shift)
+            moved = np.empty_like(numbers)
+            moved[order] = np.roll(numbers[order], shift, axis=0)
             yield "shift", shift, moved
     if by_name != by_count:
         for listed, meant in ((by_name, by_count), (by_count, by_name)):
-            moved = np.empty_like(labels)
-            moved[meant] = labels[listed]
+            moved = np.empty_like(numbers)
+            moved[meant] = numbers[listed]
             yield "order", 0, moved

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from snellen.data import ClassTable, DatasetIndex
+from snellen.data import ClassTable, DatasetIndex, ValueTable
 from snellen.doctor.check import NotCheckable
-from snellen.doctor.evidence.agreement import image_groups, macro_recall
+from snellen.doctor.evidence.agreement import image_groups
 from snellen.doctor.evidence.copies import ImageCopies
 from snellen.doctor.evidence.drift import image_properties
 from snellen.doctor.evidence.folds import grouped_folds
+from snellen.doctor.evidence.foretelling import Foretold, foretold
 from snellen.doctor.evidence.images import ImageFacts
+from snellen.doctor.evidence.knowing import annotated_numbers
 from snellen.doctor.words import Text
 
 __all__ = ["Shortcut", "Shortcuts", "shortcuts_to_labels", "source_folders"]
@@ -22,7 +24,7 @@ __all__ = ["Shortcut", "Shortcuts", "shortcuts_to_labels", "source_folders"]
 FEWEST = 50  # images
 BINS = 20  # that a property is cut into, by its quantiles
 FOLDS = 5
-PERMUTATIONS = 100
+MOST_ROWS = 50  # that are shown
 FROM_THE_FILE = ("size", "aspect", "format", "mode", "folder")  # what is not drawn in the image
 FROM_THE_RANGE = ("darkest", "brightest")  # where levels begin and end, which cameras and programs decide
 BORDER_PX = 2  # of a thumbnail of 32
@@ -36,10 +38,11 @@ class Shortcut:
 
     Attributes:
         name: Of the property.
-        gain: Out-of-fold recall (mean over classes) between guessing, 0, and always right, 1.
-        p: Share of permutations of the labels that gain as much.
-        class_: The class that it tells best.
-        rows: Of the index, images of that class that it tells.
+        gain: See `Foretold`.
+        p: Share of permutations of what is annotated that gain as much.
+        class_: The class or value that it tells best.
+        rows: Of the index, images of that class that it tells, or of whose value it is nearest.
+        is_value: Whether it is a value.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Shortcut:
     p: float
     class_: str
     rows: tuple[int, ...]
+    is_value: bool = False
 
     @property
     def is_from_the_file(self) -> bool:
@@ -63,9 +67,7 @@ class Shortcut:
 class Shortcuts:
     """Every property that varies, the most telling first."""
 
-    ABSENT = Text(
-        en="shortcuts are looked for where every image has one class", zh="只有每张图像有一个类别时才查找捷径"
-    )
+    ABSENT = Text(en="shortcuts are looked for where whole images are labelled", zh="只有整幅图像有标签时才查找捷径")
 
     properties: tuple[Shortcut, ...]
 
@@ -74,25 +76,26 @@ def shortcuts_to_labels(index: DatasetIndex, facts: ImageFacts, copies: ImageCop
     """Predict labels from one property at a time.
 
     Raises:
-        NotCheckable: If images have no single class, or there are too few.
+        NotCheckable: If nothing is said of whole images, or there are too few.
     """
-    if not isinstance(index.annotations, ClassTable):
-        raise NotCheckable(Shortcuts.ABSENT)
-    labels = index.annotations.labels.astype(np.int64)
-    usable = facts.is_readable & (labels >= 0)
+    numbers = annotated_numbers(index)
+    usable = facts.is_readable & np.isfinite(numbers).any(1)
     if "train" in index.split_names:
         usable &= index.splits == index.split_names.index("train")
     rows = np.flatnonzero(usable)
-    if len(rows) < FEWEST or len(np.unique(labels[rows])) < 2:
+    if len(rows) < FEWEST or not _varies(numbers[rows]):
         raise NotCheckable(Text(
-            en=f"{FEWEST} images of two classes are needed", zh=f"需要两个类别的至少 {FEWEST} 张图像"
+            en=f"{FEWEST} images whose labels differ are needed", zh=f"需要至少 {FEWEST} 张标签不全相同的图像"
         ))  # fmt: skip
-    folds = grouped_folds(labels[rows], image_groups(index, copies)[rows], FOLDS)
+    numbers = numbers[rows]
+    strata = numbers[:, 0].astype(np.int64) if isinstance(index.annotations, ClassTable) else np.zeros_like(rows)
+    folds = grouped_folds(strata, image_groups(index, copies)[rows], FOLDS)
     found = []
     for name, values in _properties(index, facts):
         kinds = _kinds(values[rows])
         if len(np.unique(kinds)) > 1:
-            found.append(_judged(name, kinds, labels[rows], folds, rows, index.classes))
+            told = foretold(type(index.annotations), kinds, numbers, folds)
+            found.append(_shortcut(name, told, index, rows))
     return Shortcuts(properties=tuple(sorted(found, key=lambda entry: -entry.gain)))
 
 
@@ -128,35 +131,17 @@ def _kinds(values: NDArray[Any]) -> Rows:
     return np.where(np.isfinite(values), np.searchsorted(edges, values), len(edges) + 1).astype(np.int64)
 
 
-def _judged(name: str, kinds: Rows, labels: Rows, folds: Rows, rows: Rows, classes: tuple[str, ...]) -> Shortcut:
-    named = _named(kinds, labels, folds)
-    guess = 1 / len(np.unique(labels))
-    gain = (macro_recall(named, labels) - guess) / (1 - guess)
-    chance = np.random.default_rng(0)
-    beaten = 0
-    for _ in range(PERMUTATIONS):
-        permuted = chance.permutation(labels)
-        beaten += (macro_recall(_named(kinds, permuted, folds), permuted) - guess) / (1 - guess) >= gain
-    right = named == labels
-    recalls = [
-        float(right[labels == label].mean()) if (labels == label).any() else 0.0 for label in range(len(classes))
-    ]
-    best = int(np.argmax(recalls))
+def _varies(numbers: NDArray[Any]) -> bool:
+    known = np.isfinite(numbers)
+    return bool((np.where(known, numbers, -np.inf).max(0) > np.where(known, numbers, np.inf).min(0)).any())
+
+
+def _shortcut(name: str, told: Foretold, index: DatasetIndex, rows: Rows) -> Shortcut:
     return Shortcut(
         name=name,
-        gain=gain,
-        p=(1 + beaten) / (1 + PERMUTATIONS),
-        class_=classes[best],
-        rows=tuple(rows[right & (labels == best)][:50].tolist()),
+        gain=told.gain,
+        p=told.p,
+        class_=index.classes[told.column],
+        rows=tuple(rows[told.places][:MOST_ROWS].tolist()),
+        is_value=isinstance(index.annotations, ValueTable),
     )
-
-
-def _named(kinds: Rows, labels: Rows, folds: Rows) -> Rows:
-    """Return the class that is relatively most frequent in the bin of each row, in the other folds."""
-    number = int(labels.max()) + 1
-    bins = int(kinds.max()) + 1
-    tables = np.zeros((FOLDS, bins, number))
-    np.add.at(tables, (folds, kinds, labels), 1)
-    others = tables.sum(0) - tables
-    shares = others / np.maximum(others.sum(1, keepdims=True), 1)  # of each class, so that rare ones count alike
-    return np.asarray(shares.argmax(2)[folds, kinds], np.int64)

@@ -72,11 +72,12 @@ CHECK = Check(
             "1, 10, 2 beside labels sorted 1, 2, 10, or pairs that were shuffled apart.",
             matters="A network can then only learn by heart: the validation loss stays at that of guessing, and no "
             "setting will help.",
-            measured="How often the ten nearest images bear an image's label (mean over classes), against 100 "
-            "permutations of the labels. Below 2 standard deviations above them the labels are lost. It is an error "
-            "if labels moved by one or two files, or sorted by number instead of by letter, do clearly better (6 "
-            "standard deviations and 1.5 times), or if in another split of no more images they clearly do. Otherwise, "
-            "with pretrained weights and at least 200 images, it is a warning.",
+            measured="How often the ten nearest images bear an image's label (mean over classes; of sets of labels the "
+            "mean recall of showing and not showing a class; of values the share of pairs told in the right order), "
+            "against 100 permutations of the labels. Below 2 standard deviations above them the labels are lost. It is "
+            "an error if labels moved by one or two files, or sorted by number instead of by letter, do clearly better "
+            "(6 standard deviations and 1.5 times), or if in another split of no more images they clearly do. "
+            "Otherwise, with pretrained weights and at least 200 images, it is a warning.",
             false_alarms="As a warning: labels of what pretrained features do not see, such as the age of a slide or "
             "the strength of a material.",
             fix="Join images and labels by name, never by position. Look at ten images with their labels.",
@@ -101,7 +102,8 @@ CHECK = Check(
             finds="找出标签与图像毫无关系的子集：列表错了一行，文件按 1、10、2 排序而标签按 1、2、10 排序，或配对被打"
             "乱。",
             matters="此时网络只能死记硬背：验证损失停留在猜测水平，任何设置都无济于事。",
-            measured="十个最近邻图像与该图像标签相同的比例（按类别平均），与标签的 100 次随机排列比较。高出不足 2 个标"
+            measured="十个最近邻图像与该图像标签相同的比例（按类别平均；标签集合取有无某类的平均召回率；数值取大小次序判"
+            "断正确的图像对比例），与标签的 100 次随机排列比较。高出不足 2 个标"
             "准差即为无关。如果标签移动一两个文件，或改为按数字而非字母排序后明显更好（6 个标准差且 1.5 倍），或在图像"
             "不更多的另一子集中明显有关，则为错误；否则在有预训练权重且至少 200 张图像时为警告。",
             false_alarms="警告级：预训练特征看不到的标签，例如切片的年代或材料的强度。",
