@@ -145,7 +145,8 @@ def digits(data: Path, scratch: Path) -> Path:
     home = scratch / "digits"
     if home.is_dir():
         return home
-    found = np.load(data / "mnist" / "mnist_subset.npz")
+    archive = np.load(data / "mnist" / "mnist_subset.npz")
+    found = {name: archive[name] for name in archive.files}  # an archive unpacks anew at every access
     chance = np.random.default_rng(7)
     order = {name: chance.permutation(len(found[f"{name}_y"])) for name in ("train", "test")}
     first = COUNTS["train"]

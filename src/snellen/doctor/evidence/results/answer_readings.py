@@ -1,6 +1,7 @@
 """Other readings of classes of images and of maps."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -27,6 +28,7 @@ from snellen.structures import IGNORE_LABEL, ClassScores, ClassTarget, MaskTarge
 __all__ = ["reading_of_classes", "reading_of_maps"]
 
 MOST_MAPS = 60
+MOST_PX = 400  # of the longer side of a map; of larger ones every second pixel is looked at, or every third, ...
 REACH = 0.1  # of the side of a map, by which it may be displaced
 LEAST_VOTES = 0.5  # of the maps, that are displaced alike
 _PIXELS = 250  # that stand for one case: neighbouring pixels say the same
@@ -65,15 +67,25 @@ def _with_names(pairs: Sequence[Pair], renaming: Renaming) -> list[Pair]:
 
 def reading_of_maps(run: EvaluatedRun) -> Reading:
     """Return the other reading of maps that fits best."""
-    pairs = chosen_pairs(run, SegmentationMap, MaskTarget)[:MOST_MAPS]
-    return reading_of(run, pairs, _of_maps(run, pairs))
+    first = next(iter(run.looked_at.predictions()), None)
+    step = 1 if first is None else -(-max(first.size) // MOST_PX)
+    pairs = chosen_pairs(run, SegmentationMap, MaskTarget, most=MOST_MAPS, kept=partial(_reduced, step=step))
+    return reading_of(run, pairs, _of_maps(run, pairs, step))
+
+
+def _reduced(pair: Pair, step: int) -> Pair:
+    """Return a pair without confidence, and with every so many pixels of the maps."""
+    named, truth = (labels[::step, ::step] for labels in _labels(pair))
+    none = torch.zeros(()).expand(*named.shape)
+    found = SegmentationMap(labels=torch.from_numpy(np.ascontiguousarray(named)), confidence=none)
+    return replace(pair[0], prediction=found), MaskTarget(labels=torch.from_numpy(np.ascontiguousarray(truth)))
 
 
 def _labels(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
     return pair[0].prediction.labels.numpy(), pair[1].labels.numpy()  # type: ignore[union-attr]
 
 
-def _of_maps(run: EvaluatedRun, pairs: Sequence[Pair]) -> Iterator[Proposal]:
+def _of_maps(run: EvaluatedRun, pairs: Sequence[Pair], every: int) -> Iterator[Proposal]:
     number = len(run.index.classes)
     halves = np.zeros((2, number, number), np.int64)
     for place, pair in enumerate(pairs):
@@ -92,20 +104,20 @@ def _of_maps(run: EvaluatedRun, pairs: Sequence[Pair]) -> Iterator[Proposal]:
             least=ALL,
         )
     for name, axes in _TURNS.items():
-        yield Proposal(
-            name=name,
-            numbers={},
-            read=lambda given, axes=axes: [_painted(pair, np.flip(_labels(pair)[0], axes)) for pair in given],
-        )
+        yield Proposal(name=name, numbers={}, read=partial(_turned, axes=axes))
     step = _displacement(pairs)
     if step is not None:
         yield Proposal(
             name="moved",
-            numbers={"right": f"{-step[1]:+d}", "down": f"{-step[0]:+d}"},
+            numbers={"right": f"{-every * step[1]:+d}", "down": f"{-every * step[0]:+d}"},
             read=lambda given: [_painted(pair, _shifted(_labels(pair)[0], *step)) for pair in given],
             least=NEAR,
         )
     yield from next_images(lambda one, other: _labels(one)[0].shape == _labels(other)[1].shape)
+
+
+def _turned(pairs: Sequence[Pair], axes: tuple[int, ...]) -> list[Pair]:
+    return [_painted(pair, np.flip(_labels(pair)[0], axes)) for pair in pairs]
 
 
 def _painted(pair: Pair, labels: Int64[np.ndarray, "height width"]) -> Pair:

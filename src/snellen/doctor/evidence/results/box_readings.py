@@ -131,7 +131,7 @@ def _frames(pairs: Sequence[Pair], now: float) -> Iterator[Proposal]:
 def _scaled(unit: Callable[[int, int], tuple[float, float]], across: float, down: float) -> Read:
     def read(boxes: Boxes, size: Size) -> Boxes:
         own = unit(*size)
-        return boxes * np.array([across * own[0], down * own[1]] * 2)
+        return np.asarray(boxes * np.array([across * own[0], down * own[1]] * 2))
 
     return read
 

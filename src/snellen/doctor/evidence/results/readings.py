@@ -33,6 +33,7 @@ __all__ = [
 
 MOST_IMAGES = 300  # that are read again
 DRAWS = 300
+_BLOCK = 8  # neighbouring images that are kept together
 DISPLACED = ("moved", "boxes_moved", "boxes_grown")  # readings that only undo a displacement
 FAR = 0.1  # of the figure, that another reading must bring at least
 NEAR = 0.02  # that a small displacement must bring at least; repeated trainings differ by less
@@ -113,19 +114,33 @@ def reading_of(run: EvaluatedRun, pairs: Sequence[Pair], proposals: Iterable[Pro
     return best
 
 
-def chosen_pairs(run: EvaluatedRun, kind: type[Prediction], wanted: type[Target]) -> list[Pair]:
-    """Return the answers that are looked at, evenly spread ones where there are very many.
+def chosen_pairs(
+    run: EvaluatedRun,
+    kind: type[Prediction],
+    wanted: type[Target],
+    *,
+    most: int = MOST_IMAGES,
+    kept: Callable[[Pair], Pair] = lambda pair: pair,
+) -> list[Pair]:
+    """Return the answers that are looked at, some of them, eight neighbours at a time, where there are very many.
+
+    Args:
+        run: They were given by.
+        kind: Of the predictions.
+        wanted: Of the truths.
+        most: Images, about.
+        kept: What is kept of a pair.
 
     Raises:
         NotCheckable: If they are of another kind, or there are none.
     """
     if run.kind is not kind:
         raise NotCheckable(Reading.ABSENT)
-    step = max(1, len(run.looked_at.part) // MOST_IMAGES)
+    step = -(-len(run.looked_at.part) // most)
     found = [
-        pair
+        kept(pair)
         for pair in run.looked_at.pairs()
-        if isinstance(pair[0].prediction, kind) and isinstance(pair[1], wanted) and pair[0].index // 8 % step == 0
+        if isinstance(pair[0].prediction, kind) and isinstance(pair[1], wanted) and pair[0].index // _BLOCK % step == 0
     ]
     if not found:
         raise NotCheckable(Reading.ABSENT)
