@@ -2,6 +2,7 @@
 
 python benchmarks/finetuning.py --data DATA --out results.jsonl             everything; goes on where it was broken off
 python benchmarks/finetuning.py --data DATA --out results.jsonl --each 5 --seeds 1 --epochs 2     a try
+python benchmarks/finetuning.py --data DATA --out results.jsonl --seeds 3 --shown 600 --size 96     a quarter of an hour
 python benchmarks/finetuning.py --out results.jsonl --table benchmarks/results/finetuning.md      the table alone
 
 One line of the file is one training. Every training of one seed and size has the same images; validation images are
@@ -39,6 +40,7 @@ EACH = (5, 20, 100)  # training images of a class
 SIZES = {"hymenoptera": 128, "cifar10": 64}  # px
 NUM_VAL, NUM_TEST = 40, 500  # images, at most
 SHOWN = 3_000  # images in a training, so that small sets get more epochs
+KEYS = ("data", "each", "plan", "seed", "size", "shown")  # that tell one training from another
 
 
 def prepared(data: Path, name: str):
@@ -73,20 +75,22 @@ def divided(index, each: int, seed: int):
     return with_splits(index, {"train": chosen, "val": rest, "test": held})
 
 
-def trained(data: Path, name: str, index, each: int, plan: str, seed: int, epochs: int | None) -> dict:
+def trained(index, name: str, each: int, plan: str, seed: int, given: argparse.Namespace) -> dict:
     part = divided(index, each, seed)
-    shown = max(4, min(60, round(SHOWN / len(part.split_rows("train")))))
+    shown = max(4, min(60, round(given.shown / len(part.split_rows("train")))))
+    data, size = given.data, given.size or SIZES[name]
     began = perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         run = snellen.train(
             part, model="mobilenet_v2", weights=data / "weights" / "mobilenet_v2_imagenet.safetensors",
-            mean=(0.5,) * 3, std=(0.5,) * 3, padding="same", image_size=SIZES[name], epochs=epochs or shown,
+            mean=(0.5,) * 3, std=(0.5,) * 3, padding="same", image_size=size, epochs=given.epochs or shown,
             device="cpu", workers=0, validate_every=10_000, tensorboard=False, check=False, seed=seed,
             folder=Path(folder) / "run", **PLANS[plan],
         )  # fmt: skip
         figures, record = run.results["test"].scalars, run.record
     return {
-        "data": name, "each": each, "plan": plan, "seed": seed, "epochs": record["settings"]["epochs"],
+        "data": name, "each": each, "plan": plan, "seed": seed, "epochs": record["settings"]["epochs"], "size": size,
+        "shown": given.shown,
         "chosen": record.get("finetune"), "lr": record["settings"]["lr"], "accuracy": figures["accuracy"],
         "NLL": figures["NLL"], "seconds": round(perf_counter() - began, 1),
         "quadrant": (record.get("transfer") or {}).get("quadrant"),
@@ -104,10 +108,12 @@ def interval(values: list[float]) -> str:
 
 
 def table(rows: list[dict]) -> str:
+    budgets = sorted({f"{row['shown']:,} images of {row['size']} px" for row in rows})
     lines = [
         "# Fine-tuning plans by size of the data", "",
-        "`python benchmarks/finetuning.py --data DATA --out FILE`: MobileNetV2 with weights of ImageNet; means over "
-        "seeds with 95 % intervals (Student's t), and the difference to `all` of the same seeds.", "",
+        "`python benchmarks/finetuning.py --data DATA --out FILE`: MobileNetV2 with weights of ImageNet, about "
+        f"{' or '.join(budgets)} shown in each training; means over seeds with 95 % intervals (Student's t), and the "
+        "difference to `all` of the same seeds.", "",
     ]  # fmt: skip
     for data in sorted({row["data"] for row in rows}):
         for each in sorted({row["each"] for row in rows if row["data"] == data}):
@@ -139,16 +145,18 @@ def main() -> None:
     parser.add_argument("--each", nargs="+", type=int, default=list(EACH))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int)
+    parser.add_argument("--shown", type=int, default=SHOWN, help="images in a training, by which epochs are counted")
+    parser.add_argument("--size", type=int, help=f"side of the images in pixels; {SIZES} if left out")
     parser.add_argument("--table", type=Path)
     given = parser.parse_args()
-    done = {(row["data"], row["each"], row["plan"], row["seed"]) for row in rows_of(given.out)}
+    done = {tuple(row.get(name) for name in KEYS) for row in rows_of(given.out)}
     for name in given.sets if given.data else ():
         index = prepared(given.data, name)
         for seed in range(given.seeds):  # whole seeds first, so that a broken run has something to compare
             for each in given.each:
                 for plan in given.plans:
-                    if (name, each, plan, seed) not in done:
-                        row = trained(given.data, name, index, each, plan, seed, given.epochs)
+                    if (name, each, plan, seed, given.size or SIZES[name], given.shown) not in done:
+                        row = trained(index, name, each, plan, seed, given)
                         with given.out.open("a") as file:
                             file.write(json.dumps(row) + "\n")
                         print(json.dumps(row), flush=True)
