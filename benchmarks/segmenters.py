@@ -1,6 +1,7 @@
 """Train every segmenter on one encoder at one budget, beside segmentation-models-pytorch's where it has the network.
 
     python benchmarks/segmenters.py --data ../shared/data --sets camvid horses isbi --seeds 3 --out segmenter-runs
+    python benchmarks/segmenters.py --data ../shared/data --small --seeds 2 --out segmenter-runs
 
 All stand on MobileNetV2 with the same ImageNet weights. Ours are trained by ``snellen train``, theirs by the
 plain loop of ``peer_accuracy.py``: the same images, size, batch, epochs, optimizer, rate, schedule, weight decay
@@ -48,6 +49,13 @@ SETS: Mapping[str, Budget] = {
     "horses": Budget(kind="segmentation", network="", size=160, batch=8, epochs=15, lr=0.02, warmup=20),
     "isbi": Budget(kind="segmentation", network="", size=256, batch=4, epochs=40, lr=0.02, warmup=10),
 }
+# For an hour of one core with --small: smaller images, and of CamVid's films every second and every third frame.
+SMALL: Mapping[str, Budget] = {
+    "camvid": replace(SETS["camvid"], size=128, epochs=5),
+    "horses": replace(SETS["horses"], size=96, epochs=5),
+    "isbi": replace(SETS["isbi"], size=128, epochs=16),
+}
+SMALL_FRAMES = {"train": 2, "val": 3}
 NUM_CLASSES = {"camvid": 11, "horses": 2, "isbi": 2}
 PUBLISHED = {
     "camvid": "Published on this split, at 480 × 360 and hundreds of epochs: SegNet 0.556 and ENet 0.513 (Paszke et "
@@ -78,10 +86,10 @@ def _peers() -> dict[str, Callable[[int], nn.Module]]:
 
 def prepared(name: str, arguments: argparse.Namespace) -> Path:
     """Return a folder with ``train``, ``trainannot``, ``val`` and ``valannot`` of a data set; its files are links."""
-    root = arguments.out / "data" / name
+    root = arguments.out / "data" / (f"{name}-small" if name == "camvid" and arguments.small else name)
     if (root / "done").exists():
         return root
-    for split, pairs in pairs_of(name, arguments.data).items():
+    for split, pairs in pairs_of(name, arguments.data, small=arguments.small).items():
         for image, mask in pairs:
             for folder, file in ((split, image), (f"{split}annot", mask)):
                 place = root / folder / file.name
@@ -95,13 +103,14 @@ def prepared(name: str, arguments: argparse.Namespace) -> Path:
     return root
 
 
-def pairs_of(name: str, data: Path) -> dict[str, list[tuple[Path, Path]]]:
+def pairs_of(name: str, data: Path, *, small: bool) -> dict[str, list[tuple[Path, Path]]]:
     """Return the image and the mask of every row, by split; what is measured on is called val."""
     if name == "camvid":
         splits = {"train": "train", "val": "test"}
         return {
             split: [
-                (p, data / name / f"{theirs}annot" / f"{p.stem}.png") for p in sorted((data / name / theirs).iterdir())
+                (p, data / name / f"{theirs}annot" / f"{p.stem}.png")
+                for p in sorted((data / name / theirs).iterdir())[:: SMALL_FRAMES[split] if small else 1]
             ]
             for split, theirs in splits.items()
         }
@@ -116,7 +125,7 @@ def pairs_of(name: str, data: Path) -> dict[str, list[tuple[Path, Path]]]:
 
 
 def budget_of(name: str, arguments: argparse.Namespace) -> Budget:
-    budget = SETS[name]
+    budget = (SMALL if arguments.small else SETS)[name]
     return budget if arguments.epochs is None else replace(budget, epochs=arguments.epochs)
 
 
@@ -140,9 +149,13 @@ def job_of(name: str, model: str, seed: int, arguments: argparse.Namespace) -> J
     for setting in settings_of(settings):
         options += ["--set", setting]
     return Job(
-        name=f"{name}-{safe(model)}-seed{seed}", model=plain, data=prepared(name, arguments),
+        name=f"{name}{small_word(arguments)}-{safe(model)}-seed{seed}", model=plain, data=prepared(name, arguments),
         weights=arguments.data / "weights" / "mobilenet_v2_imagenet.safetensors", options=tuple(options),
     )  # fmt: skip
+
+
+def small_word(arguments: argparse.Namespace) -> str:
+    return "-small" if arguments.small else ""
 
 
 def settings_of(text: str) -> list[str]:
@@ -182,7 +195,7 @@ def their_score(name: str, model: str, seed: int, arguments: argparse.Namespace)
     """Train theirs, unless it was, and return its mIoU and the seconds."""
     from safetensors.torch import load_file
 
-    kept = arguments.out / f"{name}-{model}-peer-seed{seed}.json"
+    kept = arguments.out / f"{name}{small_word(arguments)}-{model}-peer-seed{seed}.json"
     if kept.is_file():
         return json.loads(kept.read_text())
     torch.manual_seed(seed)
@@ -192,7 +205,7 @@ def their_score(name: str, model: str, seed: int, arguments: argparse.Namespace)
     mask_of = camvid_mask if name == "camvid" else None
     sets = [
         [(rgb(image), mask_of(mask) if mask_of else binary_mask(mask, image)) for image, mask in pairs]
-        for pairs in pairs_of(name, arguments.data).values()
+        for pairs in pairs_of(name, arguments.data, small=arguments.small).values()
     ]
     began = time.perf_counter()
     found = segmented(network, *sets, NUM_CLASSES[name], budget_of(name, arguments), seed, HALF)
@@ -289,13 +302,18 @@ def write(found: Mapping[str, Mapping[str, Mapping]], arguments: argparse.Namesp
     versions = f"Snellen {snellen.__version__}, Python {platform.python_version()}, torch {torch.__version__}"
     text = (
         "# Segmenters on one encoder and budget\n\n"
-        f"`python benchmarks/segmenters.py`; {versions}, segmentation_models_pytorch {smp.__version__}. All "
-        f"on MobileNetV2 with the same ImageNet weights; {arguments.seeds} seeds, mean ± Student's 95 % interval, "
-        f"differences seed by seed; {arguments.threads} thread, {arguments.parallel} trainings of ours at a time. "
+        f"`python benchmarks/segmenters.py{' --small' * arguments.small}`; {versions}, segmentation_models_pytorch "
+        f"{smp.__version__}. All on MobileNetV2 with the same ImageNet weights; {arguments.seeds} seeds, mean ± Student's "
+        f"95 % interval, differences seed by seed; {arguments.threads} thread, {arguments.parallel} trainings of ours at a time. "
         "Times are of one image, by turns; *by default* is with the precision and the layout that a user gets. "
         "segmentation_models_pytorch has no FCN and no SegNet; its PSPNet has no dilation and reads the "
-        "encoder's fourth stage, so that those two differ.\n\n"
-        "![mIoU over time](segmenters_time.svg)\n\n![mIoU over parameters](segmenters_size.svg)\n"
+        "encoder's fourth stage, so that those two differ."
+        + (
+            " Of CamVid every second frame is trained on and every third of the test part measured."
+            if arguments.small
+            else ""
+        )
+        + "\n\n![mIoU over time](segmenters_time.svg)\n\n![mIoU over parameters](segmenters_size.svg)\n"
     )
     for name, rows in found.items():
         budget = budget_of(name, arguments)
@@ -311,6 +329,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--models", nargs="+", default=list(MODELS), help="NAME or NAME:SETTING=VALUE,…")
     parser.add_argument("--seeds", type=int, default=3, help="how many")
     parser.add_argument("--epochs", type=int, help="those of each data set if left out")
+    parser.add_argument("--small", action="store_true", help="smaller images, fewer epochs and frames: an hour")
     parser.add_argument("--option", action="append", default=[], help="a word for all of ours: --option=--no-check")
     parser.add_argument("--out", type=Path, default=Path("segmenter-runs"))
     parser.add_argument("--results", type=Path, default=HERE / "results")
