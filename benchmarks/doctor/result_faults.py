@@ -24,6 +24,7 @@ from typing import Any
 
 import class_answers
 import numpy as np
+import scoring
 import torch
 from common_answers import cut_to
 from measure import told
@@ -43,7 +44,7 @@ MORE = 1.2  # times the twin's value, from which a finding says more
 CUTS = 8  # healthy parts of each base
 OWN_DATA = {"bccd": "blood", "pennfudan": "walkers"}  # of kept runs: the base whose faults are planted in them
 NOT_IN_KEPT = ("copied", "dark_fail", "tuned_on_validation", "leaked")  # they need the files, or another split
-HALVES = (None, "set", "reported")
+HALVES = (None, *scoring.HALVES)
 CHECKED = [check for check in CHECKS if check.stage == Stage.RESULTS]
 SOURCES = [source for source in RESULT_SOURCES if source is not facts_of_images]
 Row = Mapping[str, Any]
