@@ -22,7 +22,7 @@ def settings_words(treatment: Treatment | None) -> str:
 
 def _words(name: str, value: Any) -> list[str]:
     if name == "model-options" and isinstance(value, Mapping):
-        return [word for key, item in value.items() for word in ("--set", f"{key}={json.dumps(item)}")]
+        return [word for key, item in value.items() for word in ("--set", f"{key}={_value(item)}")]
     if isinstance(value, bool):
         return [f"--{name}" if value else f"--no-{name}"]
     if isinstance(value, list | tuple):
@@ -30,3 +30,13 @@ def _words(name: str, value: Any) -> list[str]:
             return [word for item in value for word in ("--milestone", str(item))]
         return [f"--{name}", ",".join(map(str, value))]
     return [f"--{name}", str(value)]
+
+
+def _value(item: Any) -> str:
+    """Return a value as it is typed: text that could be read as nothing else needs no quotes."""
+    if isinstance(item, str):
+        try:
+            json.loads(item)
+        except json.JSONDecodeError:
+            return item
+    return json.dumps(item)

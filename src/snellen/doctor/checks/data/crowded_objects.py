@@ -102,8 +102,9 @@ CHECK = Check(
             "threshold (0.5 if none is planned). Told from 0.5 % of the objects on, a warning from 5 %. Boxes that "
             "overlap by 0.98 or more are one object written twice and are not counted here.",
             false_alarms="Objects annotated as a whole and in parts under one name.",
-            fix="Use soft suppression (--set settings.selection.suppression=soft_gaussian), or raise "
-            "settings.selection.nms_iou to 0.6 or 0.7 and look at what double detections that costs.",
+            fix="Use soft suppression (--set settings.selection.suppression=soft_gaussian; of models with a single "
+            "stage settings.suppression), or raise nms_iou beside it to 0.6 or 0.7 and look at what double detections "
+            "that costs.",
             messages={
                 "default": "{count} of {total} objects ({percent} %) overlap a neighbour of their class by more than "
                 "{iou}: suppression deletes them however good the model is.",
@@ -114,11 +115,11 @@ CHECK = Check(
             finds="与同类邻居的重叠超过非极大值抑制阈值的目标。",
             matters="两个框重叠超过阈值时，抑制只保留一个。检测器再好也不可能两个都找到：这里给出的比例是必然损失的召"
             "回率。",
-            measured="让标注框按类别、从大到小通过硬抑制，使用计划的阈值（没有计划时为 0.5）。占目标 0.5 % 起提示，2 "
+            measured="让标注框按类别、从大到小通过硬抑制，使用计划的阈值（没有计划时为 0.5）。占目标 0.5 % 起提示，5 "
             "% 起警告。重叠达 0.98 以上的视为同一目标写了两次，不在此统计。",
             false_alarms="同一名称下既标注整体又标注部分的目标。",
-            fix="使用软抑制（--set settings.selection.suppression=soft_gaussian），或把 settings.selection.nms_iou 提"
-            "高到 0.6 或 0.7，并查看由此增加的重复检测。",
+            fix="使用软抑制（--set settings.selection.suppression=soft_gaussian；单阶段模型为 settings.suppression），"
+            "或把同处的 nms_iou 提高到 0.6 或 0.7，并查看由此增加的重复检测。",
             messages={
                 "default": "{total} 个目标中有 {count} 个（{percent} %）与同类邻居的重叠超过 {iou}：模型再好也会被抑制"
                 "删除。",
