@@ -303,9 +303,10 @@ def write(found: Mapping[str, Mapping[str, Mapping]], arguments: argparse.Namesp
     text = (
         "# Segmenters on one encoder and budget\n\n"
         f"`python benchmarks/segmenters.py{' --small' * arguments.small}`; {versions}, segmentation_models_pytorch "
-        f"{smp.__version__}. All on MobileNetV2 with the same ImageNet weights; {arguments.seeds} seeds, mean ± Student's "
-        f"95 % interval, differences seed by seed; {arguments.threads} thread, {arguments.parallel} trainings of ours at a time. "
-        "Times are of one image, by turns; *by default* is with the precision and the layout that a user gets. "
+        f"{smp.__version__}. All on MobileNetV2 with the same ImageNet weights; {arguments.seeds} seeds, mean ± "
+        f"Student's 95 % interval, differences seed by seed; {arguments.threads} thread, {arguments.parallel} "
+        "trainings of ours at a time. Times are of one image, by turns; *by default* is with the precision and the "
+        "layout that a user gets. "
         "segmentation_models_pytorch has no FCN and no SegNet; its PSPNet has no dilation and reads the "
         "encoder's fourth stage, so that those two differ."
         + (
