@@ -42,7 +42,8 @@ SIZES = {"horses": 160, "isbi_em": 256}  # short side in pixels at which images 
 BOX_MARGIN = 0.04  # of a thing's box on each side, about what a hand leaves
 CURVE = ("adaptive_threshold", "watershed", "graph_cut")
 NETWORK = "unet_resnet18"
-NETWORK_STEPS = 400  # of four images, whatever the number of different ones
+NETWORK_STEPS = 400  # of four cuts, whatever the number of different images
+NETWORK_CUT = 128  # px; of images of 256, so that a step costs a quarter
 COUNTS = (1, 2, 4, 8, 16, 24)
 SHEET = (
     "otsu", "minimum_error", "canny", "watershed", "split_merge", "mean_shift", "slic", "normalized_cut", "grabcut",
@@ -274,9 +275,12 @@ def learning_curve(given: argparse.Namespace, notes: Notes) -> list[str]:
     found: dict[str, list[str]] = {}
     for model in (*CURVE, NETWORK):
         cells = []
-        for count in COUNTS:
+        steps = f" steps {given.network_steps}" if model == NETWORK else ""
+        for count in given.counts:
             scores = [
-                notes.get(f"curve {model} {count} {seed}", lambda m=model, c=count, s=seed: one_point(given, m, c, s))
+                notes.get(
+                    f"curve {model} {count} {seed}{steps}", lambda m=model, c=count, s=seed: one_point(given, m, c, s)
+                )
                 for seed in given.seeds
             ]
             values = [score["mIoU"] for score in scores]
@@ -285,10 +289,10 @@ def learning_curve(given: argparse.Namespace, notes: Notes) -> list[str]:
     lines = ["## isbi_em: mIoU by the number of training images", ""]
     lines += [
         f"Six images held out; mean ± spread over {len(given.seeds)} draws of the training images. {NETWORK} from",
-        f"random weights on {4 * NETWORK_STEPS} images at {SIZES['isbi_em']} px, as often as they must be repeated.",
+        f"random weights on {4 * given.network_steps} cuts of {NETWORK_CUT} px out of images of {SIZES['isbi_em']} px.",
         "",
-        f"| model | {' | '.join(map(str, COUNTS))} |",
-        f"|{'---|' * (len(COUNTS) + 1)}",
+        f"| model | {' | '.join(map(str, given.counts))} |",
+        f"|{'---|' * (len(given.counts) + 1)}",
         *(f"| `{model}` | {' | '.join(cells)} |" for model, cells in found.items()),
         "",
     ]
@@ -298,12 +302,13 @@ def learning_curve(given: argparse.Namespace, notes: Notes) -> list[str]:
 def one_point(given: argparse.Namespace, model: str, count: int, seed: int) -> Figures:
     index = part_of(given.data, "isbi_em", train=count, test=6, seed=seed)
     if model != NETWORK:
-        return fitted(index, "isbi_em", model, seed=seed)
+        return fitted(index, "isbi_em", model, choose=given.choose, seed=seed)
     batch = min(4, count)
-    epochs = ceil(4 * NETWORK_STEPS / count)  # shows as many images, however few there are
+    epochs = ceil(4 * given.network_steps / count)  # shows as many cuts, however few images there are
     return trained(
-        index, "isbi_em", given.out / "run", seed=seed, batch_size=batch, epochs=epochs, validate_every=epochs
-    )
+        index, "isbi_em", given.out / "run", seed=seed, batch_size=batch, epochs=epochs, validate_every=epochs,
+        crop=NETWORK_CUT,
+    )  # fmt: skip
 
 
 def picture_sheet(given: argparse.Namespace) -> None:
@@ -340,6 +345,8 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=6, help="images of BSDS500")
     parser.add_argument("--learning-curve", action="store_true", help="measure it, too")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="draws of the learning curve")
+    parser.add_argument("--counts", type=int, nargs="+", default=list(COUNTS), help="training images of the curve")
+    parser.add_argument("--network-steps", type=int, default=NETWORK_STEPS, help="of four cuts, in the curve")
     parser.add_argument("--results", type=Path, default=RESULTS)
     given = parser.parse_args()
     notes = Notes(given.out / "figures.json")
