@@ -21,6 +21,7 @@ from torch import nn
 from torchvision.models.detection import MaskRCNN, RetinaNet
 from torchvision.models.detection.anchor_utils import AnchorGenerator, DefaultBoxGenerator
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.models.detection.retinanet import RetinaNetHead
 from torchvision.models.detection.ssd import SSD, SSDHead
@@ -86,7 +87,7 @@ def mask_rcnn(data: Path, budget: Budget, num_classes: int) -> nn.Module:
     body = BackboneWithFPN(net, {"6": "0", "13": "1", "18": "2"}, [32, 96, 1280], 256)
     return MaskRCNN(
         body,
-        num_classes=num_classes + 1,
+        box_predictor=FastRCNNPredictor(1024, num_classes + 1),
         min_size=budget.size,
         max_size=int(budget.size * 5 / 3),
         image_mean=HALF,
