@@ -9,6 +9,7 @@ The two take turns; medians. Writes ``results/winograd.md``, from which the thre
 import argparse
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -41,7 +42,7 @@ SHAPES = [
 ]
 HEAD = """# 3×3 convolutions by Winograd
 
-`OMP_NUM_THREADS={threads} python benchmarks/winograd.py`; Python {python}, torch {torch}, {threads} thread(s) of a
+`OMP_NUM_THREADS={threads} python benchmarks/winograd.py{words}`; Python {python}, torch {torch}, {threads} thread(s) of a
 processor with {capability}. float32, channels last, medians of {repeats} turns ({clock}). "Kept" is a forward pass with
 kernels transformed before, as in prediction; "step" is a forward and a backward pass with all gradients, kernels
 transformed in it. The error is the standard deviation of the difference to float64 over that of the output.
@@ -115,6 +116,7 @@ def main() -> None:
         capability=torch.backends.cpu.get_cpu_capability(),
         repeats=arguments.repeats,
         clock=clock.__name__,
+        words="".join(f" {word}" for word in sys.argv[1:]),
     )
     for shape in SHAPES:
         text += row(shape, arguments.repeats, clock)

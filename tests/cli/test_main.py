@@ -38,7 +38,7 @@ OPTIONS = {
         "--check", "--no-check", "--force", "--activation", "--norm", "--init", "--config", "--repairs", "--crop",
         "--balanced-crops", "--ignored-band",
     },
-    "treat": {"--dry-run", "--info", "--most", "--only", "--out", "-o", "--processes", "--seeds"},
+    "treat": {"--dry-run", "--info", "--most", "--most-seeds", "--only", "--out", "-o", "--processes", "--seeds"},
     "ablate": {
         "--arm", "--figures", "--one-at-a-time", "--out", "-o", "--print", "--processes", "--resume", "--seeds",
         "--split", "--vary", "--vary-use",

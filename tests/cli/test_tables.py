@@ -47,7 +47,7 @@ def test_described_in_their_own_words(call, photos):
     assert "2 classes" in sets.out
     assert "showing no class" in sets.out
     values = call("data", "describe", photos("u.csv", ["age [years]"], [3.5], [5], [""], [9]))
-    assert "1 values" in values.out
+    assert "1 value\n" in values.out
     assert "Range of the values" in values.out
     assert "value-missing" in values.out
 

@@ -33,7 +33,7 @@ class _Kernels:
 class WinogradConv2d(nn.Conv2d):
     """A 3×3 convolution that multiplies a quarter as often where that is quicker: on a CPU, in float32, on larger maps.
 
-    Parameters, keys and results are those of ``nn.Conv2d``, the results but for rounding (about five times that of the
+    Parameters, keys and results are those of ``nn.Conv2d``, the results but for rounding (up to twice that of the
     direct sum: 1e-6 of the outputs' spread). It takes the usual way on other devices, in other types and under
     autocast, for maps that are not in channels-last format, and wherever a graph is recorded or compiled.
 
