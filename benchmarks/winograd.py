@@ -42,9 +42,9 @@ SHAPES = [
 ]
 HEAD = """# 3×3 convolutions by Winograd
 
-`OMP_NUM_THREADS={threads} python benchmarks/winograd.py{words}`; Python {python}, torch {torch}, {threads} thread(s) of a
-processor with {capability}. float32, channels last, medians of {repeats} turns ({clock}). "Kept" is a forward pass with
-kernels transformed before, as in prediction; "step" is a forward and a backward pass with all gradients, kernels
+`OMP_NUM_THREADS={threads} python benchmarks/winograd.py{words}`; Python {python}, torch {torch}, {threads} thread(s) of
+a processor with {capability}. float32, channels last, medians of {repeats} turns ({clock}). "Kept" is a forward pass
+with kernels transformed before, as in prediction; "step" is a forward and a backward pass with all gradients, kernels
 transformed in it. The error is the standard deviation of the difference to float64 over that of the output.
 
 | images, channels, cells | tiles | direct, forward | kept | forward | direct, step | step | error, direct | error |
