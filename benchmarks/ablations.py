@@ -157,6 +157,7 @@ def write(questions: Sequence[Question], arguments: argparse.Namespace) -> None:
         text += f"\n## {question.name}\n\nPublished: {question.published}.{place}\n\n"
         text += "| variant | seeds | AP50 | AP | AP75 | AP50 − base | AP − base |\n|---|---|---|---|---|---|---|\n"
         text += "".join(rows)
+        text += f"\n{question.remark}\n" if question.remark else ""
     if left_out:
         text += f"\nNot run yet: {'; '.join(left_out)}.\n"
     (HERE / "results" / "ablations.md").write_text(text, encoding="utf-8")
