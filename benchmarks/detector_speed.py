@@ -22,6 +22,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.ops import MultiScaleRoIAlign
 
+from dense_speed import measure
 from snellen.models.detection import RegionSettings, faster_rcnn_mobilenet_v2_fpn, faster_rcnn_r50_fpn
 from snellen.models.detection.mask_rcnn import mask_rcnn_r50_fpn
 from snellen.models.detection.rpn import ProposalSettings
@@ -167,18 +168,6 @@ def variants(name: str, batch: int, size: int, boxes: int):
     return rows
 
 
-def measure(calls, repeats: int, clock):
-    for call in calls.values():
-        call()
-    times = {label: [] for label in calls}
-    for _ in range(repeats):
-        for label, call in calls.items():
-            start = clock()
-            call()
-            times[label].append(clock() - start)
-    return {label: statistics.median(row) for label, row in times.items()}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
@@ -213,7 +202,8 @@ def main() -> None:
             for which, mode in enumerate(("train", "infer")):
                 if mode not in arguments.modes:
                     continue
-                medians = measure({label: calls[which] for label, calls in rows.items()}, arguments.repeats, clock)
+                times = measure({label: calls[which] for label, calls in rows.items()}, arguments.repeats, clock)
+                medians = {label: statistics.median(row) for label, row in times.items()}
                 for label, seconds in medians.items():
                     print(
                         json.dumps(

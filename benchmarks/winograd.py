@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from torch.nn import functional
 
+from dense_speed import measure
 from snellen.ops import num_tiles, winograd_conv, winograd_kernels
 
 # Images, channels in and out, cells of a side: of VGG, ResNets, pyramids and heads of detectors, wide maps and small.
@@ -54,14 +55,7 @@ transformed in it. The error is the standard deviation of the difference to floa
 
 def medians(calls: dict[str, Callable[[], object]], repeats: int, clock: Callable[[], float]) -> dict[str, float]:
     """Return milliseconds of each call, which take turns."""
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for turn in range(repeats + 1):
-        for name, call in calls.items():
-            began = clock()
-            call()
-            if turn > 0:
-                seconds[name].append(clock() - began)
-    return {name: 1000 * statistics.median(row) for name, row in seconds.items()}
+    return {name: 1000 * statistics.median(row) for name, row in measure(calls, repeats, clock).items()}
 
 
 def row(shape: tuple[int, int, int, int], repeats: int, clock: Callable[[], float]) -> str:

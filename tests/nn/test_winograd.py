@@ -90,7 +90,9 @@ def test_leaves_other_layers_alone(layer):
     assert type(layer) is kind
 
 
-@pytest.mark.parametrize("way", ["autocast", "float64", "contiguous", "one image", "small map", "traced", "exported"])
+@pytest.mark.parametrize(
+    "way", ["autocast", "float64", "contiguous", "one image", "small map", "traced", "exported", "transformed"]
+)
 @pytest.mark.filterwarnings("ignore:.*torch.jit.trace.*deprecated")
 def test_takes_the_usual_way_elsewhere(way, quick_calls):
     layer, x = layer_and_map(4 if way == "small map" else 24)
@@ -103,6 +105,8 @@ def test_takes_the_usual_way_elsewhere(way, quick_calls):
             torch.jit.trace(layer, x, check_trace=False)
         elif way == "exported":
             torch.export.export(layer, (x,))
+        elif way == "transformed":
+            torch.func.grad(lambda image: layer(image).sum())(x)
         else:
             layer(x)
     assert not quick_calls

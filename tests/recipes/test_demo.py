@@ -1,5 +1,6 @@
 """The demonstration, without its training: what it begins and what it goes on with."""
 
+import shutil
 from importlib import import_module
 from types import SimpleNamespace
 
@@ -45,3 +46,18 @@ def test_without_a_run_it_begins_in_a_new_folder(called):
     (verb, _, options) = called[0]
     assert verb == "train"
     assert options["folder"].name == "demo-charts"
+
+
+def test_the_last_of_its_folders_goes_on_and_no_other_demonstration(called, run_at, tmp_path):
+    done = run_at().folder
+    (tmp_path / "runs").mkdir()
+    for name in ("demo-charts", "demo-charts-2", "demo-charts-10", "demo-charts-classification"):
+        shutil.copytree(done, tmp_path / "runs" / name)
+    (tmp_path / "runs" / "demo-charts-10" / "report.html").unlink()
+    (tmp_path / "runs" / "demo-charts-classification" / "report.html").unlink()
+    module.demo("charts")
+    assert called[-1][0] == "resume"
+    assert called[-1][1][0].name == "demo-charts-10"
+    (tmp_path / "runs" / "demo-charts-10" / "report.html").write_text("done", encoding="utf-8")
+    module.demo("charts")
+    assert called[-1][0] == "train"

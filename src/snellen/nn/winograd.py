@@ -97,7 +97,10 @@ def use_winograd(model: nn.Module) -> int:
 
 
 def quick_layout(model: nn.Module) -> None:
-    """Lay a model out as it computes quickest: channels last, and ``use_winograd``. Neither changes its state dict."""
+    """Lay a model out as it computes quickest: channels last, and ``use_winograd``. Neither changes its state dict.
+
+    Where Winograd's way is taken, gradients cannot be differentiated again (gradient penalties).
+    """
     model.to(memory_format=torch.channels_last)
     use_winograd(model)
 
@@ -124,6 +127,7 @@ def _can_be_quick(x: Tensor, weight: Tensor) -> bool:
         and x.ndim == 4
         and x.is_contiguous(memory_format=torch.channels_last)
         and not torch.is_autocast_enabled("cpu")
+        and not torch._C._are_functorch_transforms_active()  # noqa: SLF001 - no public name; its grads go another way
         and torch._C._get_tracing_state() is None  # noqa: SLF001 - torch.jit.is_tracing declares no types
         and not torch.compiler.is_compiling()
     )

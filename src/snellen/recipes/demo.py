@@ -1,6 +1,7 @@
 """The verb demo: everything once, on built-in data, in minutes."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def demo(name: str = "charts", *, folder: Path | None = None, console: Console |
     """
     if name not in CHARTS:
         raise ConfigError(f"there are no built-in charts called {name!r}.{did_you_mean(name, CHARTS)}")
-    begun = _broken_off(folder or RUNS_FOLDER / f"demo-{name}")
+    begun = _broken_off([folder] if folder else _folders(name))
     if begun is not None:
         say(console, f"going on with {begun}, which was broken off")
         run = resume(begun, console=console)
@@ -50,11 +51,18 @@ def demo(name: str = "charts", *, folder: Path | None = None, console: Console |
     return run
 
 
-def _broken_off(folder: Path) -> Path | None:
-    """Return the folder, if there is a run in it whose training has not ended."""
-    if not (folder / RECORD).is_file() or Run.open(folder).report.exists():
-        return None
-    return folder
+def _broken_off(folders: Sequence[Path]) -> Path | None:
+    """Return the last of some folders, if there is a run in it whose training has not ended."""
+    runs = [folder for folder in folders if (folder / RECORD).is_file()]
+    return runs[-1] if runs and not Run.open(runs[-1]).report.exists() else None
+
+
+def _folders(name: str) -> list[Path]:
+    """Return those that ``new_folder`` made for a demonstration, in their order."""
+    told = re.compile(rf"demo-{name}(?:-(\d+))?")
+    found = {folder: told.fullmatch(folder.name) for folder in RUNS_FOLDER.glob(f"demo-{name}*")}
+    numbers = {folder: int(match[1] or 1) for folder, match in found.items() if match}
+    return sorted(numbers, key=numbers.__getitem__)
 
 
 def _some_test_images(run: Run, count: int = 6) -> list[Path | str]:

@@ -1,6 +1,7 @@
 """Networks that are one module after the other, with maps taken in between."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -8,7 +9,37 @@ from torch import Tensor, nn
 from snellen.models.backbones.backbone import Backbone
 from snellen.structures import FeatureSpec
 
-__all__ = ["ChainNet"]
+__all__ = ["ChainNet", "chain_maps", "chain_stages"]
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+def chain_maps(layers: Iterable[tuple[Key, nn.Module]], ends: Mapping[Key, str], x: Tensor) -> dict[str, Tensor]:
+    """Return what comes out of some modules of a chain, by the names of the maps.
+
+    Args:
+        layers: Modules that each read what the one before returns, with what ``ends`` calls them.
+        ends: Name of the map that a module ends.
+        x: What goes into the first.
+    """
+    maps = {}
+    for key, layer in layers:
+        x = layer(x)
+        if key in ends:
+            maps[ends[key]] = x
+    return maps
+
+
+def chain_stages(layers: Iterable[tuple[Key, nn.Module]], ends: Mapping[Key, str]) -> dict[str, Sequence[nn.Module]]:
+    """Return the modules between one map and the next, by the name of the map they end in; see ``chain_maps``."""
+    stages: dict[str, Sequence[nn.Module]] = {}
+    pending: list[nn.Module] = []
+    for key, layer in layers:
+        pending.append(layer)
+        if key in ends:
+            stages[ends[key]] = tuple(pending)
+            pending = []
+    return stages
 
 
 class ChainNet(Backbone):
@@ -47,25 +78,15 @@ class ChainNet(Backbone):
         self, x: Float[Tensor, "batch 3 height width"], *, inner: bool = False
     ) -> dict[str, Float[Tensor, "batch _ _ _"]]:
         """Return the maps of ``features`` by name, and those of ``inner``, if they are wanted."""
-        maps = {}
-        for name in self.order:
-            x = self.get_submodule(name)(x)
-            if name in self.ends:
-                maps[self.ends[name]] = x
-            if inner and name in self.inner_ends:
-                maps[self.inner_ends[name]] = x
-        return maps
+        wanted = {**self.ends, **self.inner_ends} if inner else self.ends
+        return chain_maps(self._layers(), wanted, x)
 
     def stage_modules(self) -> Mapping[str, Sequence[nn.Module]]:
         """Return the modules between one feature and the next, by the name of the feature they end in."""
-        stages: dict[str, Sequence[nn.Module]] = {}
-        pending: list[nn.Module] = []
-        for name in self.order:
-            pending.append(self.get_submodule(name))
-            if name in self.ends:
-                stages[self.ends[name]] = tuple(pending)
-                pending = []
-        return stages
+        return chain_stages(self._layers(), self.ends)
+
+    def _layers(self) -> list[tuple[str, nn.Module]]:
+        return [(name, self.get_submodule(name)) for name in self.order]
 
 
 def _specs(ends: Mapping[str, tuple[str, int]]) -> tuple[FeatureSpec, ...]:

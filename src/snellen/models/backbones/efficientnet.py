@@ -12,6 +12,7 @@ from torchvision.ops import StochasticDepth
 
 from snellen.errors import ConfigError
 from snellen.models.backbones.backbone import Backbone
+from snellen.models.backbones.chain import chain_maps, chain_stages
 from snellen.models.backbones.widths import scaled_channels
 from snellen.nn import (
     ConvNormAct,
@@ -52,6 +53,7 @@ _STAGES = (
     _Row(6, 3, 1, 320, 1),
 )
 _FEATURE_ENDS = {"c1": 2, "c2": 3, "c3": 4, "c4": 6, "c5": 9}  # one past the stage (the stem is the first)
+_ENDS = {end: name for name, end in _FEATURE_ENDS.items()}
 _SQUEEZE = 4  # the SE layer squeezes to a quarter of the block's input
 _STOCHASTIC_DEPTH = 0.2  # share of the last block's residuals that is dropped; section 5.2 of the paper
 _LARGE_EPS = 1e-3  # of the norms of B5 to B7, whose weights torchvision took over from TensorFlow
@@ -226,22 +228,11 @@ class EfficientNet(Backbone):
 
     def forward(self, x: Float[Tensor, "batch 3 height width"]) -> dict[str, Float[Tensor, "batch _ _ _"]]:
         """Return the maps ``c1`` … ``c5`` by name."""
-        maps = {}
-        names = {end: name for name, end in _FEATURE_ENDS.items()}
-        for number, stage in enumerate(self.stages, 1):
-            x = stage(x)
-            if number in names:
-                maps[names[number]] = x
-        return maps
+        return chain_maps(enumerate(self.stages, 1), _ENDS, x)
 
     def stage_modules(self) -> Mapping[str, Sequence[nn.Module]]:
         """Return the modules between one feature and the next, by the name of the feature they end in."""
-        stages: dict[str, Sequence[nn.Module]] = {}
-        start = 0
-        for name, end in _FEATURE_ENDS.items():
-            stages[name] = tuple(self.stages[start:end])
-            start = end
-        return stages
+        return chain_stages(enumerate(self.stages, 1), _ENDS)
 
 
 def _stage(

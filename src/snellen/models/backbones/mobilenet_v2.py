@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from snellen.errors import ConfigError
 from snellen.models.backbones.backbone import Backbone
+from snellen.models.backbones.chain import chain_maps, chain_stages
 from snellen.models.backbones.initial import he_fan_out
 from snellen.models.backbones.widths import scaled_channels
 from snellen.nn import ConvNormAct, Norm, Padding, Step, begin_as_identity, begin_at_zero, conv_norm, dilated_steps
@@ -35,6 +36,7 @@ _FEATURE_ENDS = {
     "c4": 14,
     "c5": 19,
 }  # one past the block whose output is the feature
+_ENDS = {end: name for name, end in _FEATURE_ENDS.items()}
 
 _activation = partial(nn.ReLU6, inplace=True)
 
@@ -175,22 +177,11 @@ class MobileNetV2(Backbone):
 
     def forward(self, x: Float[Tensor, "batch 3 height width"]) -> dict[str, Float[Tensor, "batch _ _ _"]]:
         """Return the maps ``c1`` … ``c5`` by name."""
-        maps = {}
-        names = {end: name for name, end in _FEATURE_ENDS.items()}
-        for number, block in enumerate(self.blocks, 1):
-            x = block(x)
-            if number in names:
-                maps[names[number]] = x
-        return maps
+        return chain_maps(enumerate(self.blocks, 1), _ENDS, x)
 
     def stage_modules(self) -> Mapping[str, Sequence[nn.Module]]:
         """Return the modules between one feature and the next, by the name of the feature they end in."""
-        stages: dict[str, Sequence[nn.Module]] = {}
-        start = 0
-        for name, end in _FEATURE_ENDS.items():
-            stages[name] = tuple(self.blocks[start:end])
-            start = end
-        return stages
+        return chain_stages(enumerate(self.blocks, 1), _ENDS)
 
 
 def _accept_torchvision_names(_module: nn.Module, state: dict[str, Tensor], prefix: str, *_: object) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from snellen.errors import ConfigError
 from snellen.models.backbones.backbone import Backbone
+from snellen.models.backbones.chain import chain_maps, chain_stages
 from snellen.models.backbones.initial import he_fan_out
 from snellen.models.backbones.widths import scaled_channels
 from snellen.nn import (
@@ -222,7 +223,7 @@ class MobileNetV3(Backbone):
         strides.append(strides[-1])
         blocks.append(ConvNormAct(depths[-2], depths[-1], kernel=1, norm=norm, activation=_Hardswish))
         self.blocks = nn.Sequential(*blocks)
-        self.ends, self.inner_ends = dict(ends), dict(inner)
+        self.ends, self.inner_ends = ({end: name for name, end in some.items()} for some in (ends, inner))
         self.features, self.inner = (
             tuple(
                 FeatureSpec(name=name, channels=depths[end - 1], stride=strides[end - 1]) for name, end in some.items()
@@ -237,23 +238,12 @@ class MobileNetV3(Backbone):
         self, x: Float[Tensor, "batch 3 height width"], *, inner: bool = False
     ) -> dict[str, Float[Tensor, "batch _ _ _"]]:
         """Return the maps ``c1`` … ``c5`` by name, and those of ``inner``, if they are wanted."""
-        maps = {}
         wanted = {**self.ends, **self.inner_ends} if inner else self.ends
-        names = {end: name for name, end in wanted.items()}
-        for number, block in enumerate(self.blocks, 1):
-            x = block(x)
-            if number in names:
-                maps[names[number]] = x
-        return maps
+        return chain_maps(enumerate(self.blocks, 1), wanted, x)
 
     def stage_modules(self) -> Mapping[str, Sequence[nn.Module]]:
         """Return the modules between one feature and the next, by the name of the feature they end in."""
-        stages: dict[str, Sequence[nn.Module]] = {}
-        start = 0
-        for name, end in self.ends.items():
-            stages[name] = tuple(self.blocks[start:end])
-            start = end
-        return stages
+        return chain_stages(enumerate(self.blocks, 1), self.ends)
 
 
 def mobilenet_v3_large(

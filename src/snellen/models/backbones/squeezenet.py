@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from snellen.models.backbones.backbone import Backbone
+from snellen.models.backbones.chain import chain_maps, chain_stages
 from snellen.nn import Norm, conv_norm
 from snellen.structures import FeatureSpec
 
@@ -89,7 +90,7 @@ class SqueezeNet(Backbone):
             layers.append(Fire(channels, squeezed, expanded, norm=norm))
             channels = 2 * expanded
         self.layers = nn.Sequential(*layers)
-        self.ends = {f"c{number}": end for number, end in enumerate((*ends, len(layers)), 1)}
+        self.ends = {end: f"c{number}" for number, end in enumerate((*ends, len(layers)), 1)}
         self.features = tuple(
             FeatureSpec(name=f"c{number}", channels=depth, stride=2**number)
             for number, depth in enumerate((*depths, channels), 1)
@@ -99,21 +100,11 @@ class SqueezeNet(Backbone):
 
     def forward(self, x: Float[Tensor, "batch 3 height width"]) -> dict[str, Float[Tensor, "batch _ _ _"]]:
         """Return the maps ``c1`` … ``c4`` by name."""
-        maps = {}
-        for name, modules in self.stage_modules().items():
-            for module in modules:
-                x = module(x)
-            maps[name] = x
-        return maps
+        return chain_maps(enumerate(self.layers, 1), self.ends, x)
 
     def stage_modules(self) -> Mapping[str, Sequence[nn.Module]]:
         """Return the modules between one feature and the next, by the name of the feature they end in."""
-        stages: dict[str, Sequence[nn.Module]] = {}
-        start = 0
-        for name, end in self.ends.items():
-            stages[name] = tuple(self.layers[start:end])
-            start = end
-        return stages
+        return chain_stages(enumerate(self.layers, 1), self.ends)
 
 
 class _NormedReLU(nn.Sequential):

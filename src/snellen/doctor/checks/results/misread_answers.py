@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from snellen.doctor.check import Check, Page, Stage
-from snellen.doctor.checks.predictions import points
+from snellen.doctor.checks.rereading import GAIN, GAIN_ZH, RISE, RISE_ZH, reading_finding
 from snellen.doctor.evidence.results.evaluated import EvaluatedRun
 from snellen.doctor.evidence.results.readings import DISPLACED, FAR, Reading
-from snellen.doctor.finding import Finding, Level, Limit
+from snellen.doctor.finding import Finding, Level
 
 __all__ = ["CHECK"]
 
@@ -15,27 +15,9 @@ def judge(run: EvaluatedRun, reading: Reading) -> Iterator[Finding]:
     """Yield a finding if answers fit the truth far better once they are read otherwise."""
     if not reading.name or reading.name in DISPLACED:
         return
-    yield Finding(
-        level=Level.ERROR,
-        message=reading.name,
-        numbers={
-            **reading.numbers,
-            "figure": reading.figure,
-            "split": run.judged,
-            "before": points(reading.before),
-            "after": points(reading.after),
-            "low": points(reading.gain.low),
-            "high": points(reading.gain.high),
-        },
-        measured=reading.gain.mean,
-        limit=Limit(value=FAR, unit=reading.figure, source="set here; bootstrap for the interval"),
-    )
+    yield reading_finding(run, reading, level=Level.ERROR, limit=FAR)
 
 
-_GAIN = "{figure} on {split} is {before}, and {after} if "
-_GAIN_ZH = "{split} 的 {figure} 为 {before}；若"
-_RISE = " ({low} to {high} more)"
-_RISE_ZH = "，则为 {after}（高出 {low} 至 {high}）"
 CHECK = Check(
     code="R22",
     name="misread-answers",
@@ -59,35 +41,35 @@ CHECK = Check(
             "here, too.",
             fix="See what is told with the finding.",
             messages={
-                "classes": _GAIN + "{count} classes are taken for what they fit" + _RISE + ": {shown}. The numbers of "
+                "classes": GAIN + "{count} classes are taken for what they fit" + RISE + ": {shown}. The numbers of "
                 "the classes are off by {shift}.",
-                "image": _GAIN + "each image has the answer of the one at {step}" + _RISE + ".",
-                "corner_size": _GAIN + "boxes are read as corner and size" + _RISE + ".",
-                "centre_size": _GAIN + "boxes are read as centre and size" + _RISE + ".",
-                "size_as_corner": _GAIN
+                "image": GAIN + "each image has the answer of the one at {step}" + RISE + ".",
+                "corner_size": GAIN + "boxes are read as corner and size" + RISE + ".",
+                "centre_size": GAIN + "boxes are read as centre and size" + RISE + ".",
+                "size_as_corner": GAIN
                 + "the second corner is taken without the first, which was added to it"
-                + _RISE
+                + RISE
                 + ".",
-                "axes": _GAIN + "x and y of the boxes are exchanged" + _RISE + ".",
-                "mirrored": _GAIN + "left and right are exchanged" + _RISE + ".",
-                "upside_down": _GAIN + "top and bottom are exchanged" + _RISE + ".",
-                "half_turn": _GAIN + "maps are turned by half" + _RISE + ".",
-                "scale": _GAIN + "boxes are multiplied by {across} across and {down} down" + _RISE + ".",
-                "square": _GAIN
+                "axes": GAIN + "x and y of the boxes are exchanged" + RISE + ".",
+                "mirrored": GAIN + "left and right are exchanged" + RISE + ".",
+                "upside_down": GAIN + "top and bottom are exchanged" + RISE + ".",
+                "half_turn": GAIN + "maps are turned by half" + RISE + ".",
+                "scale": GAIN + "boxes are multiplied by {across} across and {down} down" + RISE + ".",
+                "square": GAIN
                 + "boxes are multiplied by {across} of the image's width and {down} of its height"
-                + _RISE
+                + RISE
                 + ": they are in the frame of a square to which images were squeezed.",
-                "longer": _GAIN
+                "longer": GAIN
                 + "boxes are multiplied by {across} (down: {down}) of the image's longer side"
-                + _RISE
+                + RISE
                 + ": they are in the frame of images whose longer side was made equal.",
-                "shorter": _GAIN
+                "shorter": GAIN
                 + "boxes are multiplied by {across} (down: {down}) of the image's shorter side"
-                + _RISE
+                + RISE
                 + ": they are in the frame of images whose shorter side was made equal.",
-                "border": _GAIN
+                "border": GAIN
                 + "boxes are brought back from a square of {side} pixels with borders around the image"
-                + _RISE
+                + RISE
                 + ".",
             },
             fixes={
@@ -96,8 +78,7 @@ CHECK = Check(
                 "otherwise, ids that count from 1, a background class before them. Then read the answers anew; no "
                 "training is needed.",
                 "image": "Find out where an image was left out or given twice between loader and file (a batch cut "
-                "off, "
-                "a sort by another rule), and join answers and images by name.",
+                "off, a sort by another rule), and join answers and images by name.",
             },
         ),
         "zh": Page(
@@ -114,35 +95,29 @@ CHECK = Check(
             false_alarms="未知有误报。把两个类别互相认错多于认对的模型也会在此告知。",
             fix="见随结果给出的说明。",
             messages={
-                "classes": _GAIN_ZH
+                "classes": GAIN_ZH
                 + "把 {count} 个类别当作其吻合的类别"
-                + _RISE_ZH
+                + RISE_ZH
                 + "：{shown}。类别编号相差 {shift}。",
-                "image": _GAIN_ZH + "每张图像取相隔 {step} 的图像的答案" + _RISE_ZH + "。",
-                "corner_size": _GAIN_ZH + "把框读作角点与尺寸" + _RISE_ZH + "。",
-                "centre_size": _GAIN_ZH + "把框读作中心与尺寸" + _RISE_ZH + "。",
-                "size_as_corner": _GAIN_ZH + "从第二个角点减去被加上的第一个角点" + _RISE_ZH + "。",
-                "axes": _GAIN_ZH + "交换框的 x 与 y" + _RISE_ZH + "。",
-                "mirrored": _GAIN_ZH + "交换左右" + _RISE_ZH + "。",
-                "upside_down": _GAIN_ZH + "交换上下" + _RISE_ZH + "。",
-                "half_turn": _GAIN_ZH + "把图旋转半圈" + _RISE_ZH + "。",
-                "scale": _GAIN_ZH + "框横向乘以 {across}、纵向乘以 {down}" + _RISE_ZH + "。",
-                "square": _GAIN_ZH
-                + "框乘以图像宽度的 {across} 和高度的 {down}"
-                + _RISE_ZH
-                + "：它们在图像被压成的正方形"
+                "image": GAIN_ZH + "每张图像取相隔 {step} 的图像的答案" + RISE_ZH + "。",
+                "corner_size": GAIN_ZH + "把框读作角点与尺寸" + RISE_ZH + "。",
+                "centre_size": GAIN_ZH + "把框读作中心与尺寸" + RISE_ZH + "。",
+                "size_as_corner": GAIN_ZH + "从第二个角点减去被加上的第一个角点" + RISE_ZH + "。",
+                "axes": GAIN_ZH + "交换框的 x 与 y" + RISE_ZH + "。",
+                "mirrored": GAIN_ZH + "交换左右" + RISE_ZH + "。",
+                "upside_down": GAIN_ZH + "交换上下" + RISE_ZH + "。",
+                "half_turn": GAIN_ZH + "把图旋转半圈" + RISE_ZH + "。",
+                "scale": GAIN_ZH + "框横向乘以 {across}、纵向乘以 {down}" + RISE_ZH + "。",
+                "square": GAIN_ZH + "框乘以图像宽度的 {across} 和高度的 {down}" + RISE_ZH + "：它们在图像被压成的正方形"
                 "的坐标系中。",
-                "longer": _GAIN_ZH
+                "longer": GAIN_ZH
                 + "框乘以图像长边的 {across}（纵向 {down}）"
-                + _RISE_ZH
+                + RISE_ZH
                 + "：它们在长边被统一的图像的坐"
                 "标系中。",
-                "shorter": _GAIN_ZH
-                + "框乘以图像短边的 {across}（纵向 {down}）"
-                + _RISE_ZH
-                + "：它们在短边被统一的图像的"
+                "shorter": GAIN_ZH + "框乘以图像短边的 {across}（纵向 {down}）" + RISE_ZH + "：它们在短边被统一的图像的"
                 "坐标系中。",
-                "border": _GAIN_ZH + "把框从四周带边的 {side} 像素正方形变换回来" + _RISE_ZH + "。",
+                "border": GAIN_ZH + "把框从四周带边的 {side} 像素正方形变换回来" + RISE_ZH + "。",
             },
             fixes={
                 "classes": "对照训练时类别名称及其顺序：文件夹排序不同、编号从 1 "
