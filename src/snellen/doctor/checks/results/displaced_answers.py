@@ -37,8 +37,9 @@ CHECK = Check(
             "mended without any training where it is an error of the reading.",
             measured="The medians over the boxes that found something (overlap 0.3 and more) say by how many pixels "
             "all are moved and by which share all are too large; undone, AP75 must rise by 2 points. The displacement "
-            "of most maps is where their cross-correlation with the truth is largest (at most a tenth of a side); undone, "
-            "the mean IoU must rise by 2 points. The bootstrap interval must be above 1. A warning from 5 points on.",
+            "of most maps is where their cross-correlation with the truth is largest (at most a tenth of a side); "
+            "undone, the mean IoU must rise by 2 points. The bootstrap interval must be above 1. A warning from 5 "
+            "points on.",
             false_alarms="Networks that learned from few images often draw boxes somewhat too large or too small: that "
             "is told as what it is, with its size.",
             fix="See what is told with the finding.",
