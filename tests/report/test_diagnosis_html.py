@@ -168,7 +168,7 @@ def test_in_the_report_of_a_run(diagnoses):
     outline = Outline(page)
     assert outline.faults == []
     assert "cat has 60 examples and dog 1" in outline.text
-    assert "5 checks: 2 found (1 warning)" in outline.text
+    assert "5 checks: 2 found (findings: 1 warning)" in outline.text
     clean = Diagnosis(results=diagnoses.whole().results[1:2])
     assert "1 check: 0 found, 1 passed" in report_html(Report(title="t", diagnosis=clean))
 

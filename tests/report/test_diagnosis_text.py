@@ -1,11 +1,12 @@
 """A diagnosis for the terminal: nothing is left unsaid, and silence is no health."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
-from snellen.doctor import Diagnosis, Level, Place
+from snellen.doctor import Diagnosis, Level, Limit, Place
 from snellen.report import diagnosis_text
 
 
@@ -32,10 +33,17 @@ def test_everything_is_said(diagnoses):
         "a fault of Snellen",
         "not checkable: M4: no model",
         "1 accepted by the baseline",
-        "5 checks: 2 found (1 warning), 1 passed, 1 not checkable, 1 crashed",
+        "5 checks: 2 found (findings: 1 warning), 1 passed, 1 not checkable, 1 crashed",
     ):
         assert words in text
     assert "bird" not in text
+
+
+def test_a_limit_says_which_level_begins_there(diagnoses):
+    limit = Limit(value=0.06, unit="share", source="calibration", level=Level.WARNING)
+    finding = replace(diagnoses.made_finding("X1", Level.INFO), measured=0.01, limit=limit)
+    assert "measured 0.010 share, a warning from 0.060 share (calibration)" in told(diagnoses.only(finding))
+    assert "警告界限 0.060 share" in told(diagnoses.only(finding), "zh")
 
 
 def test_chinese(diagnoses):

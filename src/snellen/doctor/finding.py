@@ -30,11 +30,14 @@ class Limit:
         value: The threshold, in the unit of the measured value.
         unit: Such as ``px`` or ``share``; empty for pure numbers.
         source: Where the threshold comes from: a paper, a tool, or the calibration on healthy data.
+        level: From which findings are of this level, where there is a lower one for what stays below; None: from which
+            there is a finding at all.
     """
 
     value: float
     unit: str = ""
     source: str
+    level: Level | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,11 +50,15 @@ class Words(msgspec.Struct, frozen=True):
 
 
 class LimitEntry(msgspec.Struct, frozen=True):
-    """What the measured value was held against, its unit, and where it comes from."""
+    """What the measured value was held against, its unit, and where it comes from.
+
+    ``level`` is that of findings beyond it, where there is a lower one for what stays below.
+    """
 
     value: JsonNumber
     unit: str
     source: str
+    level: Literal["info", "warning", "error"] | None = None
 
 
 class PlaceEntry(msgspec.Struct, frozen=True):
@@ -188,9 +192,7 @@ def _finding_entry(diagnosis: Diagnosis, finding: Finding) -> FindingEntry:
         fix=Words(en=pages["en"].fix_of(finding), zh=pages["zh"].fix_of(finding)),
         numbers={name: value if isinstance(value, str) else _number(value) for name, value in finding.numbers.items()},
         measured=None if finding.measured is None else _number(finding.measured),
-        limit=None
-        if finding.limit is None
-        else LimitEntry(value=_number(finding.limit.value), unit=finding.limit.unit, source=finding.limit.source),
+        limit=_limit_entry(finding.limit),
         places=[_place_entry(place) for place in finding.places],
         num_places=max(finding.num_places, len(finding.places)),
         treatment=_treatment_entry(finding.treatment),
@@ -198,6 +200,13 @@ def _finding_entry(diagnosis: Diagnosis, finding: Finding) -> FindingEntry:
         explained_by=finding.explained_by,
         fingerprint=fingerprint(finding),
     )
+
+
+def _limit_entry(limit: Limit | None) -> LimitEntry | None:
+    if limit is None:
+        return None
+    level = None if limit.level is None else limit.level.name.lower()
+    return LimitEntry(value=_number(limit.value), unit=limit.unit, source=limit.source, level=level)  # type: ignore[arg-type]  # the three levels
 
 
 def _place_entry(place: Place) -> PlaceEntry:
@@ -246,14 +255,14 @@ def _result(entry: CheckEntry) -> CheckResult:
 
 
 def _finding(entry: FindingEntry) -> Finding:
-    limit, treatment = entry.limit, entry.treatment
+    treatment = entry.treatment
     return Finding(
         code=entry.code,
         level=Level[entry.level.upper()],
         message=entry.key,
         numbers={name: value if isinstance(value, str) else _float(value) for name, value in entry.numbers.items()},
         measured=None if entry.measured is None else _float(entry.measured),
-        limit=None if limit is None else Limit(value=_float(limit.value), unit=limit.unit, source=limit.source),
+        limit=_limit(entry.limit),
         places=tuple(_place(place) for place in entry.places),
         num_places=entry.num_places,
         treatment=None
@@ -262,6 +271,13 @@ def _finding(entry: FindingEntry) -> Finding:
         unchecked=_text(entry.unchecked),
         explained_by=entry.explained_by,
     )
+
+
+def _limit(entry: LimitEntry | None) -> Limit | None:
+    if entry is None:
+        return None
+    level = None if entry.level is None else Level[entry.level.upper()]
+    return Limit(value=_float(entry.value), unit=entry.unit, source=entry.source, level=level)
 
 
 def _place(entry: PlaceEntry) -> Place:

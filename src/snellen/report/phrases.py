@@ -30,6 +30,11 @@ _MANY: Mapping[Level, Text] = {
     Level.WARNING: Text(en="warnings", zh="警告"),
     Level.INFO: Text(en="infos", zh="提示"),
 }
+_LIMITS: Mapping[Level, Text] = {
+    Level.ERROR: Text(en="an error from", zh="错误界限"),
+    Level.WARNING: Text(en="a warning from", zh="警告界限"),
+    Level.INFO: Text(en="an info from", zh="提示界限"),
+}
 OUTCOMES: Mapping[str, Text] = {
     "found": Text(en="found", zh="发现问题"),
     "passed": Text(en="passed", zh="通过"),
@@ -54,6 +59,7 @@ PHRASES: Mapping[str, Text] = {
         zh="{count} 条线中前 {shown} 条有颜色，{rest} 条没有画出。",
     ),
     "consequences": Text(en="explains", zh="由此引起"),
+    "counted findings": Text(en="findings", zh="问题"),
     "covers": Text(en="Diagnoses", zh="诊断编号"),
     "crash": Text(
         en="This check broke, which is a fault of Snellen; nothing is known about what it looks for.",
@@ -153,6 +159,8 @@ def summary_line(diagnosis: Diagnosis, language: Language) -> str:
     """Return how the checks ended, in one line."""
     counts = Counter(outcome(result) for result in diagnosis.results)
     found = counted_levels(diagnosis, language)
+    if found and len(diagnosis.findings) != counts["found"]:  # a check may find several things, or a consequence only
+        found = labelled("counted findings", found, language)
     parts = [
         f"{counts[name]} {word(language)}" + (f" ({found})" if name == "found" and found else "")
         for name, word in OUTCOMES.items()
@@ -171,8 +179,9 @@ def outcome(result: CheckResult) -> str:
 
 
 def limit_text(limit: Limit, language: Language) -> str:
-    """Return a limit with its unit and its source."""
-    return f"{phrase('limit', language)} {_with_unit(limit.value, limit.unit)} ({limit.source})"
+    """Return a limit with its unit, the level that begins there if it is not the lowest, and its source."""
+    name = phrase("limit", language) if limit.level is None else _LIMITS[limit.level](language)
+    return f"{name} {_with_unit(limit.value, limit.unit)} ({limit.source})"
 
 
 def measured_text(finding: Finding, language: Language) -> str:

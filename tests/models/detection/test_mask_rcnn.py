@@ -1,5 +1,6 @@
 """Mask R-CNN (SYS-054): torchvision's losses and masks, and what it does with unusual images."""
 
+import math
 import re
 from dataclasses import replace
 
@@ -242,6 +243,12 @@ def test_every_parameter_learns(name):
     sum(losses.values()).backward()
     silent = [key for key, value in model.named_parameters() if value.grad is None or not value.grad.abs().sum() > 0]
     assert silent == []
+
+
+@pytest.mark.parametrize("num_classes", [1, 80])
+def test_masks_begin_undecided(num_classes):
+    losses = losses_of(built(num_classes=num_classes).train(), as_float(outlined_batch(num_classes=num_classes)))
+    assert losses["mask"].item() == pytest.approx(math.log(2), abs=0.05)  # each pixel is worth a toss of a coin
 
 
 def test_one_type_of_output_whatever_is_asked():

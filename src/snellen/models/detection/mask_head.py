@@ -9,6 +9,9 @@ from snellen.models.detection.rpn import at_least_float32
 __all__ = ["MaskHead"]
 
 NUM_CONVS = 4
+# Of the weights of the last layer at first, so that every pixel begins near 0.5. He's rule by fan-out (torchvision's)
+# gives them a spread of 1 where there is one class: logits of several units, whose losses drown the others.
+LOGITS_STD = 0.001
 
 
 class MaskHead(nn.Module):
@@ -34,8 +37,10 @@ class MaskHead(nn.Module):
         )
         self.deconv = nn.ConvTranspose2d(width, width, 2, stride=2)
         self.logits = nn.Conv2d(width, num_classes + 1, 1)
-        for layer in (*self.convs, self.deconv, self.logits):
+        for layer in (*self.convs, self.deconv):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+        nn.init.normal_(self.logits.weight, std=LOGITS_STD)
+        for layer in (*self.convs, self.deconv, self.logits):
             nn.init.zeros_(layer.bias)
 
     def forward(

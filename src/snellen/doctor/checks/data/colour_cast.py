@@ -48,7 +48,7 @@ def judge(index: DatasetIndex, facts: ImageFacts) -> Iterator[Finding]:
             level=Level.WARNING if share >= WARNING_SHARE else Level.INFO,
             numbers={"count": len(rows), "images": len(index), "share": f"{share:.1%}"},
             measured=share,
-            limit=Limit(value=WARNING_SHARE, unit="share", source=_SOURCE),
+            limit=Limit(value=WARNING_SHARE, level=Level.WARNING, unit="share", source=_SOURCE),
             places=image_places(index, rows, strength[rows], lambda row: _told(tints[row])),
             num_places=len(rows),
             treatment=_BALANCED,

@@ -38,7 +38,12 @@ def judge(index: DatasetIndex, objects: Objects, setup: Setup | None) -> Iterato
         level=Level.WARNING if share >= WARNING_SHARE else Level.INFO,
         numbers={"count": len(lost), "total": len(counted), "percent": round(100 * share, 1), "iou": limit},
         measured=share,
-        limit=Limit(value=WARNING_SHARE, unit="share", source="healthy: fruit 0.024, COCO 0.006, BCCD below 0.005"),
+        limit=Limit(
+            value=WARNING_SHARE,
+            level=Level.WARNING,
+            unit="share",
+            source="healthy: fruit 0.024, COCO 0.006, BCCD below 0.005",
+        ),
         places=object_places(index, objects, lost),
         num_places=len(lost),
         treatment=_softened(inside),

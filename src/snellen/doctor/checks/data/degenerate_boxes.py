@@ -79,7 +79,12 @@ def _beyond(index: DatasetIndex, table: BoxTable, number: int) -> Iterator[Findi
             message="beyond",
             numbers={"count": len(rows), "total": number, "percent": round(100 * share, 1)},
             measured=share,
-            limit=Limit(value=WARNING_SHARE, unit="share", source="none of BCCD, fruit, COCO, Penn-Fudan has any"),
+            limit=Limit(
+                value=WARNING_SHARE,
+                level=Level.WARNING,
+                unit="share",
+                source="none of BCCD, fruit, COCO, Penn-Fudan has any",
+            ),
             places=_changed_places(index, table, rows),
             num_places=len(rows),
         )
@@ -96,7 +101,12 @@ def _repeated(index: DatasetIndex, objects: Objects) -> Iterator[Finding]:
             message="repeated",
             numbers={"count": count, "total": total, "percent": round(100 * share, 1)},
             measured=share,
-            limit=Limit(value=WARNING_SHARE, unit="share", source="none of BCCD, fruit, COCO, Penn-Fudan has any"),
+            limit=Limit(
+                value=WARNING_SHARE,
+                level=Level.WARNING,
+                unit="share",
+                source="none of BCCD, fruit, COCO, Penn-Fudan has any",
+            ),
             places=object_places(index, objects, rows),
             num_places=count,
         )
@@ -144,7 +154,7 @@ def _vanishing(index: DatasetIndex, objects: Objects, resized: ResizedObjects) -
             message="vanishing",
             numbers={"count": len(small), "total": len(resized), "percent": round(100 * share, 1)},
             measured=share,
-            limit=Limit(value=WARNING_SHARE, unit="share", source="set here"),
+            limit=Limit(value=WARNING_SHARE, level=Level.WARNING, unit="share", source="set here"),
             places=object_places(index, objects, resized.rows[small], LEAST_SIDE_PX - short[small]),
             num_places=len(small),
         )

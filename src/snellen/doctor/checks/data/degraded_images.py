@@ -61,7 +61,7 @@ def _images(
         numbers={"count": len(rows), "images": len(index), "share": f"{share:.1%}", "split": name or "all",
                  "limit": round(limit[0], 2)},
         measured=float(share),
-        limit=Limit(value=WARNING_SHARE, unit="share", source=_SOURCE),
+        limit=Limit(value=WARNING_SHARE, level=Level.WARNING, unit="share", source=_SOURCE),
         places=image_places(index, rows, limit[1] * values[rows], lambda row: f"{values[row]:.2f}"),
         num_places=len(rows),
         treatment=_treatment(index, message, rows),

@@ -33,7 +33,7 @@ def judge(index: DatasetIndex, copies: ImageCopies) -> Iterator[Finding]:
             level=Level.WARNING if share > WARNING_SHARE else Level.INFO,
             numbers={"count": len(pairs), "images": len(index), "share": f"{share:.1%}"},
             measured=share,
-            limit=Limit(value=WARNING_SHARE, unit="share", source=_SOURCE),
+            limit=Limit(value=WARNING_SHARE, level=Level.WARNING, unit="share", source=_SOURCE),
             places=pair_places(index, pairs),
             num_places=len(pairs),
             treatment=Treatment(drop_images=tuple(index.paths[row] for row in pairs[:, 0].tolist())),

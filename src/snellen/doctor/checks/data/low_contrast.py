@@ -43,7 +43,9 @@ def judge(index: DatasetIndex, facts: ImageFacts) -> Iterator[Finding]:
         numbers={"count": len(rows), "images": len(index), "share": f"{share:.1%}", "split": name or "all",
                  "limit": RANGE_BELOW, "low": int(np.median(low[rows])), "high": int(np.median(high[rows]))},
         measured=share,
-        limit=Limit(value=WARNING_SHARE, unit="share", source="calibration: at most 6 % of a healthy split"),
+        limit=Limit(
+            value=WARNING_SHARE, level=Level.WARNING, unit="share", source="calibration: at most 6 % of a healthy split"
+        ),
         places=image_places(index, rows, -used[rows].astype(np.float64), lambda row: f"{low[row]}..{high[row]}"),
         num_places=len(rows),
         treatment=Treatment(settings={"enhance": _operations(message, low[rows], high[rows], len(index))}),

@@ -40,7 +40,7 @@ def judge(index: DatasetIndex, facts: ImageFacts) -> Iterator[Finding]:
             message="grey" if grey[worst[2][0]] else "colour",
             numbers={"count": len(worst[2]), "share": f"{worst[0]:.1%}", "split": worst[1] or "all"},
             measured=worst[0],
-            limit=Limit(value=WARNING_SHARE, unit="share", source=_SOURCE),
+            limit=Limit(value=WARNING_SHARE, level=Level.WARNING, unit="share", source=_SOURCE),
             places=image_places(index, worst[2], note=lambda row: facts.mode[row].decode()),
             num_places=len(worst[2]),
         )

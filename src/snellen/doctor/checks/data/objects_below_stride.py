@@ -37,7 +37,12 @@ def judge(index: DatasetIndex, objects: Objects, resized: ResizedObjects, setup:
         numbers={"count": len(small), "total": len(resized), "percent": round(100 * share), "stride": finest,
                  "image_size": setup.image_size, "needed": needed},
         measured=share,
-        limit=Limit(value=WARNING_SHARE, unit="share", source="COCO at stride 8: 0.03 at 640 px, 0.14 at 320"),
+        limit=Limit(
+            value=WARNING_SHARE,
+            level=Level.WARNING,
+            unit="share",
+            source="COCO at stride 8: 0.03 at 640 px, 0.14 at 320",
+        ),
         places=object_places(index, objects, resized.rows[small], finest - resized.extents[small]),
         num_places=len(small),
         treatment=Treatment(settings={"image_size": needed}),

@@ -37,7 +37,9 @@ def judge(index: DatasetIndex, objects: Objects, resized: ResizedObjects, setup:
         level=Level.WARNING if share >= WARNING_SHARE else Level.INFO,
         numbers={"count": len(repeated), "total": len(resized), "percent": round(100 * share, 1), "grid": setup.grid},
         measured=share,
-        limit=Limit(value=WARNING_SHARE, unit="share", source="100 images of VOC lose 0.07, COCO 0.27"),
+        limit=Limit(
+            value=WARNING_SHARE, level=Level.WARNING, unit="share", source="100 images of VOC lose 0.07, COCO 0.27"
+        ),
         places=object_places(index, objects, resized.rows[shared]),
         num_places=len(repeated),
     )

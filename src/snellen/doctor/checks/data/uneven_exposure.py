@@ -49,7 +49,12 @@ def judge(index: DatasetIndex, facts: ImageFacts) -> Iterator[Finding]:
         numbers={"count": len(rows), "images": len(index), "share": f"{share:.1%}", "split": name or "all",
                  "burnt": burnt, "black": len(rows) - burnt, "limit": f"{CLIPPED:.0%}"},
         measured=share,
-        limit=Limit(value=WARNING_SHARE, unit="share", source="calibration: at most 3 % in 10 sets of photographs"),
+        limit=Limit(
+            value=WARNING_SHARE,
+            level=Level.WARNING,
+            unit="share",
+            source="calibration: at most 3 % in 10 sets of photographs",
+        ),
         places=image_places(
             index, rows, clipped[rows], lambda row: f"255: {facts.burnt[row]:.0%}, 0: {facts.black[row]:.0%}"
         ),

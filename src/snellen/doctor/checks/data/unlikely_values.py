@@ -50,7 +50,7 @@ def judge(index: DatasetIndex, agreement: ValueAgreement) -> Iterator[Finding]:
                  "name": index.classes[int(columns[0])],
                  "fitted": float(f"{agreement.fitted[places[0], columns[0]]:.4g}")},
         measured=low,
-        limit=Limit(value=WARNING_SHARE, unit="share", source=_SOURCE),
+        limit=Limit(value=WARNING_SHARE, level=Level.WARNING, unit="share", source=_SOURCE),
         places=tuple(
             Place(kind="image", name=image, note=note, score=float(distances[place, column]))
             for image, note, place, column in list(

@@ -42,7 +42,12 @@ def judge(run: EvaluatedRun, detected: DetectedObjects, costs: CostOfErrors) -> 
             "high": points(cost.high),
         },
         measured=cost.cost,
-        limit=Limit(value=WARNING_COST, unit="AP50", source="set here: more than repeated trainings differ by"),
+        limit=Limit(
+            value=WARNING_COST,
+            level=Level.WARNING,
+            unit="AP50",
+            source="set here: more than repeated trainings differ by",
+        ),
         places=places,
         num_places=num_places,
         treatment=_treatment(run),

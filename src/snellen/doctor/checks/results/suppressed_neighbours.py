@@ -49,7 +49,12 @@ def judge(run: EvaluatedRun, detected: DetectedObjects, wanted: WantedObjects) -
             "other": share(float((~wanted.found[~shadowed]).mean()) if (~shadowed).any() else 0.0),
         },
         measured=part,
-        limit=Limit(value=WARNING_SHARE, unit="share", source="Bodla et al. 2017; crowded and usual data sets (D37)"),
+        limit=Limit(
+            value=WARNING_SHARE,
+            level=Level.WARNING,
+            unit="share",
+            source="Bodla et al. 2017; crowded and usual data sets (D37)",
+        ),
         places=places,
         num_places=num_places,
         treatment=changed(run, "suppression", "soft_gaussian"),

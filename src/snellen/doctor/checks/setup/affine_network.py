@@ -51,7 +51,7 @@ def judge(affinity: Affinity) -> Iterator[Finding]:
             message="stretch",
             numbers={**numbers, "count": len(affinity.pairs), "first": first.first, "second": first.second},
             measured=share,
-            limit=Limit(value=MANY_PAIRS, unit="share", source=_CALIBRATION),
+            limit=Limit(value=MANY_PAIRS, level=Level.WARNING, unit="share", source=_CALIBRATION),
             places=tuple(Place(kind="layer", name=pair.second, note=f"← {pair.first}") for pair in affinity.pairs[:50]),
             num_places=len(affinity.pairs),
         )

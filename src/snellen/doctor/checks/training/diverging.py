@@ -51,7 +51,7 @@ def judge(trace: Trace, learning: Learning) -> Iterator[Finding]:
             message="jump" if jump else "default",
             numbers={**numbers, "step": jump},
             measured=lost,
-            limit=Limit(value=LOST_WARNING, unit="share", source=_SOURCE),
+            limit=Limit(value=LOST_WARNING, level=Level.WARNING, unit="share", source=_SOURCE),
             treatment=with_rate(trace, LOWER),
         )
     elif (thrown := _thrown(learning)) > THROWN:
