@@ -1,6 +1,7 @@
 """Time a training step and an inference of RetinaNet and SSD against torchvision's: same weights, inputs and settings.
 
     python benchmarks/dense_speed.py --models retinanet ssd --batches 2 8
+    python benchmarks/dense_speed.py --batches 8 --device cuda
 
 The variants take turns (round robin), so that their ratios share the machine's mood. A speedup is the median over the
 rounds of torchvision's time over ours in that round. One JSON line for each row. "snellen fp32" computes in the peer's
@@ -29,6 +30,7 @@ from snellen.structures import BoxTarget, ImageBatch
 from snellen.training.precision import best_precision
 
 NUM_CLASSES = 90
+CPU = torch.device("cpu")
 SIZES = {"retinanet": 320, "ssd": 300}
 PAIRS = 1000  # of a box and a class that go into suppression for each image, about as many as in a trained network
 
@@ -87,8 +89,15 @@ def make_inputs(name: str, batch: int, boxes: int):
     return images, target, theirs, labels
 
 
-def autocast(precision: str):
-    return torch.autocast("cpu", torch.bfloat16) if precision == "bf16" else contextlib.nullcontext()
+def on(device: torch.device, images, target, theirs, labels):
+    """Return inputs on a device."""
+    moved = [{key: value.to(device) for key, value in one.items()} for one in labels]
+    return images.to(device), target.to(device), [image.to(device) for image in theirs], moved
+
+
+def autocast(device: torch.device, precision: str):
+    half = {"bf16": torch.bfloat16, "fp16": torch.float16}
+    return torch.autocast(device.type, half[precision]) if precision in half else contextlib.nullcontext()
 
 
 def their_calls(theirs, images, targets):
@@ -111,13 +120,14 @@ def their_calls(theirs, images, targets):
 
 def our_calls(model, images, target, precision: str):
     quick_layout(model)
+    device = images.pixels.device
     images = images.map(lambda t: t.contiguous(memory_format=torch.channels_last) if t.ndim == 4 else t)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-6, momentum=0.9)
 
     def step():
         model.train()
         optimizer.zero_grad()
-        with autocast(precision):
+        with autocast(device, precision):
             output = model(images, target)
         sum(model.loss(output, target).values()).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
@@ -126,7 +136,7 @@ def our_calls(model, images, target, precision: str):
     def inference():
         model.eval()
         with torch.inference_mode():
-            with autocast(precision):
+            with autocast(device, precision):
                 output = model(images)
             model.decode(output, images.original_sizes)
 
@@ -151,10 +161,10 @@ def floor_calls(model, images, memory_format):
     return step, inference
 
 
-def variants(name: str, batch: int, boxes: int, *, floor: bool):
+def variants(name: str, batch: int, boxes: int, device: torch.device, *, floor: bool):
     torch.manual_seed(0)
-    theirs = peer(name)
-    images, target, their_images, their_targets = make_inputs(name, batch, boxes)
+    theirs = peer(name).to(device)
+    images, target, their_images, their_targets = on(device, *make_inputs(name, batch, boxes))
     theirs.train()
     with torch.no_grad():
         theirs(their_images, their_targets)  # one step of statistics
@@ -162,26 +172,36 @@ def variants(name: str, batch: int, boxes: int, *, floor: bool):
     theirs.eval()
     theirs.score_thresh = calibrate(theirs, name, their_images)
     rows = {"torchvision": their_calls(theirs, their_images, their_targets)}
-    for label, precision in {"snellen fp32": "fp32", "snellen default": best_precision(torch.device("cpu"))}.items():
-        model = ours(name, state)
+    for label, precision in {"snellen fp32": "fp32", "snellen default": best_precision(device)}.items():
+        model = ours(name, state).to(device)
         model.settings = replace(model.settings, score_above=theirs.score_thresh)
         rows[label] = our_calls(model, images, target, precision)
     if floor:
-        rows["backbone, nchw"] = floor_calls(ours(name, state), images, torch.contiguous_format)
-        rows["backbone, nhwc"] = floor_calls(ours(name, state), images, torch.channels_last)
+        rows["backbone, nchw"] = floor_calls(ours(name, state).to(device), images, torch.contiguous_format)
+        rows["backbone, nhwc"] = floor_calls(ours(name, state).to(device), images, torch.channels_last)
     return rows
 
 
-def measure(calls, repeats: int, clock):
+def measure(calls, repeats: int, clock, device: torch.device = CPU):
+    finish = torch.cuda.synchronize if device.type == "cuda" else (lambda: None)
     for call in calls.values():
         call()
     times = {label: [] for label in calls}
     for _ in range(repeats):
         for label, call in calls.items():
+            finish()
             start = clock()
             call()
+            finish()
             times[label].append(clock() - start)
     return times
+
+
+def machine(device: torch.device, clock) -> str:
+    """Return what the figures were taken with, as a line of JSON."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
+    return json.dumps({"python": platform.python_version(), "torch": torch.__version__,
+                       "torchvision": torchvision.__version__, "device": name, "clock": clock.__name__})  # fmt: skip
 
 
 def main() -> None:
@@ -191,6 +211,7 @@ def main() -> None:
     parser.add_argument("--boxes", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--modes", nargs="+", default=["train", "infer"], choices=["train", "infer"])
+    parser.add_argument("--device", type=torch.device, default=CPU)
     parser.add_argument("--floor", action="store_true", help="time the backbone alone too")
     parser.add_argument(
         "--cpu-time",
@@ -200,25 +221,15 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     clock = time.process_time if arguments.cpu_time else time.perf_counter
-    print(
-        json.dumps(
-            {
-                "python": platform.python_version(),
-                "torch": torch.__version__,
-                "torchvision": torchvision.__version__,
-                "threads": torch.get_num_threads(),
-                "clock": clock.__name__,
-            }
-        )
-    )
+    print(machine(arguments.device, clock))
     for name in arguments.models:
         for batch in arguments.batches:
-            rows = variants(name, batch, arguments.boxes, floor=arguments.floor)
+            rows = variants(name, batch, arguments.boxes, arguments.device, floor=arguments.floor)
             for which, mode in enumerate(("train", "infer")):
                 if mode not in arguments.modes:
                     continue
                 calls = {label: pair[which] for label, pair in rows.items()}
-                times = measure(calls, arguments.repeats, clock)
+                times = measure(calls, arguments.repeats, clock, arguments.device)
                 for label, row in times.items():
                     ratios = [theirs / own for theirs, own in zip(times["torchvision"], row, strict=True)]
                     line = {"model": name, "batch": batch, "mode": mode, "variant": label}

@@ -1,15 +1,14 @@
 """Time a training step and an inference of Faster and Mask R-CNN against torchvision's: same weights, inputs, settings.
 
     python benchmarks/detector_speed.py --models r50 mobilenet mask_r50 --batches 2 8
+    python benchmarks/detector_speed.py --batches 8 --device cuda
 
 The variants take turns (round robin), so that their ratios share the machine's mood; medians are printed, one JSON line
 for each row. "snellen fp32" computes in the peer's precision; "snellen default" is what a user gets on this machine.
 """
 
 import argparse
-import contextlib
 import json
-import platform
 import re
 import statistics
 import time
@@ -22,7 +21,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.ops import MultiScaleRoIAlign
 
-from dense_speed import measure
+from dense_speed import CPU, autocast, machine, measure, on
 from snellen.models.detection import RegionSettings, faster_rcnn_mobilenet_v2_fpn, faster_rcnn_r50_fpn
 from snellen.models.detection.mask_rcnn import mask_rcnn_r50_fpn
 from snellen.models.detection.rpn import ProposalSettings
@@ -111,14 +110,11 @@ def make_inputs(batch: int, size: int, boxes: int, *, masks: bool = False):
     return images, target, theirs, labels
 
 
-def autocast(precision: str):
-    return torch.autocast("cpu", torch.bfloat16) if precision == "bf16" else contextlib.nullcontext()
-
-
-def variants(name: str, batch: int, size: int, boxes: int):
+def variants(name: str, batch: int, size: int, boxes: int, device: torch.device):
     torch.manual_seed(0)
-    theirs = peer(name, size)
-    images, target, their_images, their_targets = make_inputs(batch, size, boxes, masks=name == "mask_r50")
+    theirs = peer(name, size).to(device)
+    inputs = make_inputs(batch, size, boxes, masks=name == "mask_r50")
+    images, target, their_images, their_targets = on(device, *inputs)
     theirs.train()
     theirs(their_images, their_targets)  # one step of statistics
     state = {k: v.clone() for k, v in theirs.state_dict().items()}
@@ -140,9 +136,9 @@ def variants(name: str, batch: int, size: int, boxes: int):
             theirs(their_images)
 
     rows = {"torchvision": (their_step, their_inference)}
-    best = best_precision(torch.device("cpu"))
+    best = best_precision(device)
     for label, precision in {"snellen fp32": "fp32", "snellen default": best}.items():
-        model = ours(name, state)
+        model = ours(name, state).to(device)
         quick_layout(model)
         model.settings = settings
         own = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
@@ -151,7 +147,7 @@ def variants(name: str, batch: int, size: int, boxes: int):
         def step(model=model, own=own, precision=precision, batch_images=batch_images):
             model.train()
             own.zero_grad()
-            with autocast(precision):
+            with autocast(device, precision):
                 output = model(batch_images, target)
             sum(model.loss(output, target).values()).backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
@@ -160,7 +156,7 @@ def variants(name: str, batch: int, size: int, boxes: int):
         def inference(model=model, precision=precision, batch_images=batch_images):
             model.eval()
             with torch.inference_mode():
-                with autocast(precision):
+                with autocast(device, precision):
                     output = model(batch_images)
                 model.decode(output, images.original_sizes)
 
@@ -175,6 +171,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=320)
     parser.add_argument("--boxes", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--device", type=torch.device, default=CPU)
     parser.add_argument("--modes", nargs="+", default=["train", "infer"], choices=["train", "infer"])
     parser.add_argument(
         "--cpu-time",
@@ -185,24 +182,15 @@ def main() -> None:
     clock = time.process_time if arguments.cpu_time else time.perf_counter
     if arguments.cpu_time:
         torch.set_num_threads(1)
-    print(
-        json.dumps(
-            {
-                "python": platform.python_version(),
-                "torch": torch.__version__,
-                "torchvision": torchvision.__version__,
-                "threads": torch.get_num_threads(),
-                "clock": clock.__name__,
-            }
-        )
-    )
+    print(machine(arguments.device, clock))
     for name in arguments.models:
         for batch in arguments.batches:
-            rows = variants(name, batch, arguments.size, arguments.boxes)
+            rows = variants(name, batch, arguments.size, arguments.boxes, arguments.device)
             for which, mode in enumerate(("train", "infer")):
                 if mode not in arguments.modes:
                     continue
-                times = measure({label: calls[which] for label, calls in rows.items()}, arguments.repeats, clock)
+                calls = {label: pair[which] for label, pair in rows.items()}
+                times = measure(calls, arguments.repeats, clock, arguments.device)
                 medians = {label: statistics.median(row) for label, row in times.items()}
                 for label, seconds in medians.items():
                     print(

@@ -23,7 +23,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from dense_speed import autocast, measure
+from dense_speed import CPU, autocast, measure
 from snellen.models import find_model, load_weights
 from snellen.models.backbones import chosen_backbone
 from snellen.models.segmentation import AtrousPyramid, DetailDecoder, Segmenter, deeplab_v3
@@ -137,6 +137,7 @@ def their_calls(theirs: nn.Module, images: ImageBatch, target: MaskTarget, norma
 
 
 def our_calls(model: Segmenter, images: ImageBatch, target: MaskTarget, precision: str) -> Calls:
+    device = images.pixels.device
     quick_layout(model)
     images = images.map(lambda t: t.contiguous(memory_format=torch.channels_last) if t.ndim == 4 else t)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-6, momentum=0.9)
@@ -144,7 +145,7 @@ def our_calls(model: Segmenter, images: ImageBatch, target: MaskTarget, precisio
     def step() -> None:
         model.train()
         optimizer.zero_grad()
-        with autocast(precision):
+        with autocast(device, precision):
             output = model(images, target)
         sum(model.loss(output, target).values()).backward()
         optimizer.step()
@@ -152,21 +153,23 @@ def our_calls(model: Segmenter, images: ImageBatch, target: MaskTarget, precisio
     def inference() -> None:
         model.eval()
         with torch.inference_mode():
-            with autocast(precision):
+            with autocast(device, precision):
                 output = model(images)
             model.decode(output, images.original_sizes)
 
     return step, inference
 
 
-def variants(model: str, batch: int, size: int) -> dict[str, Calls]:
+def variants(model: str, batch: int, size: int, device: torch.device) -> dict[str, Calls]:
     """Return a training step and an inference of each variant; their logits were compared."""
     system, encoder = parts_of(model)
     their_build, our_build = SYSTEMS[system]
     torch.manual_seed(0)
-    theirs = their_build(encoder)
-    images, target = inputs(batch, size)
-    nets = {label: with_weights_of(theirs, our_build(encoder)) for label in ("snellen fp32", "snellen default")}
+    theirs = their_build(encoder).to(device)
+    images, target = (part.to(device) for part in inputs(batch, size))
+    nets = {
+        label: with_weights_of(theirs, our_build(encoder).to(device)) for label in ("snellen fp32", "snellen default")
+    }
     normalize = nets["snellen fp32"].normalize
     with torch.no_grad():
         wanted, found = theirs.eval()(normalize(images)), nets["snellen fp32"].eval()(images).logits
@@ -175,7 +178,7 @@ def variants(model: str, batch: int, size: int) -> dict[str, Calls]:
         raise SystemExit(f"{model}: expected equal logits; they differ by {gap:.1e} of the largest. Nothing is timed.")
     rows = {"smp": their_calls(theirs, images, target, normalize)}
     for label, net in nets.items():
-        precision = "fp32" if label == "snellen fp32" else best_precision(torch.device("cpu"))
+        precision = "fp32" if label == "snellen fp32" else best_precision(device)
         rows[label] = our_calls(net, images, target, precision)
     return rows
 
@@ -187,19 +190,26 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256, help="side in pixels, a multiple of 32")
     parser.add_argument("--modes", nargs="+", choices=("train", "infer"), default=["train", "infer"])
     parser.add_argument("--repeats", type=int, default=10)
+    parser.add_argument("--device", type=torch.device, default=CPU)
     parser.add_argument("--cpu-time", action="store_true", help="processor time of all threads; see dense_speed.py")
     arguments = parser.parse_args()
     clock = time.process_time if arguments.cpu_time else time.perf_counter
+    device = arguments.device
     facts = {"python": platform.python_version(), "torch": torch.__version__, "smp": smp.__version__}
-    facts |= {"threads": torch.get_num_threads(), "clock": clock.__name__, "size": arguments.size}
-    print(json.dumps(facts | {"default": best_precision(torch.device("cpu"))}), flush=True)
+    facts |= {
+        "device": str(device),
+        "threads": torch.get_num_threads(),
+        "clock": clock.__name__,
+        "size": arguments.size,
+    }
+    print(json.dumps(facts | {"default": best_precision(device)}), flush=True)
     for model in arguments.models:
         for batch in arguments.batches:
-            rows = variants(model, batch, arguments.size)
+            rows = variants(model, batch, arguments.size, device)
             for which, mode in enumerate(("train", "infer")):
                 if mode not in arguments.modes:
                     continue
-                times = measure({label: pair[which] for label, pair in rows.items()}, arguments.repeats, clock)
+                times = measure({label: pair[which] for label, pair in rows.items()}, arguments.repeats, clock, device)
                 for label, row in times.items():
                     ratios = [theirs / own for theirs, own in zip(times["smp"], row, strict=True)]
                     line = {"model": model, "batch": batch, "mode": mode, "variant": label}

@@ -139,8 +139,8 @@ def test_few_images(gallery, count):
 
 def test_positions_of_waves_are_those_of_turned_images():
     images = np.random.default_rng(0).integers(0, 256, (5, 32, 32)).astype(np.uint8)
-    waves = module._positions_of_waves(module._low_frequencies(images, 0))
+    waves = module._positions_of_waves(module._low_frequencies(images, np.arange(len(images)), 0))
     for position in range(8):
         turned = module._turned(images, np.full(5, position))
-        np.testing.assert_allclose(module._low_frequencies(turned, 0), waves[position], atol=1e-5)
+        np.testing.assert_allclose(module._low_frequencies(turned, np.arange(len(turned)), 0), waves[position], atol=1e-5)
         np.testing.assert_allclose(module._descriptors(waves[position]), module._descriptors(waves[0]), atol=1e-5)

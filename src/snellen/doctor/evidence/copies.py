@@ -38,6 +38,7 @@ SAME_DETAIL = (
 )
 LEAST_DETAIL = 1.5  # levels of 255: standard deviation of the fine structure; below it there is nothing to compare
 FLAT_CONTRAST = 1.5  # levels of 255: an image with less is blank, and all blank images are alike
+AT_ONCE = 4096  # thumbnails that are taken apart at one time: as floats they take four times as much memory
 BLOCK = 256  # pairs that are registered at one time: their arrays stay in the processor's cache
 # Transposed, mirrored down, mirrored across.
 _TURNS = tuple(
@@ -168,12 +169,12 @@ def _candidates(thumbnails: NDArray[np.uint8], ours: NDArray[np.int64], theirs: 
     Returns:
         ``[num_candidates, 4]``; the second, put into that of the eight positions of a square, is like the window.
     """
-    whole = _low_frequencies(thumbnails[theirs], 0)
+    whole = _low_frequencies(thumbnails, theirs, 0)
     positions = np.stack(_positions_of_waves(whole)).reshape(len(_TURNS), len(theirs), FREQUENCIES**2)
     tree = KDTree(_descriptors(whole), leafsize=32)
     found, scores = [], []
     for window in range(len(_windows())):
-        waves = _low_frequencies(thumbnails[ours], window)
+        waves = _low_frequencies(thumbnails, ours, window)
         near, places = tree.query(
             _descriptors(waves),
             k=range(1, NEIGHBOURS + 2),
@@ -194,12 +195,15 @@ def _candidates(thumbnails: NDArray[np.uint8], ours: NDArray[np.int64], theirs: 
     return np.asarray(pairs[nearest], np.int64)  # each in its nearest window
 
 
-def _low_frequencies(thumbnails: NDArray[np.uint8], window: int) -> NDArray[np.float32]:
+def _low_frequencies(thumbnails: NDArray[np.uint8], chosen: NDArray[np.int64], window: int) -> NDArray[np.float32]:
     """Return amplitudes ``[n, 4, 4]`` of waves down and across a window, without the mean, of length 1."""
     scale, down, across = _windows()[window]
     waves = _waves(FREQUENCIES)
     rows, columns = (waves @ _resampling(np.array([scale]), np.array([offset]))[0] for offset in (down, across))
-    found = rows @ thumbnails.astype(np.float32) @ columns.T
+    found = np.empty((len(chosen), FREQUENCIES, FREQUENCIES), np.float32)
+    for start in range(0, len(chosen), AT_ONCE):
+        part = slice(start, start + AT_ONCE)
+        found[part] = rows @ thumbnails[chosen[part]].astype(np.float32) @ columns.T
     found[:, 0, 0] = 0
     return np.asarray(found / np.maximum(np.linalg.norm(found, axis=(1, 2), keepdims=True), 1e-6))
 
