@@ -1,8 +1,5 @@
 """Two processes with half a batch each do what one process does with the whole batch."""
 
-import os
-import socket
-import subprocess
 import sys
 
 import pytest
@@ -55,27 +52,11 @@ if ranks.is_first:
 """
 
 
-def free_port():
-    with socket.socket() as box:
-        box.bind(("127.0.0.1", 0))
-        return box.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
-def trained(script, tmp_path_factory):
+def trained(script, together, tmp_path_factory):
     """The folder in which two processes trained together, and the first of them once more alone."""
     folder = tmp_path_factory.mktemp("distributed")
-    command = [sys.executable, "-c", PROGRAM, str(script.parent), str(folder)]
-    port = str(free_port())
-    processes = []
-    for rank in range(2):
-        place = {"RANK": rank, "WORLD_SIZE": 2, "LOCAL_RANK": rank, "MASTER_PORT": port}
-        environment = os.environ | {name: str(value) for name, value in place.items()}
-        environment |= {"MASTER_ADDR": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo"}
-        processes.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
-    for process in processes:
-        _, said = process.communicate(timeout=120)
-        assert process.returncode == 0, said
+    together(PROGRAM, script.parent, folder)
     return folder
 
 

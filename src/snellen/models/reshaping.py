@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from snellen.errors import ConfigError, did_you_mean
 from snellen.models.maxout import give_maxout
-from snellen.nn import Norm
+from snellen.nn import Norm, SyncBatchNorm
 
 __all__ = [
     "ACTIVATIONS",
@@ -26,7 +26,7 @@ __all__ = [
 
 ActivationName = Literal["relu", "leaky_relu", "elu", "selu", "silu", "gelu", "tanh", "sigmoid", "maxout"]
 InitName = Literal["kaiming", "xavier", "orthogonal"]
-NormName = Literal["batch", "group", "instance", "none"]
+NormName = Literal["batch", "sync_batch", "group", "instance", "none"]
 ACTIVATIONS: tuple[ActivationName, ...] = get_args(ActivationName)
 INITS: tuple[InitName, ...] = get_args(InitName)
 NORMS: tuple[NormName, ...] = get_args(NormName)
@@ -88,18 +88,21 @@ def norm_named(name: NormName) -> Norm:
     """Return what makes the norm layers of a network.
 
     Args:
-        name: ``batch``, ``group`` (the same for any size of the batch), ``instance`` (a group for each channel) or
-            ``none``: nothing in their place, and convolutions that had no bias beside a norm get none.
+        name: ``batch``, ``sync_batch`` (over the images of all processes), ``group`` (the same for any size of the
+            batch), ``instance`` (a group for each channel) or ``none``: nothing in their place, and convolutions that
+            had no bias beside a norm get none.
 
     Raises:
         ConfigError: If there is no such norm.
 
     Source:
-        Ioffe and Szegedy 2015; Wu and He 2018, https://arxiv.org/abs/1803.08494; Ulyanov et al. 2016.
+        Ioffe and Szegedy 2015; Zhang et al. 2018, https://arxiv.org/abs/1803.08904; Wu and He 2018,
+        https://arxiv.org/abs/1803.08494; Ulyanov et al. 2016.
     """
     _check("norm", name, NORMS)
     made: Mapping[NormName, Norm] = {
         "batch": nn.BatchNorm2d,
+        "sync_batch": SyncBatchNorm,
         "group": _group_norm,
         "instance": _instance_norm,
         "none": _no_norm,

@@ -30,6 +30,7 @@ from snellen.nn.residual import PaddedShortCut, ResidualBlock, ShortCut, begin_a
 from snellen.nn.response_norm import ResponseNorm, WithinChannelNorm
 from snellen.nn.separable import SeparableConv2d
 from snellen.nn.squeeze_excitation import Gate, SqueezeExcitation, squeezed_by
+from snellen.nn.sync_batch_norm import SyncBatchNorm
 from snellen.nn.upsampling import (
     BilinearTransposed,
     Enlargement,
@@ -71,6 +72,7 @@ __all__ = [
     "ShortCut",
     "SqueezeExcitation",
     "Step",
+    "SyncBatchNorm",
     "Upsampling",
     "WaistBlock",
     "WinogradConv2d",

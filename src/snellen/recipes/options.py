@@ -85,8 +85,8 @@ class TrainOptions:
         activation: In the place of the network's own: ``relu``, ``leaky_relu``, ``elu``, ``selu``, ``silu``,
             ``gelu``, ``tanh``, ``sigmoid``, or ``maxout`` (with the layers before it twice as deep; without given
             weights).
-        norm: In the place of the network's own: ``batch``, ``group``, ``instance`` or ``none``; without given
-            weights.
+        norm: In the place of the network's own: ``batch``, ``sync_batch`` (over the images of all processes),
+            ``group``, ``instance`` or ``none``; without given weights.
         init: How first weights are drawn, in the place of the network's own way: ``kaiming``, ``xavier`` or
             ``orthogonal``; without given weights.
         model_options: Further keywords of the model's builder, or settings inside the model by dotted path; see

@@ -83,7 +83,7 @@ CHECK = Check(
             false_alarms="A batch made small for this examination: give one of the size that you train with. Gradient "
             "accumulation does not help batch norms, so it does not count.",
             fix="Use a larger batch; or hold the norms of a pretrained backbone in evaluation mode; or take group "
-            "norm; or SyncBatchNorm on several devices. Load running_mean and running_var with the weights.",
+            "norm; or, in several processes, --norm sync_batch (snellen.nn.SyncBatchNorm). Load running_mean and running_var with the weights.",
             messages={
                 "default": "{norms} batch norms take their statistics from {images} images.",
                 "few_values": "{count} of {norms} batch norms take each mean of very few numbers, such as {first}.",
@@ -102,7 +102,7 @@ CHECK = Check(
             "为 0、所有方差恰为 1，则视为统计量缺失：当该层处于评估模式、正在使用它们时为错误。",
             false_alarms="为这次检查特意减小的批次：请使用与训练相同大小的批次。梯度累积对批归一化没有帮助，因此不计"
             "入。",
-            fix="使用更大的批次；或让预训练骨干的归一化层保持评估模式；或改用组归一化；多设备时用 SyncBatchNorm。"
+            fix="使用更大的批次；或让预训练骨干的归一化层保持评估模式；或改用组归一化；多进程时用 --norm sync_batch。"
             "加载权重时一并加载 running_mean 和 running_var。",
             messages={
                 "default": "{norms} 个批归一化用 {images} 张图像计算统计量。",
