@@ -38,7 +38,7 @@ class SyncBatchNorm(nn.BatchNorm2d):
         if distributed.get_world_size() == 1:
             return super().forward(x)
         self._check_input_dim(x)
-        y, mean, var, total = _Shared.apply(x, self.weight, self.bias, self.eps)  # type: ignore[no-untyped-call]
+        y, mean, var, total = _Shared.apply(x, self.weight, self.bias, self.eps)
         if self.training and self.running_mean is not None:
             self._follow(mean, var * (total / (total - 1).clamp(min=1)))
         result: Tensor = y

@@ -142,5 +142,7 @@ def test_positions_of_waves_are_those_of_turned_images():
     waves = module._positions_of_waves(module._low_frequencies(images, np.arange(len(images)), 0))
     for position in range(8):
         turned = module._turned(images, np.full(5, position))
-        np.testing.assert_allclose(module._low_frequencies(turned, np.arange(len(turned)), 0), waves[position], atol=1e-5)
+        np.testing.assert_allclose(
+            module._low_frequencies(turned, np.arange(len(turned)), 0), waves[position], atol=1e-5
+        )
         np.testing.assert_allclose(module._descriptors(waves[position]), module._descriptors(waves[0]), atol=1e-5)

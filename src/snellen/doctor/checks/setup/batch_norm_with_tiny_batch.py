@@ -83,7 +83,8 @@ CHECK = Check(
             false_alarms="A batch made small for this examination: give one of the size that you train with. Gradient "
             "accumulation does not help batch norms, so it does not count.",
             fix="Use a larger batch; or hold the norms of a pretrained backbone in evaluation mode; or take group "
-            "norm; or, in several processes, --norm sync_batch (snellen.nn.SyncBatchNorm). Load running_mean and running_var with the weights.",
+            "norm; or, in several processes, --norm sync_batch (snellen.nn.SyncBatchNorm). Load running_mean and "
+            "running_var with the weights.",
             messages={
                 "default": "{norms} batch norms take their statistics from {images} images.",
                 "few_values": "{count} of {norms} batch norms take each mean of very few numbers, such as {first}.",
