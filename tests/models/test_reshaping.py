@@ -47,9 +47,10 @@ def test_what_has_no_activation_is_told():
 @pytest.mark.parametrize("name", [name for name in NORMS if name != "none"])
 def test_norms_are_made(name):
     model = find_model("resnet18").build(2, norm=norm_named(name)).double().eval()
-    kind = nn.BatchNorm2d if name == "batch" else nn.GroupNorm
+    of_batches = name in ("batch", "sync_batch")
+    kind = nn.BatchNorm2d if of_batches else nn.GroupNorm
     assert sum(isinstance(layer, kind) for layer in model.modules()) == 20
-    if name != "batch":  # each image by itself, whatever the mode and the batch
+    if not of_batches:  # each image by itself, whatever the mode and the batch
         x = torch.rand(3, 3, 64, 64, dtype=torch.float64)
         alone = model.backbone(x[:1])["c5"]
         model.train()
