@@ -31,7 +31,7 @@ def boxes():
 
 @pytest.mark.parametrize(("number", "magnitude"), [(1, 0), (2, 9), (3, 30)])
 def test_the_operations_are_torchvisions(number, magnitude):
-    """Cubuk et al. 2020, section 3: N operations of one magnitude."""
+    """SYS-226: Cubuk et al. 2020, section 3: N operations of one magnitude."""
     sample = sample_of()
     ours = rand_augment(number, magnitude)
     theirs = v2.RandAugment(num_ops=number, magnitude=magnitude, num_magnitude_bins=31, fill=128.0)

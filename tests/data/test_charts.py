@@ -1,4 +1,4 @@
-"""Eye charts: same seed, same chart; boxes are the bounds of the masks; every knob acts."""
+"""Eye charts: same seed, same chart; boxes are the bounds of the masks; every knob acts (SYS-233)."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""COCO, VOC and YOLO: against pycocotools, against one another, and there and back."""
+"""COCO, VOC and YOLO: against pycocotools, against one another, and there and back (SYS-248)."""
 
 import json
 from pathlib import Path

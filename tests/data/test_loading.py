@@ -115,6 +115,7 @@ def test_going_on_equals_not_having_stopped_and_reads_nothing_twice(first_batch)
 
 
 def test_every_row_once_and_another_order_each_epoch():
+    """SYS-195."""
     loader = _loader()
     orders = [torch.cat([batch.indices for batch in loader.epoch(epoch)]).tolist() for epoch in (0, 1)]
     assert sorted(orders[0]) == sorted(orders[1]) == list(range(23))

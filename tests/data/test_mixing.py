@@ -143,6 +143,7 @@ def test_mosaic_of_label_maps_ignores_what_no_image_covers():
 
 
 def test_mixup_of_classes_blends_pixels_and_shares_alike():
+    """SYS-198."""
     shares = []
     for seed in range(100):
         mixed = MixUp(0.4, probability=1.0)(class_row(0), class_row, 4, stream(seed))

@@ -41,7 +41,7 @@ UNEVEN = np.repeat([0, 1, 2], [20, 3, 7])
 
 
 def test_oversampling_fills_every_class_up_evenly():
-    """Q-013: nothing is lost, and rows of a class are shown equally often but for one."""
+    """Q-013, SYS-223: nothing is lost, and rows of a class are shown equally often but for one."""
     sampler = OversamplingSampler(UNEVEN)
     rows = sampler.rows(0, 5)
     assert len(sampler) == len(rows) == 60
@@ -53,7 +53,7 @@ def test_oversampling_fills_every_class_up_evenly():
 
 
 def test_undersampling_shows_as_many_of_each_class_and_others_in_each_epoch():
-    """Q-013: each row at most once in an epoch, all of them in some epoch."""
+    """Q-013, SYS-224: each row at most once in an epoch, all of them in some epoch."""
     sampler = UndersamplingSampler(UNEVEN)
     seen = [sampler.rows(epoch, 5) for epoch in range(40)]
     assert len(sampler) == 9

@@ -85,6 +85,7 @@ def test_impossible_shares(shares):
 
 @pytest.mark.parametrize("groups", [None, [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]])
 def test_folds(groups):
+    """SYS-234."""
     index = index_of([0, 1] * 5, groups)
     held = []
     for train, out in k_fold(index, 5, 0):
@@ -98,11 +99,13 @@ def test_folds(groups):
 
 
 def test_leave_one_out():
+    """SYS-235."""
     assert [out.tolist() for _, out in leave_one_out(index_of([0, 1, 0]))] == [[0], [1], [2]]
     assert [out.tolist() for _, out in leave_one_out(index_of([0, 1, 0], [5, 9, 5]))] == [[0, 2], [1]]
 
 
 def test_bootstrap():
+    """SYS-236: 1 / e of the rows are not drawn."""
     rounds = list(bootstrap(index_of([0, 1] * 200), 20, 0))
     assert len(rounds) == 20
     for drawn, rest in rounds:
@@ -135,6 +138,7 @@ def test_ensure_keeps_what_is_there():
 
 
 def test_train_dev():
+    """SYS-231: a part of the training images is held out, to tell variance from mismatch."""
     made = train_dev_splits(index_of([0, 1] * 50), {"train": 0.8, "val": 0.1, "test": 0.1}, 0, train_dev=0.25)
     assert made.describe().images_per_split == {"train": 60, "val": 10, "test": 10, "train-dev": 20}
 

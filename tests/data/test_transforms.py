@@ -1,4 +1,4 @@
-"""Transforms: one draw for image, boxes and masks; the same draw for the same stream; bytes stay bytes."""
+"""Transforms: one draw for image, boxes and masks; the same draw for the same stream; bytes stay bytes (SYS-226)."""
 
 from dataclasses import fields
 

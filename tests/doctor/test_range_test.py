@@ -52,6 +52,7 @@ def trained_loss(kind: str, rate: float) -> float:
 
 @pytest.mark.parametrize("kind", ["sgd", "adamw"])
 def test_suggests_the_best_rate_of_a_whole_training_within_a_factor_of_3(kind: str) -> None:
+    """SYS-185, ERR-007: rates are found, not known beforehand."""
     rates = np.geomspace(1e-4, 10, 16)
     best = rates[np.argmin([trained_loss(kind, rate) for rate in rates])]
     model = network()

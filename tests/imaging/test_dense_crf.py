@@ -1,4 +1,4 @@
-"""The dense CRF against a mean field whose kernels are summed exactly (Krähenbühl and Koltun 2011)."""
+"""The dense CRF against a mean field whose kernels are summed exactly (Krähenbühl and Koltun 2011) (SYS-299)."""
 
 from dataclasses import replace
 

@@ -39,7 +39,7 @@ def test_where_the_grids_differ():
 
 
 def test_nearest_keeps_labels():
-    """SYS-128: label maps have no values between two classes."""
+    """SYS-128, ERR-073: label maps have no values between two classes."""
     labels = torch.tensor([[[0, 7], [7, 3]]], dtype=torch.uint8)
     larger = resize_nearest(labels, height=6, width=6)
     assert set(larger.flatten().tolist()) == {0, 3, 7}

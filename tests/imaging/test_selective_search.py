@@ -94,7 +94,7 @@ def test_global_randomness_is_neither_used_nor_changed():
 
 
 def test_the_top_of_the_hierarchy_comes_first_on_average():
-    """Rank is position from the top times a random number, so the first tenth of the boxes is larger than the last."""
+    """ERR-108: rank is position from the top times a random number: the first tenth is larger than the last."""
     lists = [selective_search(noise(120, 160), strategy="single", seed=seed, min_side_px=0) for seed in range(5)]
     boxes = lists[0]
     area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])

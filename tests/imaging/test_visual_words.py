@@ -10,6 +10,7 @@ from snellen.imaging.visual_words import root_sift, sift_descriptors, visual_wor
 
 
 def test_descriptors_are_those_of_scikit_image():
+    """SYS-005."""
     grey = data.camera()[128:256, 128:256]
     finder = SIFT(upsampling=1)
     finder.detect_and_extract(grey)

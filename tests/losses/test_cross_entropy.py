@@ -10,6 +10,7 @@ from snellen.structures import IGNORE_LABEL
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_soft_cross_entropy_equals_torch(smoothing):
+    """SYS-140, SYS-147."""
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(6, 5, generator=generator) * 4
     probs = torch.rand(6, 5, generator=generator).softmax(dim=-1)
@@ -63,6 +64,7 @@ def test_pixel_cross_entropy_of_ignored_pixels_has_no_gradient():
 
 @pytest.mark.parametrize("magnitude", [0.5, 200.0])
 def test_binary_cross_entropy_by_formula(magnitude):
+    """SYS-142, ERR-139: of a wrong answer it grows with the margin, no faster."""
     logits = torch.tensor([magnitude, -magnitude], dtype=torch.float32)
     loss = binary_cross_entropy(logits, torch.tensor([0.0, 0.0]))
     wanted = [magnitude + math.log1p(math.exp(-magnitude)), math.log1p(math.exp(-magnitude))]

@@ -22,6 +22,7 @@ def split(pairs):
 @settings(deadline=None)
 @given(ranked)
 def test_curves_equal_scikit_learn(pairs):
+    """SYS-160, SYS-161, SYS-162."""
     scores, hits = split(pairs)
     if not 0 < hits.sum() < len(hits):
         return
@@ -60,6 +61,7 @@ def by_the_book(scores, hits, wanted):
 @settings(deadline=None)
 @given(ranked, st.integers(0, 5))
 def test_voc_rules_equal_the_loops(pairs, extra):
+    """SYS-162: of eleven points, and of the whole area."""
     scores, hits = split(pairs)
     wanted = int(hits.sum()) + extra
     if wanted == 0:

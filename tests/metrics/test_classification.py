@@ -37,6 +37,7 @@ def measured(probs, truth, **options):
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(6, 9))
 def test_figures_equal_scikit_learn_and_torchmetrics(seed, num_classes):
+    """SYS-156, SYS-157, SYS-158, SYS-159, ERR-175."""
     generator = np.random.default_rng(seed)
     count = 60
     truth = np.concatenate([np.arange(num_classes), generator.integers(0, num_classes, count - num_classes)])

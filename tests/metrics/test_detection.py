@@ -73,6 +73,7 @@ def by_pycocotools(truth, results, kind):
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32 - 1), num_images=st.integers(1, 6))
 def test_twelve_figures_equal_pycocotools(measure_coco, capsys, seed, num_images):
+    """SYS-163, SYS-168."""
     truth, results = random_images(seed, num_images)
     if not results:
         return
@@ -184,6 +185,7 @@ def test_kinds_of_errors(make_truth, make_found):
 
 
 def test_best_threshold_has_the_highest_f1(make_truth, make_found):
+    """SYS-157, SYS-158, SYS-159."""
     boxes = [[x, 0, x + 10, 10] for x in (0, 20, 40, 60)]
     found = make_found([*boxes[:3], [90, 0, 99, 9]], [0.9, 0.8, 0.4, 0.6], [0, 0, 0, 0])
     metric = DetectionMetric(["a"])

@@ -27,6 +27,7 @@ def target(labels):
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 6))
 def test_figures_equal_scikit_learn_and_torchmetrics(seed, num_classes):
+    """SYS-165, ERR-127."""
     generator = np.random.default_rng(seed)
     truths, guesses = [], []
     metric = SegmentationMetric([str(label) for label in range(num_classes)])

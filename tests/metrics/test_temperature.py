@@ -23,6 +23,7 @@ def sure_of_itself(scale, seed=0, count=400):
 
 @pytest.mark.parametrize("scale", [0.4, 1.0, 3.0])
 def test_it_is_the_likeliest(scale):
+    """SYS-283."""
     logits, wanted = sure_of_itself(scale)
 
     def loss(log_t):

@@ -95,7 +95,7 @@ def test_unknown_labels_pull_nowhere(answer):
     ],
 )
 def test_losses_of_values_are_in_standard_units(loss, reference):
-    """SYS-227: what is regressed has zero mean and unit variance, too."""
+    """SYS-144, SYS-145, SYS-146, SYS-227: what is regressed has zero mean and unit variance, too."""
     answer = ValueAnswer(2, loss=loss, value_mean=[10.0, -3.0], value_spread=[5.0, 0.1])
     logits = torch.tensor([[0.5, 2.0], [-1.0, 0.0]])
     target = values([[12.0, -2.9], [20.0, -3.0]])

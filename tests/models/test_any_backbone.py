@@ -1,4 +1,4 @@
-"""Any backbone in any system (SYS-068 to SYS-090)."""
+"""Any backbone in any system (SYS-068 to SYS-088)."""
 
 import pytest
 import torch

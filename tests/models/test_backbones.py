@@ -78,6 +78,7 @@ def test_equals_torchvision_feature_by_feature(name):
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
 def test_keys_and_spread_of_initial_weights_equal_torchvision(name):
+    """SYS-205."""
     torch.manual_seed(0)
     theirs = without_head(getattr(torchvision.models, name)(weights=None).state_dict())
     ours = find_backbone(name)().state_dict()

@@ -89,7 +89,7 @@ def test_vgg_has_kernels_of_3_alone():
 
 
 def test_most_of_vgg_is_in_fully_connected_layers():
-    """ERR-088, Q-085: 124 of 138 million parameters; three 3×3 are 27/49 of a 7×7 of the same depth."""
+    """ERR-088, Q-085, SYS-115: 124 of 138 million parameters; three 3×3 are 27/49 of a 7×7 of the same depth."""
     with torch.device("meta"):
         model = find_model("vgg16").build(1000)
     fc = sum(p.numel() for p in model.head.parameters())
@@ -99,7 +99,7 @@ def test_most_of_vgg_is_in_fully_connected_layers():
 
 @torch.no_grad()
 def test_mlpconv_is_a_perceptron_at_every_place():
-    """SYS-071: 1×1 convolutions are the layers of a perceptron that reads one window (Lin et al. 2013, eq. 2)."""
+    """SYS-071, SYS-096, ERR-067: 1×1 convolutions are linear layers at each place; ReLUs bend (Lin et al. 2013)."""
     torch.manual_seed(0)
     layer = mlpconv(2, (4, 3), kernel=3)
     x = noise(1, 2, 5, 5)

@@ -49,6 +49,7 @@ def test_mean_counts_only_cells_with_content(make_images):
 
 
 def test_loss_is_the_mean_of_torchs():
+    """SYS-198: with smoothed labels."""
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(3, 4, generator=generator)
     probs = torch.rand(3, 4, generator=generator).softmax(dim=-1)
@@ -60,6 +61,7 @@ def test_loss_is_the_mean_of_torchs():
 
 
 def test_decode_gives_probabilities_of_each_image():
+    """SYS-135."""
     logits = torch.tensor([[0.0, 0.0], [2.0, 0.0]])
     first, second = ImageClassifier(resnet18(), 2).decode(HeadOutput(logits=logits), torch.ones(2, 2).long())
     assert first.probs.tolist() == [0.5, 0.5]
@@ -67,6 +69,7 @@ def test_decode_gives_probabilities_of_each_image():
 
 
 def test_dropout_acts_in_training_only(make_images):
+    """SYS-214."""
     model = ImageClassifier(mobilenet_v2(), 3, head=partial(MeanHead, dropout=0.5))
     model.backbone.forward = lambda x: {"c5": torch.ones(1, 1280, 1, 1)}
     images = make_images((32, 32))

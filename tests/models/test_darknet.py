@@ -81,7 +81,7 @@ def test_numbers_fill_the_published_files(build, num_bytes):
 
 @torch.no_grad()
 def test_yolo_ends_at_7_by_7():
-    """Redmon et al. 2016, figure 3: 448 px become 7×7×1024."""
+    """ERR-120: Redmon et al. 2016, figure 3: 448 px become 7×7×1024."""
     with torch.device("meta"):
         assert yolo_v1_net()(torch.zeros(1, 3, 448, 448))["c6"].shape == (1, 1024, 7, 7)
         assert fast_yolo_net()(torch.zeros(1, 3, 448, 448))["c6"].shape == (1, 256, 7, 7)

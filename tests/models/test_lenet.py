@@ -33,7 +33,7 @@ def num_parameters(module: nn.Module) -> int:
 
 @torch.no_grad()
 def test_parameters_and_connections_are_those_of_the_paper():
-    """60,000 parameters and 340,908 connections, layer by layer (section II.B)."""
+    """SYS-105, SYS-106: 60,000 parameters and 340,908 connections, layer by layer (section II.B)."""
     model = find_model("lenet5").build(10)
     net, head = model.backbone, model.head
     sizes = {"c1": 28, "s2": 14, "c3": 10, "s4": 5}
@@ -75,6 +75,7 @@ def test_a_full_table_is_a_convolution():
 
 
 def test_subsampling_in_plain_loops():
+    """SYS-110, ERR-085: sums of cells that are scaled and shifted by what is learned, unlike plain pooling."""
     torch.manual_seed(0)
     layer = TrainableSubsampling(2)
     nn.init.normal_(layer.bias)
@@ -115,7 +116,7 @@ def test_codes_are_ones_and_all_different():
 
 
 def test_output_is_the_distance_from_the_codes():
-    """Eq. 7; a picture of a digit is nearest to its own class."""
+    """ERR-085, eq. 7: outputs are distances; a picture of a digit is nearest to its own class."""
     output = RadialOutput(10)
     found = output(class_codes(10))
     assert torch.equal(found.argmax(dim=1), torch.arange(10))

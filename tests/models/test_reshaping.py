@@ -19,6 +19,7 @@ from snellen.models import (
 
 @pytest.mark.parametrize("name", [name for name in ACTIVATIONS if name != "maxout"])
 def test_every_activation_of_a_network_changes(name):
+    """SYS-129, SYS-130, SYS-131, SYS-132, SYS-133, SYS-199, ERR-023."""
     model = find_model("resnet18").build(3)
     before = sum(isinstance(layer, nn.ReLU) for layer in model.modules())
     assert change_activations(model, name) > 0
@@ -72,6 +73,7 @@ def test_group_norm_divides_any_number_of_channels():
 
 @pytest.mark.parametrize("name", INITS)
 def test_weights_are_drawn_with_the_spread_of_the_paper(name):
+    """SYS-203, SYS-204."""
     layer = nn.Conv2d(64, 128, 3)
     model = nn.Sequential(layer, nn.ReLU(), nn.Linear(5, 5))
     nn.init.zeros_(model[2].weight)

@@ -13,6 +13,7 @@ from snellen.structures import MaskTarget, Model
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "mobilenet_v2"])
 def test_equals_segmentation_models_pytorch(name, tmp_path, make_images):
+    """SYS-047, SYS-048, SYS-049."""
     torch.manual_seed(0)
     theirs = smp.Unet(name, encoder_weights=None, classes=5).eval()
     torch.save(theirs.state_dict(), tmp_path / "unet.pth")

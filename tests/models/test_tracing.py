@@ -236,7 +236,7 @@ def test_fields_of_published_networks(name, feature):
 
 
 def test_stride_in_the_first_convolution_sees_further():
-    """The 483 px of ResNet-50 as He et al. 2015 have it."""
+    """SYS-108: the 483 px of ResNet-50 as He et al. 2015 have it."""
     backbone = find_backbone("resnet50")()
     for module in backbone.modules():
         if type(module).__name__ == "Bottleneck" and module.conv2.stride == (2, 2):

@@ -53,7 +53,7 @@ def test_equals_torchvision_feature_by_feature(name, tmp_path):
 
 
 def test_one_5x5_in_the_place_of_two_3x3():
-    """SYS-070: as far a view at every map, 25 weights of a pair of channels for 18, half the layers."""
+    """SYS-070, SYS-095, ERR-069: as far a view at every map, 25 weights of two channels for 18, half the layers."""
     pairs, single = find_backbone("vgg13")(), find_backbone("vgg_5x5")()
     assert [spec.channels for spec in pairs.features] == [spec.channels for spec in single.features]
     found = [describe_backbone(name, size=(64, 64)).features for name in ("vgg13", "vgg_5x5")]
@@ -181,6 +181,7 @@ def test_ssd_thins_out_the_classifier_of_vgg16():
 @pytest.mark.slow
 @torch.no_grad()
 def test_ssd_without_atrous_computes_the_classifier_of_vgg16(tmp_path):
+    """SYS-116: a linear layer over a map is a convolution as large as the map."""
     torch.manual_seed(0)
     theirs = torchvision.models.vgg16(weights=None).eval()
     torch.save(theirs.state_dict(), tmp_path / "vgg16.pth")

@@ -75,7 +75,7 @@ CONVOLUTIONS = {
 
 @pytest.mark.parametrize("build", CONVOLUTIONS.values(), ids=CONVOLUTIONS)
 def test_one_convolution_equals_two_layers(build, monkeypatch):
-    """Result and gradients of the weight, the bias and the input, in double precision."""
+    """SYS-361: result and gradients of the weight, the bias and the input, in double precision."""
     torch.manual_seed(0)
     conv = build()
     norm = frozen_norm(conv.out_channels)

@@ -31,7 +31,7 @@ def test_grid_is_torchs_adaptive_pool(side, size):
 
 @pytest.mark.parametrize(("cells", "side"), [(14, 4), (17, 5)])
 def test_windows_are_an_average_pool_of_5_with_a_step_of_3(cells, side):
-    """The maps of GoogLeNet at 224 px and of Inception v3 at 299 px."""
+    """SYS-110: the maps of GoogLeNet at 224 px and of Inception v3 at 299 px."""
     x = noise(2, 3, cells, cells)
     found = content_windows(x, whole(2, cells, cells), side, window=5)
     torch.testing.assert_close(found, functional.avg_pool2d(x, 5, 3))

@@ -34,6 +34,7 @@ def feature_maps() -> OrderedDict[str, torch.Tensor]:
     ],
 )
 def test_equals_torchvision(extra, theirs_extra, names):
+    """SYS-039: finer maps get the coarser ones added."""
     theirs = FeaturePyramidNetwork([level.channels for level in LEVELS], 5, extra_blocks=theirs_extra)
     ours = FeaturePyramid(LEVELS, 5, extra=extra)
     ours.load_state_dict(theirs.state_dict())

@@ -78,7 +78,7 @@ def test_a_module_is_its_branches_side_by_side():
 
 @torch.no_grad()
 def test_asymmetric_convolutions_are_one_of_rank_one():
-    """SYS-076: 1×n and n×1 with positive weights, so that the ReLU between them passes all, are one n×n kernel."""
+    """SYS-076, SYS-097, ERR-070: 1×n and n×1, with a ReLU between that passes all, are one n×n kernel of rank one."""
     for rows_first in (False, True):
         first, second = asymmetric_convs(1, 1, length=5, rows_first=rows_first, norm=None)
         for unit in (first, second):
@@ -92,13 +92,13 @@ def test_asymmetric_convolutions_are_one_of_rank_one():
 
 @pytest.mark.parametrize("length", [3, 7])
 def test_asymmetric_convolutions_have_two_nths_of_the_weights(length):
-    """Szegedy et al. 2015, section 3.2: 3×3 as 3×1 and 1×3 is 33 % cheaper."""
+    """SYS-097: Szegedy et al. 2015, section 3.2: 3×3 as 3×1 and 1×3 is 33 % cheaper."""
     pair = nn.Sequential(*asymmetric_convs(6, 6, length=length))
     assert num_weights(pair) / num_weights(InceptionConv(6, 6, (length, length))) == pytest.approx(2 / length)
 
 
 def test_two_convolutions_of_3_see_as_far_as_one_of_5_for_less():
-    """SYS-075, NUM-062: 28 % cheaper at equal depth (Szegedy et al. 2015, section 3.1)."""
+    """SYS-075, NUM-062, SYS-095, ERR-069: 28 % cheaper at equal depth (Szegedy et al. 2015, section 3.1)."""
     pair = nn.Sequential(InceptionConv(4, 4, (3, 3), norm=None), InceptionConv(4, 4, (3, 3), norm=None))
     whole = InceptionConv(4, 4, (5, 5), norm=None)
     assert 1 - num_weights(pair) / num_weights(whole) == pytest.approx(0.28)

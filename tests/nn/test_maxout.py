@@ -37,6 +37,7 @@ def test_any_convex_function_of_one_number():
 
 
 def test_gradients_go_to_the_piece_that_was_chosen():
+    """SYS-183."""
     x = torch.tensor([[1.0, 2.0, -3.0, -4.0]], requires_grad=True)
     (Maxout(2)(x) * torch.tensor([5.0, 7.0])).sum().backward()
     assert x.grad.tolist() == [[0.0, 5.0, 7.0, 0.0]]

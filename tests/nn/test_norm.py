@@ -30,6 +30,7 @@ def test_equals_torchvision(eps):
 
 
 def test_training_changes_nothing_and_there_is_nothing_to_learn():
+    """SYS-358."""
     norm = FrozenBatchNorm(3).train()
     before = {key: value.clone() for key, value in norm.state_dict().items()}
     norm(torch.randn(2, 3, 4, 4) * 7 + 3)

@@ -15,6 +15,7 @@ def in_plain_loops(x: torch.Tensor, kernel: int) -> torch.Tensor:
 @pytest.mark.parametrize("size", [(4, 6), (5, 7), (1, 2), (6, 3)])
 @pytest.mark.parametrize("kernel", [2, 3])
 def test_windows_begin_at_every_second_cell(kernel, size):
+    """SYS-109: the strongest answer of each window."""
     x = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0)) - 5  # a padding of zeros would win
     found = CeilMaxPool2d(kernel)(x)
     assert found.shape[-2:] == ((size[0] + 1) // 2, (size[1] + 1) // 2)

@@ -17,6 +17,7 @@ def test_only_what_is_learned_begins_at_zero():
 
 
 def test_any_network_of_blocks_can_begin_as_its_short_cuts():
+    """SYS-124: an identity is a matter of zeros."""
     torch.manual_seed(0)
     blocks = nn.Sequential(
         PreActBasic(4, 4, step=Step(), norm=nn.BatchNorm2d),

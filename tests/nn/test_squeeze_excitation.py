@@ -40,7 +40,7 @@ def test_the_papers_reduction(channels, squeezed):
 
 
 def test_gates_follow_what_is_in_the_image():
-    """Q-106: a flag says which of two channels holds the signal; a fixed weight for each cannot know."""
+    """Q-106, SYS-137, ERR-098: a flag says which of two channels holds the signal; a fixed weight cannot know."""
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(2)
 

@@ -90,6 +90,7 @@ def whole(name):
 
 @pytest.mark.parametrize("name", [name for name in CASES if name != "far from zero"])
 def test_two_processes_are_one(found, name):
+    """SYS-119: own gradients of input, scale and shift, by the chain rule."""
     layer, grad, y = whole(name)
     parts = found[name]
     torch.testing.assert_close(torch.cat([part["y"] for part in parts]), y)
@@ -122,6 +123,7 @@ def test_no_digits_are_lost_far_from_zero(found):
 
 @pytest.mark.parametrize("training", [True, False])
 def test_alone_it_is_batch_norm(training):
+    """SYS-117, SYS-118."""
     layer = norm_named("sync_batch")(3).train(training)
     assert type(layer) is SyncBatchNorm
     plain = copy.deepcopy(layer)

@@ -28,6 +28,7 @@ def filled(ours: nn.Module, theirs: nn.Module) -> None:
 @pytest.mark.parametrize(("in_channels", "stride"), [(64, 1), (32, 1), (32, 2)])
 @torch.no_grad()
 def test_narrow_waist_is_torchvisions_bottleneck(in_channels, stride):
+    """SYS-080."""
     torch.manual_seed(0)
     short_cut = None
     if stride != 1 or in_channels != 64:

@@ -1,4 +1,4 @@
-"""Anchors, exactly as torchvision lays them."""
+"""Anchors, exactly as torchvision lays them (SYS-024)."""
 
 import pytest
 import torch

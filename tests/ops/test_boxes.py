@@ -57,6 +57,7 @@ def test_iou_does_not_depend_on_where_the_boxes_are(offset):
 
 
 def test_touching_and_degenerate_boxes_do_not_overlap():
+    """SYS-164."""
     boxes = torch.tensor([[0.0, 0, 4, 4], [4, 0, 8, 4], [0, 4, 4, 8], [2, 2, 2, 2], [2, 2, 2, 2], [0, 0, 0, 0]])
     iou = box_iou(boxes, boxes)
     assert torch.equal(iou, torch.diag(torch.tensor([1.0, 1, 1, 0, 0, 0])))

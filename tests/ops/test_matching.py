@@ -21,6 +21,7 @@ def overlaps(num_objects, num_references):
 
 @given(st.integers(1, 4).flatmap(lambda n: overlaps(n, 6)), st.booleans())
 def test_matches_are_torchvisions(iou, keep_best):
+    """SYS-024: from 0.7, or the best of an object, it is one; below 0.3 background; between ignored."""
     expected = Matcher(0.7, 0.3, allow_low_quality_matches=keep_best)(iou)
     got = match_by_iou(
         iou,

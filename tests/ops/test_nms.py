@@ -1,4 +1,4 @@
-"""Suppression: both branches against torchvision, group by group."""
+"""Suppression: both branches against torchvision, group by group (SYS-040)."""
 
 import pytest
 import torch

@@ -27,6 +27,7 @@ rows = st.lists(st.tuples(coordinate, coordinate, coordinate, coordinate, st.int
 
 @given(rows, st.sampled_from([(1, 1), (3, 2), (7, 2)]), st.sampled_from([1 / 4, 1 / 8]))
 def test_roi_align_is_torchvisions(values, bins_and_sampling, scale):
+    """SYS-018."""
     bins, sampling = bins_and_sampling
     table = torch.tensor(values, dtype=torch.float64).reshape(-1, 5)
     boxes, image = table[:, :4], table[:, 4].long()
@@ -87,6 +88,7 @@ def test_levels_turn_at_the_canonical_size(side):
 
 
 def test_gradient_in_float64(random_boxes):
+    """SYS-183: against finite differences."""
     maps = [a_map(4, 5, 2).double().requires_grad_(), a_map(2, 3, 2, seed=1).double().requires_grad_()]
     boxes, image, level = random_boxes(3, (16, 20)), torch.tensor([0, 1, 1]), torch.tensor([0, 1, 0])
 
@@ -141,6 +143,7 @@ def test_coordinates_that_are_not_finite_do_not_read_outside():
 )
 @settings(max_examples=40)
 def test_roi_pool_is_torchvisions(values):
+    """SYS-017."""
     table = torch.tensor(values, dtype=torch.float32).reshape(-1, 5)
     boxes, image = torch.cat([table[:, :2], table[:, :2] + table[:, 2:4]], dim=1), table[:, 4].long()
     got = roi_pool(a_map(), boxes, image, output_size=3, scale=1 / 8)

@@ -88,6 +88,7 @@ def test_bins_overlap_by_rounding():
 
 
 def test_gradient():
+    """SYS-113: all of it goes to the largest cell of each bin."""
     features = a_map(5, 6, 2, seed=1).double().requires_grad_()
     boxes, image = torch.tensor([[0.0, 0, 40, 40], [10, 5, 47, 30]]), torch.tensor([0, 1])
     assert torch.autograd.gradcheck(

@@ -130,6 +130,7 @@ def test_runs_that_do_not_go_together_are_refused(runs, charts, options, make_ch
 
 
 def test_folds_hold_every_image_out_once(charts, options, tmp_path):
+    """SYS-234."""
     made = train_members(charts["classes"], MemberPlan(kind="folds", count=3), folder=tmp_path / "cv", **options)
     folds = [Run.open(made.folder / "members" / str(number)) for number in (1, 2, 3)]
     whole = recorded_index(made)

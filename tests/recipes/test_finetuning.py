@@ -49,6 +49,7 @@ def starts(found) -> dict[str, int | None]:
 
 
 def test_few_and_similar_trains_the_head(model):
+    """SYS-241."""
     found = plan(model, measured(10, *SIMILAR))
     assert found.name == "head"
     assert starts(found) == {**dict.fromkeys(STAGES), "head": 0}
@@ -103,6 +104,7 @@ def test_what_the_user_says_wins(model):
 
 
 def test_small_batches_keep_the_statistics_of_the_weights(model):
+    """SYS-358."""
     found = plan(model, measured(500, *SIMILAR), batch_size=2)
     assert all(group.fixed_norms for group in found.depth if group.name != "head")
 

@@ -318,6 +318,7 @@ def test_nothing_to_train_on(make_charts, tmp_path, tiny):
 
 @pytest.mark.parametrize("form", ["pth", "safetensors"])
 def test_given_weights_are_loaded_and_recorded(charts, tmp_path, tiny, form):
+    """SYS-192."""
     torch.manual_seed(5)
     state = find_model("mobilenet_v2").build(2, padding="same").state_dict()
     file = tmp_path / f"given.{form}"

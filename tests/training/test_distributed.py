@@ -71,6 +71,7 @@ pytestmark = [
 
 
 def test_two_halves_are_a_whole(trained):
+    """SYS-313, SYS-316."""
     alone, first, second = (weights(trained, name) for name in ("alone-0", "well-0", "well-1"))
     for name, value in alone.items():
         torch.testing.assert_close(first[name], value, rtol=1e-4, atol=1e-6)

@@ -44,6 +44,7 @@ def assert_same(one, other, **tolerance):
 
 
 def test_equals_a_loop_written_by_hand(workshop):
+    """SYS-172, SYS-173."""
     model = workshop.make_model(dropout=0.0)
     reference = copy.deepcopy(model).train()
     source = workshop.TinySource()
@@ -60,7 +61,7 @@ def test_equals_a_loop_written_by_hand(workshop):
 
 @pytest.mark.parametrize("images", [24, 22])
 def test_accumulation_equals_the_large_batch(workshop, images):
-    """Also where the last batch is smaller, and where the last step has fewer batches."""
+    """SYS-173, SYS-191: also where the last batch is smaller, and where the last step has fewer batches."""
     models = []
     for batch_size, accumulate in ((4, 4), (16, 1)):
         model = workshop.make_model(dropout=0.0, norm=False)
@@ -100,6 +101,7 @@ def test_order_and_numbers_of_events(workshop, tmp_path):
 
 
 def test_clipping(workshop):
+    """SYS-190."""
     model = workshop.make_model()
     settings = plain(workshop, epochs=1, clip_norm=0.01)
     state = TrainState.fresh(model, settings)

@@ -14,6 +14,7 @@ from snellen.training.optimizer import make_second_optimizer, shrink
 
 
 def test_groups_of_a_real_network():
+    """SYS-213, ERR-013: norms and biases are spared."""
     model = resnet18()
     decayed, spared = parameter_groups(model, weight_decay=0.1)
     weights = [m.weight for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
@@ -95,7 +96,7 @@ def test_rmsprop_and_adam_are_what_their_formulas_say():
 
 
 def test_decay_equals_a_penalty_for_sgd_and_not_for_adamw():
-    """ERR-012: with SGD the decay is the gradient of half the squared norm, with momentum too; AdamW takes it apart."""
+    """ERR-012, ERR-179, SYS-210, SYS-211: to SGD decay is half the squared norm, with momentum too; not to AdamW."""
     apart = {}
     for name in ("sgd", "adam", "adamw"):
         torch.manual_seed(0)

@@ -77,6 +77,7 @@ def snapshot(optimizer):
     ],
 )
 def test_schedules_equal_torch(name, reference, extra):
+    """SYS-198: warm-up and cosine among them."""
     settings = TrainSettings(epochs=EPOCHS, lr=1.0, schedule=name, **{"warmup_steps": 5, **extra})
     ours = [lr_factor(step, settings, steps_per_epoch=STEPS_PER_EPOCH) for step in range(EPOCHS * STEPS_PER_EPOCH)]
     assert ours == pytest.approx(torch_factors(reference), rel=1e-9)

@@ -12,6 +12,7 @@ CE = functional.cross_entropy
 
 
 def test_no_activation_anywhere(labelled, checked, messages) -> None:
+    """SYS-094, SYS-115, ERR-048, ERR-049: layers without an activation are one linear map."""
     result = checked("M17", perceptron(4, None, norm=True), labelled, CE)
     assert messages(result) == ["ERROR default"]
     assert find_check("M17").pages["en"].message(result.findings[0]) == (

@@ -26,6 +26,7 @@ def noise(scale: float, batch: int) -> NoiseScale:
     ([noise(3.0, 512)], ["INFO large"]),
 ])  # fmt: skip
 def test_batches(given: list[object], expected: list[str]) -> None:
+    """SYS-188."""
     found = diagnose(Evidence(given), [find_check("M37")]).findings
     assert [f"{finding.level.name} {finding.message}" for finding in found] == expected
 

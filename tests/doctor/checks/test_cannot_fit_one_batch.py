@@ -34,6 +34,7 @@ def test_mixed_labels_have_a_floor(labelled, checked) -> None:
 
 
 def test_contradicting_labels_do_not_fit(checked, messages) -> None:
+    """ERR-129: patience does not make up for it."""
     image = torch.randn(1, 3, 12, 12, generator=torch.Generator().manual_seed(0))
     batch = (image.expand(8, -1, -1, -1).clone(), torch.tensor([0, 1, 2, 0, 1, 2, 0, 1]))
     result = checked("M11", wide(), batch, functional.cross_entropy)

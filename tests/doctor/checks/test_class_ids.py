@@ -22,7 +22,7 @@ def test_quiet_on_healthy(annotated, judged):
     ((1, 2), ["ERROR from_one"]), ((0, 1, 2), ["ERROR out_of_range"]), ((1,), []), ((0, 5), ["ERROR out_of_range"]),
 ])  # fmt: skip
 def test_numbers_of_yolo(annotated, judged, messages, labels, expected):
-    """DX-012: from 1 to the number of classes."""
+    """DX-012, SYS-238, ERR-130: from 1 to the number of classes."""
     assert messages(judged("D5", load(annotated.yolo(lines(*labels))))) == expected
 
 

@@ -13,6 +13,7 @@ CE = functional.cross_entropy
 
 @pytest.mark.parametrize("value", [0.0, 0.01, 1.0])
 def test_constant_hidden_layer(labelled, checked, messages, value) -> None:
+    """SYS-201, ERR-040: zeros get no gradient, equal units stay equal."""
     model = perceptron(3)
     for layer in model:
         if isinstance(layer, nn.Linear):
@@ -46,7 +47,7 @@ def test_convolution_with_dropout(small_net, labelled, checked, messages) -> Non
 
 @pytest.mark.parametrize("place", [1, 5])
 def test_one_layer_of_zeros_that_learns(labelled, checked, place) -> None:
-    """A last layer of zeros is a habit, and a first one learns if what follows tells its units apart."""
+    """ERR-040: a last layer of zeros is a habit, and a first one learns if what follows tells its units apart."""
     model = perceptron(3, "tanh")
     set_constant(model[place])
     assert checked("M10", model, labelled, CE).status == Status.PASSED

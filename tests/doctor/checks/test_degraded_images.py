@@ -85,7 +85,7 @@ def test_one_picture_with_a_blurred_background_is_sharp(gallery):
     ],
 )
 def test_splits_that_differ(gallery, change, message):
-    """DX-024: images of the field are darker or blurrier than those of the training."""
+    """DX-024, SYS-233: images of the field are darker or blurrier than those of the training."""
     gallery.add_all(gallery.photos(12))
     gallery.add_all(map(change, gallery.photos(12, first=50)), split="val")
     found = {finding.message: finding for finding in gallery.result("D18").findings}

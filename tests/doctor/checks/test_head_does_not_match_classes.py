@@ -24,7 +24,7 @@ CE = functional.cross_entropy
     ],
 )
 def test_width(small_net, labelled, checked, messages, outputs, shift, more, expected) -> None:
-    """DX-012: labels 1..K instead of 0..K-1, and other numbers that do not fit."""
+    """DX-012, SYS-238, ERR-130: labels 1..K instead of 0..K-1, and other numbers that do not fit."""
     batch = labelled[0], labelled[1] + shift
     assert messages(checked("M1", small_net(outputs), batch, CE, **more)) == expected
 

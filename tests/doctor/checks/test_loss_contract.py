@@ -53,7 +53,7 @@ def test_broadcast(small_net, labelled, checked, messages, loss) -> None:
 
 @pytest.mark.parametrize("loss", [nn.CrossEntropyLoss(reduction="sum"), lambda z, y: CE(z, y) * len(y)])
 def test_sum(small_net, labelled, checked, messages, loss) -> None:
-    """DX-051: the step grows with the batch."""
+    """DX-051, SYS-191: the step grows with the batch."""
     assert messages(checked("M4", small_net(), labelled, loss)) == ["WARNING sum"]
 
 

@@ -21,6 +21,7 @@ def range_of(verdict: Verdict = "found") -> RangeTest:
     (0.01, []), (0.1, []), (0.35, ["above"]), (2e-4, []), (9e-5, ["below"]),
 ])  # fmt: skip
 def test_planned_rates(rate: float, expected: list[str]) -> None:
+    """SYS-187."""
     found = diagnose(Evidence([range_of(), Setup(lr=rate)]), [find_check("M36")]).findings
     assert [finding.message for finding in found] == expected
 

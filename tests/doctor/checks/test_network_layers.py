@@ -46,6 +46,7 @@ def test_images_with_many_answers(mapped, checked, messages, images, told) -> No
 
 
 def test_norms_that_do_not_look_at_the_batch(small_net, labelled, checked) -> None:
+    """SYS-358: norms that are held, or look at each image alone, suit small batches."""
     batch = (labelled[0][:2], labelled[1][:2])
     held = small_net()
     held.norm.eval()

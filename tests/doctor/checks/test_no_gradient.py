@@ -42,6 +42,7 @@ def test_all_zero(small_net, labelled, checked, messages) -> None:
 
 
 def test_dead_units(small_net, labelled, checked, messages) -> None:
+    """ERR-021: below zero a ReLU is flat."""
     net = small_net()
     nn.init.constant_(net.norm.bias, -100.0)
     assert messages(checked("M6", net, labelled, CE)) == ["WARNING zero"]

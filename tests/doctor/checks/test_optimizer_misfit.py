@@ -34,6 +34,7 @@ def test_rules(small_net, labelled, checked, messages, made: Callable[[Parameter
 
 
 def test_decay_that_pulls_harder_than_the_data(small_net, labelled, checked, messages) -> None:
+    """SYS-212, ERR-034: the size of weights before a norm says nothing, so decay alone moves it."""
     model = small_net()
     with torch.no_grad():
         model.conv.weight *= 1000  # before a norm: the same function, and next to no gradient

@@ -25,7 +25,7 @@ def drawn(model, std=None):
 
 
 def test_small_weights_let_the_signal_fade(labelled, checked, messages) -> None:
-    """DX-065: weights of 0.01 in six layers."""
+    """DX-065, SYS-202, SYS-208: weights of 0.01 in six layers."""
     result = checked("M26", drawn(perceptron(6), 0.01), labelled, CE)
     assert messages(result) == ["WARNING fades"]
     text = find_check("M26").pages["en"].message(result.findings[0])
@@ -35,6 +35,7 @@ def test_small_weights_let_the_signal_fade(labelled, checked, messages) -> None:
 
 
 def test_large_weights_let_it_grow(labelled, checked, messages) -> None:
+    """SYS-208, ERR-020: ReLU bounds nothing."""
     assert messages(checked("M26", drawn(perceptron(6), 1.0), labelled, CE)) == ["WARNING grows"]
 
 
@@ -55,7 +56,7 @@ def test_one_of_several_outputs_is_enough(labelled, checked) -> None:
 
 
 def test_xavier_in_a_deep_relu_net(labelled, checked, messages) -> None:
-    """DX-067: Xavier loses half of the variance in each layer of ReLU; He's rule keeps it."""
+    """DX-067, SYS-203, SYS-204: Xavier loses half of the variance in each layer of ReLU; He's rule keeps it."""
     model = perceptron(30)
     for layer in model.modules():
         if isinstance(layer, nn.Linear):
@@ -67,12 +68,13 @@ def test_xavier_in_a_deep_relu_net(labelled, checked, messages) -> None:
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
 def test_usual_depth_with_torchs_own_weights(labelled, checked, activation) -> None:
+    """SYS-207."""
     for code in ("M26", "M27", "M41"):
         assert checked(code, perceptron(5, activation), labelled, CE).status == Status.PASSED
 
 
 def test_sigmoids_in_depth(labelled, checked, messages) -> None:
-    """DX-059, DX-070: of five sigmoids nothing comes back."""
+    """DX-059, DX-070, SYS-129: of five sigmoids nothing comes back."""
     result = checked("M41", perceptron(6, "sigmoid"), labelled, CE)
     assert messages(result) == ["WARNING slow"]
     assert find_check("M41").pages["en"].message(result.findings[0]).startswith("5 hidden layers end in a sigmoid")
@@ -80,7 +82,7 @@ def test_sigmoids_in_depth(labelled, checked, messages) -> None:
 
 
 def test_saturated_from_the_start(labelled, checked, messages) -> None:
-    """DX-062, DX-066: weights of 1 push tanh into its flat ends."""
+    """DX-062, DX-066, SYS-208: weights of 1 push tanh into its flat ends."""
     result = checked("M41", drawn(perceptron(3, "tanh"), 1.0), labelled, CE)
     assert messages(result) == ["WARNING saturated"]
     assert result.findings[0].measured > 0.7

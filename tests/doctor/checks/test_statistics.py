@@ -79,6 +79,7 @@ def test_chance_gains_nothing() -> None:
 
 
 def test_sorted_classes_without_shuffling_are_an_error() -> None:
+    """SYS-195."""
     in_order = classified([0] * 50 + [1] * 50)
     (finding,) = result("D22", in_order, Setup(sampler="sequential")).findings
     assert finding.level == Level.ERROR
@@ -109,6 +110,7 @@ def test_pixels_without_neighbours_warn() -> None:
 
 @pytest.mark.parametrize(("images", "level"), [(10, Level.WARNING), (60, Level.INFO), (120, None)])
 def test_too_little_to_learn_from_scratch(images: int, level: Level | None) -> None:
+    """SYS-241."""
     found = result("D29", classified([0, 1] * images), Setup(pretrained=False, num_parameters=11_000_000))
     assert ([finding.level for finding in found.findings] or [None]) == [level]
 
@@ -118,6 +120,7 @@ def test_it_must_be_known_whether_there_are_weights() -> None:
 
 
 def test_one_source_decides_the_score() -> None:
+    """SYS-232."""
     splits = [0] * 60 + [1] * 40
     index = classified([0, 1] * 50, splits)
     mixed = Origins(names=("web", "phone"), sources=np.array([0, 1] * 50), signs=("folder",))

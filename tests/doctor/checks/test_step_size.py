@@ -12,6 +12,7 @@ from snellen.doctor import Status, find_check
     (1e-7, ["WARNING short"]), (1e-9, ["WARNING short"]),
 ])  # fmt: skip
 def test_rates(small_net, labelled, checked, messages, rate: float, expected: list[str]) -> None:
+    """SYS-187."""
     model = small_net()
     found = messages(checked("M9", model, labelled, functional.cross_entropy,
                              torch.optim.SGD(model.parameters(), lr=rate, momentum=0.9)))  # fmt: skip

@@ -9,6 +9,7 @@ CE = functional.cross_entropy
 
 
 def test_all_in_one_group(small_net, labelled, checked, messages) -> None:
+    """SYS-213."""
     model = small_net()
     result = checked("M29", model, labelled, CE, torch.optim.AdamW(model.parameters(), weight_decay=0.05))
     assert messages(result) == ["INFO default"]

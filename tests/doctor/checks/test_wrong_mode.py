@@ -21,7 +21,7 @@ def loop(net):
 
 
 def test_step_in_evaluation_mode(small_net, labelled, checked, messages) -> None:
-    """DX-055: norms left in the wrong mode."""
+    """DX-055, SYS-361: norms left in the wrong mode."""
     net = small_net().eval()
     assert messages(checked("M7", net, labelled, CE, step=loop(net))) == ["ERROR evaluation_in_training"]
     nn.init.normal_(net.norm.bias)  # trained weights may be tuned so on purpose

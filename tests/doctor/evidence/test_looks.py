@@ -98,6 +98,7 @@ def test_a_backbone_with_weights_is_used(home: Path, tmp_path: Path) -> None:
 
 
 def test_wrong_labels_come_first(home: Path, tmp_path: Path) -> None:
+    """SYS-239."""
     labels = np.arange(160) % 2
     wrong = np.array([3, 40, 77, 91, 120, 150])
     labels[wrong] = 1 - labels[wrong]
@@ -112,7 +113,7 @@ def test_wrong_labels_come_first(home: Path, tmp_path: Path) -> None:
 
 
 def test_a_slipped_list_is_found_and_measured(home: Path, tmp_path: Path) -> None:
-    """Bars and discs come in pairs, so that a list that slipped by one file is half right."""
+    """SYS-240: Bars and discs come in pairs, so that a list that slipped by one file is half right."""
     chance = np.random.default_rng(0)
     order = chance.permutation(100)
     truth = np.arange(160) % 2
@@ -176,7 +177,7 @@ def test_a_black_level_gives_the_class_away(home: Path, tmp_path: Path) -> None:
 
 
 def test_permuted_pixels_have_no_neighbours(home: Path, tmp_path: Path) -> None:
-    """DX-010."""
+    """DX-010, SYS-244."""
     for number in range(20):
         pixels = np.asarray(drawn(number)).reshape(-1, 3)
         Image.fromarray(np.random.default_rng(9).permutation(pixels).reshape(48, 48, 3)).save(

@@ -61,6 +61,7 @@ def colours(tmp_path_factory) -> DatasetIndex:
 
 
 def test_a_probe_sees_what_each_stage_shows(colours):
+    """SYS-107: linear probes tell which stage shows what."""
     found = transfer_of(colours, backbone(blind=True), side=12)
     assert [stage.name for stage in found.stages] == ["c1", "c2"]
     assert found.stages[0].skill == pytest.approx(1.0)

@@ -16,6 +16,7 @@ def points(seed=0):
 
 
 def test_costs_are_minus_the_log_density():
+    """SYS-294, SYS-310."""
     some = points()
     mixture = fitted_mixture(some, 2, floor=1e-3, seed=0)
     theirs = GaussianMixture(2, reg_covar=1e-3, random_state=0, max_iter=50).fit(some)

@@ -46,6 +46,7 @@ def error_criterion(channel, level):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_otsu_leaves_the_least_variance_within(seed):
+    """SYS-057."""
     channel, _ = two_sides(seed)
     level = otsu_threshold(channel)
     least = min(within_variance(channel, candidate) for candidate in range(256))

@@ -1,4 +1,4 @@
-"""MobileNetV2 at other widths, ShuffleNet and EfficientNet."""
+"""MobileNetV2 at other widths, ShuffleNet and EfficientNet (SYS-085, SYS-086, SYS-087)."""
 
 import pytest
 import torch

@@ -29,7 +29,7 @@ def test_a_plain_network_is_its_residual_twin_less_the_short_cuts(depth):
 
 @torch.no_grad()
 def test_a_plain_block_passes_nothing_by():
-    """With a residual of zero nothing is left of the input, where a short cut would leave it as it is."""
+    """SYS-124: with a residual of zero nothing is left of the input, where a short cut would leave it as it is."""
     torch.manual_seed(0)
     x = noise(1, 8, 5, 6).relu()
     for short_cut, wanted in (("none", torch.zeros_like(x)), ("projection", x)):
@@ -40,7 +40,7 @@ def test_a_plain_block_passes_nothing_by():
 
 @torch.no_grad()
 def test_grouped_bottleneck_is_a_sum_of_paths():
-    """Q-107: ResNeXt's 32 paths of 1×1, 3×3, 1×1 (figure 3 a) equal its grouped convolution (figure 3 c)."""
+    """Q-107, SYS-082, SYS-103: ResNeXt's 32 paths of 1×1, 3×3, 1×1 (figure 3 a) are its grouped convolution (3 c)."""
     torch.manual_seed(0)
     design = BlockDesign(groups=32, group_width=4)
     block = Bottleneck(256, 64, step=Step(), norm=lambda _: nn.Identity(), design=design)
@@ -116,7 +116,7 @@ def test_frozen_norms_do_not_begin_at_zero():
 
 @torch.no_grad()
 def test_padded_short_cut_is_every_second_pixel_and_zeros():
-    """Option A: no weights where depth and size change."""
+    """Option A: no weights where depth and size change; what is added has one shape (ERR-094)."""
     x = noise(2, 3, 5, 8)
     y = PaddedShortCut(4, stride=2)(x)
     assert y.shape == (2, 7, 3, 4)
@@ -148,7 +148,7 @@ def test_wide_networks_have_the_layers_of_their_names(depth, width):
 
 @torch.no_grad()
 def test_wide_network_by_the_paper():
-    """WRN-10-1, step by step: the short cut that changes depth reads the first activation, all others the input."""
+    """SYS-081: WRN-10-1: the short cut that changes depth reads the first activation, all others the input."""
     torch.manual_seed(0)
     net = WideResNet(10, 1).eval()
     for module in net.modules():
@@ -192,7 +192,7 @@ def test_depths_that_no_network_has(build, message):
 
 @torch.no_grad()
 def test_pre_activation_leaves_the_short_cut_clean():
-    """ERR-092: ReLUs stay before every convolution; only behind the addition is there none, so negatives pass."""
+    """ERR-092, SYS-079, SYS-124: ReLUs stay before the convolutions; behind the addition is none, so negatives pass."""
     torch.manual_seed(0)
     block = find_backbone("resnetv2_50")().stages[0].blocks[1]
     kinds = [type(module).__name__ for module in block.modules()]

@@ -30,6 +30,7 @@ def labels_of(targets):
 
 
 def test_the_usual_loss_is_cross_entropy(logits, targets):
+    """SYS-140."""
     expected = functional.cross_entropy(logits, labels_of(targets))
     torch.testing.assert_close(ClassAnswer(3).loss(logits, targets), expected)
 

@@ -33,7 +33,7 @@ UNPADDED = (
     [("googlenet", (0.3, 0.3)), ("googlenet_paper", (0.3, 0.3)), ("inception_v3", (0.4,))],
 )
 def test_auxiliary_losses_are_named_and_weighted_in_training_alone(name, weights, make_images):
-    """SYS-072, NUM-061: two heads of weight 0.3 and three losses; Inception v3 has one of weight 0.4."""
+    """SYS-072, NUM-061, SYS-074: two heads of weight 0.3 and three losses; Inception v3 has one of weight 0.4."""
     torch.manual_seed(0)
     entry = find_model(name)
     images = make_images(*[(max(64, entry.least_size),) * 2] * 2)
@@ -64,7 +64,7 @@ def test_auxiliary_heads_can_be_left_out(make_images):
 
 
 def test_auxiliary_losses_teach_what_stands_before_them(make_images):
-    """Q-108: they reach the stem, by a shorter way, and nothing behind the map on which they stand."""
+    """Q-108, SYS-074: they reach the stem, by a shorter way, and nothing behind the map on which they stand."""
     torch.manual_seed(0)
     model = find_model("googlenet_paper").build(NUM_CLASSES)
     losses = model.loss(model.train()(make_images((64, 64), (64, 64))), TARGET)

@@ -85,6 +85,7 @@ def test_losses_reach_every_parameter_and_the_first_stage_has_none(name, batch_o
 
 @pytest.mark.parametrize("name", FASTER)
 def test_faster_rcnn_on_one_map_learns_everywhere(name, batch_of):
+    """SYS-022, ERR-111: four losses."""
     torch.manual_seed(0)
     model = FASTER[name](NUM_CLASSES).train()
     model.proposals.settings = replace(model.proposals.settings, slots=10_000, before_nms_train=200)
@@ -98,6 +99,7 @@ def test_faster_rcnn_on_one_map_learns_everywhere(name, batch_of):
 
 @pytest.mark.parametrize("name", FASTER)
 def test_nine_or_fifteen_anchors_at_stride_16(name):
+    """SYS-024: three scales and three ratios at each place."""
     model = FASTER[name](NUM_CLASSES)
     anchors = model.proposals.base_0
     assert len(anchors) == (15 if name == "mobilenet_v2_c4" else 9)
@@ -186,7 +188,7 @@ def test_a_quarter_of_64_regions_shows_objects_at_most(batch_of):
 
 
 def test_losses_are_those_of_a_plain_loop(batch_of):
-    """Girshick 2015, eq. 1-3, region by region."""
+    """SYS-021, SYS-146: Girshick 2015, eq. 1-3, region by region."""
     model = small().train()
     batch = with_regions(batch_of((2, 3)))
     output = model(batch.images, batch.targets)

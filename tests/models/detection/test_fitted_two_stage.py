@@ -46,7 +46,7 @@ def test_is_a_staged_model(name):
 
 
 def test_each_stage_raises_average_precision(name, train_batches, test_batches, tmp_path):
-    """SYS-009 and SYS-012: fine-tuning, machines on ground truth and hard negatives, refined boxes."""
+    """SYS-009, SYS-012, ERR-115: fine-tuning, machines on ground truth and hard negatives, refined boxes."""
     mining = MiningSettings(svm=SvmSettings(cost=0.01, tolerance=1e-3))
     model = scenes.built(name, mining=mining)
     if name == "sppnet":  # its network is never trained: it needs one that was

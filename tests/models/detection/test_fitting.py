@@ -70,6 +70,7 @@ def objective(weight, bias, features, is_positive, settings) -> float:
 class TestOneSvm:
     @pytest.mark.parametrize("loss", ["hinge", "squared_hinge"])
     def test_minimises_the_stated_objective(self, loss):
+        """SYS-143."""
         features, is_positive = two_kinds()
         settings = SvmSettings(cost=0.1, loss=loss, tolerance=1e-6, max_iterations=100_000)
         found = fit_linear_svm(features, is_positive, settings)
@@ -83,7 +84,7 @@ class TestOneSvm:
                 assert moved > best - 1e-6
 
     def test_agrees_with_libsvm(self):
-        """The same machine by another solver, whose bias is free: a large multiplier frees ours."""
+        """SYS-181, ERR-015: the same machine by another solver, whose bias is free: a large multiplier frees ours."""
         features, is_positive = two_kinds()
         found = fit_linear_svm(
             features,
@@ -328,7 +329,7 @@ class TestRidge:
         assert not found(torch.randn(5, WIDTH))[:, 2].any()  # a class without objects moves nothing
 
     def test_decorrelating_the_targets_changes_nothing(self):
-        """rcnn_train_bbox_regressor.m, line by line, against the shorter way."""
+        """SYS-182: rcnn_train_bbox_regressor.m, line by line, against the shorter way; both are solved at once."""
         images = box_images()
         x, y = rows_by_loops(images, 1)
         with_one = np.concatenate([x, np.ones((len(x), 1))], axis=1)

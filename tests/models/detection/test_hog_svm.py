@@ -1,4 +1,4 @@
-"""The HOG detector: its windows, its fit and its verdicts (SYS-001 to SYS-005, SYS-042)."""
+"""The HOG detector: its windows, its fit and its verdicts (SYS-001 to SYS-004, SYS-042)."""
 
 import dataclasses
 import math
@@ -159,6 +159,7 @@ class TestWindows:
 
 class TestFit:
     def test_finds_what_it_learned(self, fitted, scenes):
+        """SYS-003: the toy set is learned and found again."""
         model, _ = fitted
         found = model.decode(model(scenes.images), scenes.images.original_sizes)
         for index, detections in enumerate(found):

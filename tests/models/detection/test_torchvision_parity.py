@@ -1,4 +1,4 @@
-"""Same weights, same images, same samplers: the same losses and detections as torchvision's Faster R-CNN."""
+"""Same weights, images and samplers: the same losses and detections as torchvision's Faster R-CNN (SYS-022)."""
 
 import re
 
@@ -163,6 +163,7 @@ def pair(built_pair):
 
 
 def test_losses_and_gradients_are_torchvisions(pair, monkeypatch):
+    """SYS-022, ERR-111, ERR-123: four losses, two of them of the proposals, which learn boxes too."""
     ours, theirs = pair
     monkeypatch.setattr(BalancedPositiveNegativeSampler, "__call__", first_sampled)
     monkeypatch.setattr(ours, "priority", first_ones)
@@ -189,6 +190,7 @@ def test_losses_and_gradients_are_torchvisions(pair, monkeypatch):
 
 
 def test_detections_are_torchvisions(pair):
+    """SYS-023, SYS-025: anchors, offsets, suppression, the best proposals, heads."""
     ours, theirs = pair
     batch = batch_of_two(seed=1)
     ours.eval()

@@ -118,7 +118,7 @@ def random_target(target_of, count: int, seed: int) -> BoxTarget:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_loss_is_equation_3(head, target_of, in_float64, seed):
-    """SYS-029: λcoord 5, λnoobj 0.5, roots of the sides, the best of the cell's boxes answers."""
+    """SYS-029: λcoord 5, λnoobj 0.5, roots of the sides, the best box of a cell; SYS-170: confidence is its overlap."""
     targets = [random_target(target_of, count, seed * 3 + count) for count in (5, 1)]
     output = noise(head, 2, seed)
     found = head.loss(output, in_float64(batched(*targets)))
@@ -244,6 +244,7 @@ def test_batch_of_two_is_the_mean_of_two_batches_of_one(head, target_of):
 
 
 def test_local_convolution_is_a_convolution_with_other_weights_everywhere():
+    """SYS-091, SYS-104, SYS-106: window by window; with weights that are shared it is a convolution."""
     torch.manual_seed(0)
     layer = LocalConv(3, 5, 4)
     x = torch.randn(2, 3, 4, 4)

@@ -69,7 +69,7 @@ def test_weights_of_a_coarser_fcn_start_a_finer_one(tmp_path):
 
 
 def test_fcns_vgg_is_torchvisions_classifier_slid_over_the_image(tmp_path):
-    """Long et al. 2015, section 3.1: over an image of 224 px one cell of fc7 is the classifier's own."""
+    """SYS-116: Long et al. 2015, section 3.1: over an image of 224 px one cell of fc7 is the classifier's own."""
     import torchvision
 
     torch.manual_seed(0)
@@ -133,7 +133,7 @@ def test_unpooling_needs_a_number_for_each_step():
 
 
 def test_atrous_convolutions_see_at_their_distances():
-    """Q-144: which cells a branch of the pyramid can see, from its gradient."""
+    """Q-144, SYS-053, ERR-127: which cells a branch of the pyramid can see, from its gradient."""
     pyramid = AtrousPyramid(1, 2, rates=(2, 4), image_pooling=False).eval()
     for branch, rate in zip(pyramid.convs, (0, 2, 4), strict=True):
         nn.init.ones_(branch[0].weight)

@@ -64,6 +64,7 @@ def loaded(ours: nn.Module, theirs: nn.Module, folder) -> None:
     ],
 )
 def test_torchvisions_state_dict_gives_its_logits(name, other, tmp_path, make_images):
+    """SYS-047, SYS-050, SYS-051."""
     torch.manual_seed(0)
     build = getattr(torchvision.models.segmentation, other)
     theirs = moved(build(weights=None, weights_backbone=None, aux_loss=True, num_classes=21))
@@ -158,7 +159,7 @@ class _SmpContext(nn.Module):
 
 
 def test_deeplab_v3_plus_of_segmentation_models_pytorch(make_images):
-    """The parts of ours, put together as theirs are: one convolution more before, one less behind the fine map."""
+    """SYS-050, SYS-052: our parts put together as theirs: one convolution more before, one less behind the fine map."""
     torch.manual_seed(0)
     width = 32
     theirs = moved(smp.DeepLabV3Plus("resnet18", encoder_weights=None, classes=5, decoder_channels=width))

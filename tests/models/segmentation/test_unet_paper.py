@@ -51,7 +51,7 @@ def test_an_image_of_one_pixel():
 
 
 def test_moving_the_image_moves_the_answer(make_images):
-    """Overlap tiles: within the 92 px that an answer needs, a tile answers as the whole image does."""
+    """SYS-139, ERR-059: overlap tiles: within the 92 px that an answer needs, a tile answers as the whole image."""
     torch.manual_seed(0)
     model = UNetPaper(2, width=2).eval()
     x = torch.randn(1, 3, 252, 252)

@@ -80,7 +80,7 @@ def test_linear_svm(pair):
 
 @CLASSES
 def test_kernel_svm(pair):
-    """SYS-273, ERR-149: one against one."""
+    """SYS-273, SYS-181, ERR-149: one against one."""
     train, test = pair
     margins, _ = fitted("rbf_svm", train, test, cost=3.0, gamma=0.2)
     wanted = SVC(C=3.0, gamma=0.2, decision_function_shape="ovr").fit(train.features, train.labels)
@@ -96,7 +96,7 @@ def test_kernel_svm(pair):
 
 @CLASSES
 def test_logistic(pair):
-    """SYS-268."""
+    """SYS-268, ERR-144."""
     train, test = pair
     _, probs = fitted("logistic", train, test, cost=1.5)
     solver = LogisticRegression(C=1.5, max_iter=1000)
@@ -145,7 +145,7 @@ def test_gaussian_bayes(pair, smoothing):
 
 @CLASSES
 def test_multinomial_and_bernoulli_bayes(make_examples, classes):
-    """SYS-282: smoothed, so that what was never seen is not impossible."""
+    """SYS-282, ERR-163: smoothed, so that what was never seen is not impossible."""
     train = make_examples(num=120, classes=classes, positive=True)
     test = make_examples(num=60, classes=classes, positive=True, seed=1)
     train.features[:, 0] = 0
@@ -222,7 +222,7 @@ def test_forest(pair):
 
 @CLASSES
 def test_adaboost(pair):
-    """SYS-290, ERR-131."""
+    """SYS-289, SYS-290, ERR-131."""
     train, test = pair
     _, probs = fitted("adaboost", train, test, rounds=15, depth=2)
     wanted = AdaBoostClassifier(DecisionTreeClassifier(max_depth=2), n_estimators=15, random_state=0)
@@ -232,7 +232,7 @@ def test_adaboost(pair):
 
 @CLASSES
 def test_boosting(pair):
-    """SYS-291."""
+    """SYS-289, SYS-291, ERR-131."""
     train, test = pair
     _, probs = fitted("boosting", train, test, rounds=12)
     wanted = HistGradientBoostingClassifier(max_iter=12, early_stopping=False, random_state=0)
@@ -310,6 +310,7 @@ def test_crosses_solve_what_no_sum_can(make_examples):
 
 
 def test_strongest_features_are_those_of_anova(make_examples):
+    """SYS-218, ERR-178: fewer features by choosing, as components are fewer by projection."""
     examples = make_examples(num=120, width=12)
     examples.features[:, 3] = 7
     values = np.nan_to_num(f_classif(np.delete(examples.features, 3, axis=1).astype(float), examples.labels)[0])

@@ -49,7 +49,7 @@ def test_one_image_and_all_alike():
 
 
 def test_components_as_scikit_learn_finds_them(features):
-    """ERR-137: new orthogonal directions of centred data."""
+    """SYS-246, SYS-298, ERR-137, ERR-178: new orthogonal directions of centred data."""
     wanted = PCA(3, svd_solver="full").fit_transform(
         StandardScaler().fit_transform(features.astype(float)) / np.sqrt(6)
     )
@@ -63,6 +63,7 @@ def test_whitened_components_have_one_variance(features):
 
 
 def test_share_of_the_variance():
+    """SYS-218, SYS-246."""
     generator = np.random.default_rng(0)
     rows = (generator.normal(size=(200, 8)) * [10, 5, 1, 0.1, 0.1, 0.1, 0.1, 0.1]).astype(np.float32)
     assert prepared(rows, scale="none", pca=0.7).shape[1] == 1

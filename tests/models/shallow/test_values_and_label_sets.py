@@ -37,7 +37,7 @@ def points():
     ],
 )
 def test_equal_to_scikit_learn(name, settings, solver, points):
-    """SYS-267, SYS-274."""
+    """SYS-267, SYS-274, SYS-182."""
     train, others = points
     row = next(row for row in VALUE_LEARNERS if row.name == name)
     found = row.estimate(row.fit(train, settings), others)

@@ -28,6 +28,7 @@ def test_an_export_that_is_the_same(net, batches):
 
 
 def test_an_export_in_training_mode(net, batches):
+    """SYS-361."""
     import copy
 
     other = copy.deepcopy(net).train()

@@ -69,6 +69,7 @@ def test_figures_are_those_of_hooks() -> None:
 
 
 def test_zeros_and_saturated() -> None:
+    """SYS-130, SYS-131: zeros of a ReLU, and places at which the slope of a tanh is below 0.01."""
     torch.manual_seed(0)
     model = nn.Sequential(
         nn.Conv2d(3, 8, 1), nn.ReLU(), nn.Conv2d(8, 8, 1), nn.Tanh(), nn.Flatten(), nn.Linear(1152, 2)
@@ -83,7 +84,7 @@ def test_zeros_and_saturated() -> None:
 
 
 def test_gradient_is_that_of_the_chain_rule() -> None:
-    """Through orthogonal matrices the norm of a gradient is kept; through half of one it is halved."""
+    """SYS-183: Through orthogonal matrices the norm of a gradient is kept; through half of one it is halved."""
     model = nn.Sequential(*(nn.Linear(16, 16, bias=False) for _ in range(4)), nn.Linear(16, 3))
     for layer in model[:4]:
         nn.init.orthogonal_(layer.weight)

@@ -21,7 +21,7 @@ def test_equals_the_estimate_by_two_batch_sizes() -> None:
 
 @pytest.mark.parametrize("deviation", [0.1, 1.0])
 def test_finds_a_known_scale(deviation: float) -> None:
-    """Gradients with mean g and covariance s² I have the scale s² n / |g|²."""
+    """SYS-188: Gradients with mean g and covariance s² I have the scale s² n / |g|²."""
     generator = torch.Generator().manual_seed(0)
     mean, part = torch.full((400,), 0.2), 16
     found = []

@@ -11,6 +11,7 @@ from snellen.doctor.examining import subject_of
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.3])
 def test_floor_of_smoothed_labels_is_their_entropy(smoothing: float) -> None:
+    """SYS-153, ERR-167: the divergence of the answer can vanish, cross-entropy only comes down to the entropy."""
     torch.manual_seed(0)
     model, labels = nn.Linear(20, 4), torch.tensor([0, 1, 2, 3] * 2)
     loss = nn.CrossEntropyLoss(label_smoothing=smoothing)
