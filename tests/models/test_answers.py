@@ -43,7 +43,7 @@ def values(numbers, known=None):
 
 
 def test_probabilities_do_not_compete():
-    """SYS-357, Q-169, ERR-171: of the logits 1, 2, 3, 4 a softmax makes .032 … .644; here each stands for itself."""
+    """SYS-357, Q-169, ERR-171, ERR-173: of 1, 2, 3, 4 a softmax makes .032 … .644; here each stands for itself."""
     probs = LabelSetAnswer(4).decode(LOGITS)[0].probs
     torch.testing.assert_close(probs, torch.tensor([0.7311, 0.8808, 0.9526, 0.9820]), atol=1e-4, rtol=0)
     assert probs.sum() > 3  # several classes can be sure together

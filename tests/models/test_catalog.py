@@ -43,6 +43,7 @@ def test_padding_that_a_backbone_does_not_know():
     [("resnet18", 11689512, 1.81), ("resnet50", 25557032, 4.09), ("mobilenet_v2", 3504872, 0.3)],
 )
 def test_figures_equal_torchvisions(name, parameters, giga_multiply_adds):
+    """SYS-332, SYS-333."""
     found = describe_model(find_model(name), num_classes=1000)
     assert found.num_parameters == found.num_trainable == parameters
     assert found.multiply_adds / 1e9 == pytest.approx(giga_multiply_adds, abs=0.006)

@@ -245,6 +245,7 @@ def test_stride_in_the_first_convolution_sees_further():
 
 
 def test_work_equals_torchs_own_count():
+    """SYS-332: a multiply-add is two operations."""
     backbone = find_backbone("mobilenet_v2")().eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         backbone(torch.zeros(1, 3, 96, 96))
@@ -253,7 +254,7 @@ def test_work_equals_torchs_own_count():
 
 @pytest.mark.parametrize("name", ["resnet18", "densenet121", "mobilenet_v2", "shufflenet_v2_x0_5", "googlenet"])
 def test_parameters_and_work_equal_torchinfos(name):
-    """Of convolutions and linear layers; torchinfo counts the multiplications by the weights of norms, too."""
+    """SYS-332, SYS-333: of convolutions and linear layers; torchinfo counts products by weights of norms, too."""
     backbone = find_backbone(name)().eval()
     wanted = torchinfo.summary(backbone, (1, 3, 64, 64), verbose=0, depth=12)
     work = sum(each.macs for each in wanted.summary_list if isinstance(each.module, nn.Conv2d | nn.Linear))

@@ -57,6 +57,7 @@ def test_the_naive_module_costs_more_and_grows():
 
 @torch.no_grad()
 def test_a_module_is_its_branches_side_by_side():
+    """ERR-090: 1×1 convolutions are all that it has of Network in Network."""
     torch.manual_seed(0)
     module = inception_v1(8, (2, 3, 4, 2, 3, 5), norm=None).double()
     x = noise(2, 8, 6, 7).double()

@@ -118,7 +118,7 @@ def test_decay_equals_a_penalty_for_sgd_and_not_for_adamw():
 
 
 def test_l1_ends_where_lasso_ends():
-    """SYS-209, ERR-166: the proximal step gives exact zeros, and the optimum of scikit-learn's Lasso."""
+    """SYS-209, ERR-166, SYS-309: the proximal step gives exact zeros, and the optimum of scikit-learn's Lasso."""
     from sklearn.linear_model import Lasso
 
     generator = torch.Generator().manual_seed(0)

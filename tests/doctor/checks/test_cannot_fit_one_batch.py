@@ -45,6 +45,8 @@ def test_contradicting_labels_do_not_fit(checked, messages) -> None:
 
 
 def test_a_network_that_sees_too_little_does_not_fit(labelled, checked, messages) -> None:
+    """SYS-197."""
+
     class Mean(nn.Module):
         def __init__(self) -> None:
             super().__init__()

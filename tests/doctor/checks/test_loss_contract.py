@@ -27,7 +27,7 @@ MANY = torch.tensor([[1.0, 0, 1], [0, 0, 0], [1, 1, 1], [0, 1, 0]] * 2)
     ],
 )
 def test_classes(small_net, labelled, checked, messages, behind, loss, message) -> None:
-    """DX-046: probabilities, or logits, in the wrong place."""
+    """DX-046, ERR-172: probabilities, or logits, in the wrong place."""
     assert f"ERROR {message}" in messages(checked("M4", small_net(behind=behind), labelled, loss))
 
 

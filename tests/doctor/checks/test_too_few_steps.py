@@ -16,6 +16,7 @@ from snellen.doctor.evidence.setup import Setup
     (49, 5, True, ["WARNING tuned"]),
 ])  # fmt: skip
 def test_plans(steps: int, epochs: int, pretrained: bool, expected: list[str]) -> None:
+    """SYS-338."""
     found = diagnose(Evidence([Setup(steps=steps, epochs=epochs, pretrained=pretrained)]), [find_check("M35")]).findings
     assert [f"{finding.level.name} {finding.message}" for finding in found] == expected
 

@@ -56,7 +56,7 @@ def test_recomputation_changes_nothing_but_what_is_kept():
 
 
 def test_what_is_kept_grows_with_the_square_of_depth_unless_it_is_recomputed():
-    """ERR-084: the joined and normalised copies are what grows; the maps themselves are as many as the layers."""
+    """ERR-084, SYS-334: joined and normalised copies are what grows; the maps themselves are as many as the layers."""
     x = noise(2, 3, 32, 32)
     kept = {
         recompute: [kept_bytes(small(depth=depth, recompute=recompute), x) for depth in (8, 16, 32)]

@@ -84,7 +84,7 @@ class TestOneSvm:
                 assert moved > best - 1e-6
 
     def test_agrees_with_libsvm(self):
-        """SYS-181, ERR-015: the same machine by another solver, whose bias is free: a large multiplier frees ours."""
+        """SYS-181, SYS-309, ERR-015: the same machine by another solver, whose bias is free: a multiplier frees it."""
         features, is_positive = two_kinds()
         found = fit_linear_svm(
             features,

@@ -323,6 +323,7 @@ class TestModel:
             assert found.scores[0].item() == pytest.approx(output.margins[index].max().sigmoid().item())
 
     def test_loss_by_loops(self):
+        """SYS-143, ERR-141: what is right, but within the margin, counts too."""
         generator = torch.Generator().manual_seed(0)
         corner = torch.rand(2, 40, 2, 2, generator=generator) * 40
         boxes = torch.cat([corner, corner + 15 + 10 * torch.rand(2, 40, 2, 2, generator=generator)], dim=3)

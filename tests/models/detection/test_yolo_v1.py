@@ -244,7 +244,7 @@ def test_batch_of_two_is_the_mean_of_two_batches_of_one(head, target_of):
 
 
 def test_local_convolution_is_a_convolution_with_other_weights_everywhere():
-    """SYS-091, SYS-104, SYS-106: window by window; with weights that are shared it is a convolution."""
+    """SYS-091, SYS-093, SYS-104, SYS-106: unfolded windows, as window by window; shared weights: a convolution."""
     torch.manual_seed(0)
     layer = LocalConv(3, 5, 4)
     x = torch.randn(2, 3, 4, 4)

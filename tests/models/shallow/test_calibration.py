@@ -12,6 +12,7 @@ from snellen.models.shallow.calibration import calibrated_probs, fit_sigmoid, fi
 
 @pytest.mark.parametrize("classes", [2, 3])
 def test_equal_to_scikit_learn(make_examples, classes):
+    """SYS-178: Newton's method, with the Hessian of two numbers, ends where another solver does."""
     train, test = make_examples(num=150, classes=classes), make_examples(num=60, classes=classes, seed=1)
     solver = LinearSVC(C=0.5, dual=False).fit(train.features, train.labels)
     margins = solver.decision_function(test.features)

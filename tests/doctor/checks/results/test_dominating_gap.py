@@ -32,7 +32,7 @@ def run(shares, *, number=200, seed=0, drawn=(), record=RECORD):
     ],
 )
 def test_the_largest_gap_is_told(shares, drawn, message, settings):
-    """SYS-231: bias, variance, mismatch, and a validation set that is used up."""
+    """SYS-231, SYS-323, SYS-324: bias, variance, mismatch, and a validation set that is used up."""
     finding = only(checked("R11", run(shares, drawn=drawn)))
     assert (finding.level, finding.message) == (Level.INFO, message)
     assert (None if finding.treatment is None else finding.treatment.settings) == settings

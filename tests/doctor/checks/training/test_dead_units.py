@@ -20,6 +20,7 @@ FAIR = falling(end=1.5)
     (flat(), [0.9, 0.0, 0.0, 0.0], []),  # what the first layer reads are pixels: borders may be black in all images
 ])  # fmt: skip
 def test_dead_shares(found, loss, dead, expected):
+    """SYS-329."""
     assert found("T8", made(loss, dead=dead)) == expected
 
 

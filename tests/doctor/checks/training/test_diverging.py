@@ -15,7 +15,7 @@ def test_what_had_been_gained_is_lost(found, said, judged):
 
 
 def test_one_step_that_throws_the_loss_up_is_named(found, said):
-    """DX-061: a cliff."""
+    """DX-061, SYS-328: a cliff."""
     loss = np.concatenate([falling(300), flat(200, level=2.0)])
     assert found("T3", made(loss)) == ["WARNING jump"]
     assert said("T3", made(loss)).startswith("Step 301 threw the loss up for good;")

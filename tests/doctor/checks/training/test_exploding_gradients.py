@@ -9,6 +9,7 @@ RISING = np.concatenate([falling(200), flat(200, level=4.0)])
 
 
 def test_gradients_that_grow_while_the_loss_rises(found, said, judged):
+    """SYS-327."""
     trace = made(RISING, gradient=lambda step: 1.0 if step < 200 else [1.0, 300.0, 1.0, 1.0])
     assert found("T6", trace) == ["WARNING default"]
     assert said("T6", trace).startswith("From step 200 on gradients are 150 times as long as before")

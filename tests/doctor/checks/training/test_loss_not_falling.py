@@ -16,6 +16,7 @@ def accuracies(*values: float) -> list[tuple[int, dict[str, float]]]:
 
 
 def test_a_loss_that_stays_where_it_began(found, said):
+    """SYS-337."""
     assert found("T2", made(flat())) == ["WARNING default"]
     assert said("T2", made(flat())) == "After 400 steps the loss is at 2.29, where it began (2.31)."
 

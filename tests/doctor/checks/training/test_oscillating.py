@@ -8,7 +8,7 @@ from snellen.doctor import Status
 
 
 def test_a_rate_too_high(found, said, judged):
-    """SYS-187."""
+    """SYS-187, SYS-337."""
     loss = np.abs(flat(1000, level=2.0, noise=0.5))
     trace = made(loss, agreement=lambda step: -0.5 + 0.1 * np.sin(step))
     assert found("T4", trace) == ["WARNING rate"]

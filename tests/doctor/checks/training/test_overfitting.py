@@ -18,6 +18,7 @@ FALLING = [0.3, 0.5, 0.7, 0.72, 0.70, 0.66, 0.62, 0.6, 0.58, 0.55]
 
 
 def test_a_loss_that_turns_up(found, said, judged):
+    """SYS-325."""
     trace = made(falling(), validations=told(loss=TURNING))
     assert found("T12", trace) == ["WARNING default"]
     assert said("T12", trace) == (
@@ -38,6 +39,7 @@ def test_a_score_that_falls(found):
 
 
 def test_images_known_by_heart(found):
+    """SYS-325, SYS-363: being right on what was learned proves nothing."""
     still = [1.5] * 10
     assert found("T12", made(falling(end=0.01, noise=0.002), validations=told(loss=still))) == ["INFO gap"]
     assert found("T12", made(falling(end=0.6), validations=told(loss=still))) == []

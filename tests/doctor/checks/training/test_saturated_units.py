@@ -14,6 +14,7 @@ from snellen.doctor import Status
     (flat(), [0.3, 0.4, 0.2, 0.0], []),
 ])  # fmt: skip
 def test_shares_at_the_bounds(found, loss, saturated, expected):
+    """SYS-340."""
     assert found("T9", made(loss, saturated=saturated)) == expected
 
 

@@ -9,6 +9,7 @@ from snellen.doctor.evidence.setup import Setup
 
 
 def test_as_fast_at_the_end_as_before(found, said, judged):
+    """SYS-338."""
     trace = made(falling(400, pace=1.0))
     assert found("T5", trace) == ["INFO default"]
     assert said("T5", trace).startswith("The last third of 400 steps brought 2")

@@ -19,6 +19,7 @@ KNOWN = [(400, {"loss": 0.6})]
     (flat(), {"zeros": [0.2, 0.5, 0.8, 0.5]}, []),
 ])  # fmt: skip
 def test_zeros(found, loss, options, expected):
+    """ERR-022: zeros behind a ReLU are no dropped values."""
     assert found("T25", made(loss, **options)) == expected
 
 

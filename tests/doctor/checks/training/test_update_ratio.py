@@ -53,6 +53,7 @@ def test_three_in_a_row_or_one_that_is_enough(found):
 
 
 def test_layers_of_different_speeds(found, said):
+    """SYS-330."""
     trace = made(FAIR, update=lambda _: np.array([1e-6, 1e-3, 1e-2, 1e-2]) * SIZE)
     assert found("T10", trace) == ["INFO uneven"]
     assert said("T10", trace).startswith("4.weight moves 1e+04 times as fast")

@@ -9,6 +9,7 @@ FADING = np.logspace(-8, -1, 8)
 
 
 def test_gradients_that_fade_towards_the_input(found, said, judged):
+    """SYS-326."""
     trace = made(flat(), layers=8, gradient=lambda _: FADING)
     assert found("T7", trace) == ["WARNING default"]
     assert said("T7", trace) == (

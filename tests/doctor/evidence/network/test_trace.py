@@ -69,7 +69,7 @@ def test_figures_are_those_of_hooks() -> None:
 
 
 def test_zeros_and_saturated() -> None:
-    """SYS-130, SYS-131: zeros of a ReLU, and places at which the slope of a tanh is below 0.01."""
+    """SYS-130, SYS-131, SYS-340: zeros of a ReLU, and places at which the slope of a tanh is below 0.01."""
     torch.manual_seed(0)
     model = nn.Sequential(
         nn.Conv2d(3, 8, 1), nn.ReLU(), nn.Conv2d(8, 8, 1), nn.Tanh(), nn.Flatten(), nn.Linear(1152, 2)
