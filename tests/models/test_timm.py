@@ -71,6 +71,7 @@ def test_maps_equal_timms_own(name):
 )
 @torch.no_grad()
 def test_classifier_has_the_logits_of_timm(name, tmp_path):
+    """SYS-136: among them networks of self-attention."""
     torch.manual_seed(0)
     theirs = randomised(timm.create_model(name, num_classes=7)).eval()
     torch.save(theirs.state_dict(), tmp_path / "net.pth")

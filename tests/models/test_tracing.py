@@ -269,6 +269,8 @@ def test_parameters_and_work_equal_torchinfos(name):
 
 
 def test_attention_counts_its_two_products():
+    """SYS-136."""
+
     class Attends(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             tokens = x.flatten(2).transpose(1, 2)[:, None]

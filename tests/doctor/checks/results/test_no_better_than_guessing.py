@@ -34,6 +34,32 @@ def test_a_detector_that_finds_nothing():
     assert checked("R2", run_of(Detections, {"test": pairs})).status == Status.PASSED
 
 
+def placed(seed, *, order=None):
+    """Images with three objects each, and detections that fit them, of the image at ``order``."""
+    rng = np.random.default_rng(seed)
+    corners = rng.uniform(0, 80, (40, 3, 2))
+    truths = [[((x, y, x + 20, y + 20), 0) for x, y in rows.tolist()] for rows in corners]
+    said = truths if order is None else [truths[place] for place in order]
+    return [boxes([(box, 0.9, label) for box, label in found], truth)
+            for found, truth in zip(said, truths, strict=True)]  # fmt: skip
+
+
+def test_a_detector_whose_answers_were_shuffled():
+    """Some boxes of other images lie well by chance, so that the figure is not zero."""
+    order = np.random.default_rng(1).permutation(40).tolist()
+    finding = only(checked("R2", run_of(Detections, {"test": placed(0, order=order)})))
+    assert (finding.level, finding.message) == (Level.WARNING, "others")
+    assert 0 < finding.limit.value < 0.1
+    assert checked("R2", run_of(Detections, {"test": placed(0)})).status == Status.PASSED
+
+
+def test_a_weak_detector_is_better_than_answers_of_others():
+    pairs = placed(0)
+    spoiled = placed(0, order=np.random.default_rng(1).permutation(40).tolist())
+    mixed = [own if place % 5 == 0 else other for place, (own, other) in enumerate(zip(pairs, spoiled, strict=True))]
+    assert checked("R2", run_of(Detections, {"test": mixed})).status == Status.PASSED
+
+
 def test_a_map_that_is_one_class():
     truth = np.zeros((40, 40), int)
     truth[:10] = 1
