@@ -276,12 +276,9 @@ def dark_fail(run: Answered, severity: int, chance: Chance) -> Answered:
 def wrong_labels(run: Answered, severity: int, chance: Chance) -> Answered:
     """Give objects the names of others, in the truth; what was found is sure of the right one."""
     number, share = len(run.index.classes), (0.05, 0.1, 0.2)[severity]
-    pairs: list[tuple[Prediction, Target]] = []
+    labels: list[np.ndarray] = []
     for _, truth in run.pairs:
-        labels = truth.labels.clone()  # type: ignore[union-attr]
-        is_wrong = torch.from_numpy(chance.random(len(labels)) < share)
-        step = torch.from_numpy(chance.integers(1, number, len(labels)))
-        pairs.append(
-            (perfect(truth, chance), replace(truth, labels=torch.where(is_wrong, (labels + step) % number, labels)))
-        )  # type: ignore[type-var]
-    return run.answered(pairs)
+        now = truth.labels.numpy()  # type: ignore[union-attr]
+        is_wrong = chance.random(len(now)) < share
+        labels.append(np.where(is_wrong, (now + chance.integers(1, number, len(now))) % number, now))
+    return run.labelled(labels, [perfect(truth, chance) for _, truth in run.pairs])

@@ -10,10 +10,9 @@ from common_answers import perfect, spoiled
 from result_bases import Answered, favoured, sure_of, thumbs
 from simulated import Chance
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - PyTorch's own abbreviation
 
 from snellen.doctor.evidence.results.parity import RepeatedPredictions, parity_of, prediction_gap
-from snellen.structures import ClassScores, ClassTarget, Prediction, Target
+from snellen.structures import ClassScores
 
 DERANGED = (0.2, 0.5, 1.0)  # of the classes
 PLACES = (Path(), Path())  # of the data and the scratch folder; the program sets them
@@ -144,14 +143,13 @@ def dark_fail(run: Answered, severity: int, chance: Chance) -> Answered:
 
 def wrong_labels(run: Answered, severity: int, chance: Chance) -> Answered:
     """Label images wrongly."""
-    share = (0.01, 0.02, 0.04)[severity]
-    pairs: list[tuple[Prediction, Target]] = []
-    for found, truth in run.pairs:
-        label, number = int(truth.probs.argmax()), len(truth.probs)  # type: ignore[union-attr]
-        if chance.random() < share:
-            label = (label + int(chance.integers(1, number))) % number
-        pairs.append((found, ClassTarget(probs=F.one_hot(torch.tensor(label), number).float())))
-    return run.answered(pairs)
+    number, share = len(run.index.classes), (0.01, 0.02, 0.04)[severity]
+    labels: list[np.ndarray] = []
+    for _, truth in run.pairs:
+        label = int(truth.probs.argmax())  # type: ignore[union-attr]
+        is_wrong = chance.random() < share
+        labels.append(np.asarray((label + int(chance.integers(1, number))) % number if is_wrong else label))
+    return run.labelled(labels, [found for found, _ in run.pairs])
 
 
 def batch_dependent(run: Answered, severity: int, chance: Chance) -> Answered:

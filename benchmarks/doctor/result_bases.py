@@ -32,7 +32,16 @@ from snellen.metrics import point_of_best_f1
 from snellen.recipes import Run, load
 from snellen.recipes.evaluating import recorded_data, recorded_index
 from snellen.recipes.results_checking import run_files
-from snellen.structures import ClassScores, ClassTarget, Detections, Prediction, Results, SegmentationMap, Target
+from snellen.structures import (
+    BoxTarget,
+    ClassScores,
+    ClassTarget,
+    Detections,
+    Prediction,
+    Results,
+    SegmentationMap,
+    Target,
+)
 
 Pairs = tuple[tuple[Prediction, Target], ...]
 RECORD = {"model": "network", "image_size": 224, "augment": 0.5, "settings": {"epochs": 10, "weight_decay": 1e-4}}
@@ -76,6 +85,28 @@ class Answered:
     def answered(self, pairs: Sequence[tuple[Prediction, Target]], split: str = "") -> "Answered":
         """Return the run with other answers for a split, that which is looked at if none is named."""
         return replace(self, splits={**self.splits, split or self.judged: tuple(pairs)})
+
+    def labelled(self, labels: Sequence[np.ndarray], found: Sequence[Prediction]) -> "Answered":
+        """Return the run with other classes for the images or objects that are looked at, in the annotations too.
+
+        Args:
+            labels: Of each image: its class, or those of its objects.
+            found: What is answered.
+        """
+        table = self.index.annotations
+        named = table.labels.copy()  # type: ignore[union-attr]
+        pairs: list[tuple[Prediction, Target]] = []
+        rows = self.index.split_rows(self.judged).tolist()
+        for row, (_, truth), now, answer in zip(rows, self.pairs, labels, found, strict=True):
+            if isinstance(truth, BoxTarget):
+                named[table.offsets[row] : table.offsets[row + 1]] = now  # type: ignore[union-attr]
+                pairs.append((answer, replace(truth, labels=torch.from_numpy(now))))
+            else:
+                named[row] = int(now)
+                number = len(self.index.classes)
+                pairs.append((answer, ClassTarget(probs=F.one_hot(torch.tensor(int(now)), number).float())))
+        index = replace(self.index, annotations=replace(table, labels=named))  # type: ignore[type-var]
+        return replace(self.answered(pairs), index=index)
 
     def figure(self, split: str = "") -> float:
         pairs = self.splits[split or self.judged]

@@ -92,7 +92,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(name="cut off", codes=("R10 cut",), change=b.cut_off, bases=("blood", "things")),
     Fault(name="kept from a high score", codes=("R10 floor",), change=b.floored, bases=BOXES),
     Fault(name="truths among the boxes", codes=("R10 truths",), change=b.truths_given, bases=BOXES, harm="untrue"),
-    Fault(name="boxes on nothing", codes=("R3 background",), change=b.on_nothing, bases=BOXES),
+    # A sure box where nothing is annotated is one on nothing, or an annotation that is missing: R12 lists them.
+    Fault(name="boxes on nothing", codes=("R3 background", "R19 lax", "R12"), change=b.on_nothing, bases=BOXES),
     Fault(name="objects missed", codes=("R3 missed",), change=b.missed, bases=BOXES),
     Fault(name="boxes of wrong classes", codes=("R3 class",), change=b.wrong_class, bases=("blood", "things")),
     Fault(name="nothing found in dark images", codes=("R18",), change=b.dark_fail, bases=("blood", "things")),

@@ -47,6 +47,7 @@ from snellen.doctor.evidence.results.contradicted import contradicted_labels
 from snellen.doctor.evidence.results.evaluated import evaluated_run
 from snellen.doctor.evidence.results.maps import map_errors
 from snellen.doctor.evidence.results.objects import cost_of_errors, detected_objects, wanted_objects
+from snellen.doctor.evidence.results.others_answers import answers_of_others
 from snellen.doctor.evidence.results.reading import other_reading
 from snellen.doctor.evidence.results.scores import scores_of_splits, two_runs
 from snellen.doctor.evidence.results.slices import outcomes, slices_of
@@ -118,6 +119,7 @@ RESULT_SOURCES: tuple[Callable[..., object], ...] = (
     detected_objects,
     wanted_objects,
     cost_of_errors,
+    answers_of_others,
     map_errors,
     scores_of_splits,
     two_runs,

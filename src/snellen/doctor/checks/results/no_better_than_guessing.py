@@ -10,6 +10,7 @@ from snellen.doctor.checks.predictions import need, points
 from snellen.doctor.evidence.results.answers import Answers, SplitAnswers
 from snellen.doctor.evidence.results.maps import MapErrors
 from snellen.doctor.evidence.results.objects import CostOfErrors
+from snellen.doctor.evidence.results.others_answers import OthersAnswers
 from snellen.doctor.evidence.results.scores import SplitScores
 from snellen.doctor.finding import Finding, Level, Limit
 from snellen.doctor.words import Text
@@ -39,17 +40,29 @@ class _Beside(NamedTuple):
 
 
 def judge(
-    scores: SplitScores, answers: Answers | None, costs: CostOfErrors | None, maps: MapErrors | None
+    scores: SplitScores,
+    answers: Answers | None,
+    costs: CostOfErrors | None,
+    maps: MapErrors | None,
+    others: OthersAnswers | None,
 ) -> Iterator[Finding]:
-    """Yield a finding if a constant answer would do as well."""
+    """Yield a finding if a constant answer, or that for another image, would do as well."""
     row = _beside(scores, answers, costs, maps)
     if np.isnan(row.high) or np.isnan(row.constant):
         return
+    if others is not None and row.low <= others.value and row.value <= 2 * others.value + SLACK:
+        yield _finding(row._replace(constant=others.value), Level.WARNING, "others")
+        return
     if row.high > row.constant + (CLOSE if row.low <= row.constant else SLACK):
         return
-    yield Finding(
-        level=Level.ERROR if row.high < row.constant - SLACK else Level.WARNING,
-        message="below" if row.high < row.constant - SLACK else "default",
+    is_below = row.high < row.constant - SLACK
+    yield _finding(row, Level.ERROR if is_below else Level.WARNING, "below" if is_below else "default")
+
+
+def _finding(row: _Beside, level: Level, message: str) -> Finding:
+    return Finding(
+        level=level,
+        message=message,
         numbers={
             "name": row.name,
             "value": points(row.value),
@@ -118,19 +131,24 @@ CHECK = Check(
             "one class; the error relative to the best constant beside 1; AP50 beside 1 point. A warning if the upper "
             "end of the 95 % bootstrap interval is no more than 2 points above the constant's, or 5 where the "
             "interval holds the constant's; an error if it is 2 points below it: then answers and labels contradict "
-            "one another. 50 images or objects (10 maps) are the "
-            "least.",
+            "one another. An AP50 below 20 points also stands beside that of images with the answers of others: a "
+            "warning if the interval holds that and it is less than twice as much and 2 points more. 50 images or "
+            "objects (10 maps) are the least.",
             false_alarms="Images of a single class are left out. Hard problems with very little data look alike.",
             fix="See what is told with the finding.",
             messages={
                 "default": "{name} is {value} ({low} to {high}); a constant answer has {constant}.",
                 "below": "{name} is {value} ({low} to {high}), less than that of a constant answer, {constant}.",
+                "others": "{name} is {value} ({low} to {high}), and {constant} if images have the answers of others: "
+                "these answers have nothing to do with their images.",
             },
             fixes={
                 "default": "Look at the training first: did the loss fall (snellen check on the run tells)? Then at "
                 "the pairing of images and labels (D24), the rate, and the sampler where one class is frequent.",
                 "below": "The model answers something else than is asked: labels that are shifted by one, classes in "
                 "another order, another split's labels. Compare the names of the classes with those of the training.",
+                "others": "Find out which answer belongs to which image: files read in another order, answers that "
+                "were shuffled, names that were lost. If that is right, look at the training: did the loss fall?",
             },
         ),
         "zh": Page(
@@ -138,19 +156,21 @@ CHECK = Check(
             finds="与常数答案相当的模型：总是同一类别、同一张图、平均值、没有框。",
             matters="这样的模型什么也没学到，无论在某类很多时准确率看起来多好。",
             measured="各类平均召回率与类别数的倒数比较；平均 IoU 与单一类别最佳图比较；相对误差与最佳常数比较；AP50 与"
-            " 1 个点比较。95% 自助法区间上端不超过常数 2 个点（区间包含常数时 5 个点）时警告；低于常数 2 "
-            "个点时为错误：答案与标签相互矛盾。至少"
-            "需要 50 张图像或 50 个目标（分割为 10 张）。",
+            " 1 个点比较。95% 自助法区间上端不超过常数 2 个点（区间包含常数时 5 个点）时警告；低于常数 2 个点时为错误："
+            "答案与标签相互矛盾。AP50 低于 20 个点时还与换成其他图像答案时的值比较：区间包含该值，且不到其两倍加 2 个点"
+            "时警告。至少需要 50 张图像或 50 个目标（分割为 10 张）。",
             false_alarms="只有一个类别的图像不判断。数据极少的难题看起来也是这样。",
             fix="见随结果给出的说明。",
             messages={
                 "default": "{name} 为 {value}（{low} 至 {high}）；常数答案为 {constant}。",
                 "below": "{name} 为 {value}（{low} 至 {high}），低于常数答案的 {constant}。",
+                "others": "{name} 为 {value}（{low} 至 {high}），换成其他图像的答案为 {constant}：答案与图像无关。",
             },
             fixes={
                 "default": "先看训练：损失是否下降（对运行执行 snellen check 会说明）？再看图像与标签的配对（D24）、学"
                 "习率，以及某类很多时的采样器。",
                 "below": "模型回答的不是所问：标签错位一位、类别顺序不同、用了另一划分的标签。对照训练时的类别名称。",
+                "others": "查清哪个答案属于哪张图像：读取顺序不同、答案被打乱。若无误，再看训练：损失是否下降？",
             },
         ),
     },

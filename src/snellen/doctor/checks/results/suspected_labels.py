@@ -8,7 +8,7 @@ from scipy import stats
 from snellen.doctor.check import Check, NotCheckable, Page, Stage
 from snellen.doctor.checks.images import MAX_PLACES
 from snellen.doctor.checks.predictions import points, share
-from snellen.doctor.evidence.results.contradicted import LEAST_SCORE, Contradicted
+from snellen.doctor.evidence.results.contradicted import Contradicted
 from snellen.doctor.evidence.results.evaluated import EvaluatedRun
 from snellen.doctor.evidence.results.scores import SplitScores
 from snellen.doctor.finding import Finding, Level, Limit, Place
@@ -41,6 +41,7 @@ def judge(run: EvaluatedRun, scores: SplitScores, contradicted: Contradicted) ->
         return
     kinds = sorted({suspect.kind.value for suspect in found})
     images = len({suspect.row for suspect in found})
+    doubted = contradicted.expected / contradicted.num_images
     yield Finding(
         level=Level.INFO,
         numbers={
@@ -50,8 +51,8 @@ def judge(run: EvaluatedRun, scores: SplitScores, contradicted: Contradicted) ->
             "split": run.judged,
             "kinds": ", ".join(f"{kind} {sum(s.kind.value == kind for s in found)}" for kind in kinds),
         },
-        measured=found[0].score,
-        limit=Limit(value=LEAST_SCORE, unit="score", source="Northcutt et al. 2021; ObjectLab 2023; Lad, Mueller 2023"),
+        measured=images / contradicted.num_images,
+        limit=None if isnan(doubted) else Limit(value=doubted, unit="share", source="the model's own doubts"),
         places=tuple(_place(run, suspect) for suspect in found[:MAX_PLACES]),
         num_places=len(found),
     )

@@ -1,0 +1,41 @@
+"""What a detector would reach with the answers that it gave for other images."""
+
+from dataclasses import dataclass
+
+from snellen.doctor.evidence.results.evaluated import EvaluatedRun
+from snellen.doctor.evidence.results.figures import FIGURES
+from snellen.doctor.evidence.results.objects import CostOfErrors, DetectedObjects
+from snellen.doctor.evidence.results.readings import chosen_pairs, with_prediction
+from snellen.structures import BoxTarget, Detections
+
+__all__ = ["OthersAnswers", "answers_of_others"]
+
+ASKED_BELOW = 0.2  # AP50 under which answers may have nothing to do with their images
+STEPS = (1 / 5, 2 / 5, 3 / 5, 4 / 5)  # of the number of images, by which answers are moved
+
+
+@dataclass(frozen=True, kw_only=True)
+class OthersAnswers:
+    """What answers of other images are worth.
+
+    Attributes:
+        value: AP50 of the images with the answers of others, the best of four ways to move them; nan where the model's
+            own answers are too good to ask.
+    """
+
+    ABSENT = DetectedObjects.ABSENT
+
+    value: float = float("nan")
+
+
+def answers_of_others(run: EvaluatedRun, costs: CostOfErrors) -> OthersAnswers:
+    """Return what a detector reaches whose answers are moved to other images."""
+    if not costs.precision.cost < ASKED_BELOW:
+        return OthersAnswers()
+    pairs = chosen_pairs(run, Detections, BoxTarget)
+    values = []
+    for step in sorted({round(share * len(pairs)) for share in STEPS} - {0, len(pairs)}):
+        moved = pairs[step:] + pairs[:step]
+        read = [with_prediction(own, other[0].prediction) for own, other in zip(pairs, moved, strict=True)]
+        values.append(FIGURES[Detections](read, run.index.classes, None).value)
+    return OthersAnswers(value=max(values, default=float("nan")))
