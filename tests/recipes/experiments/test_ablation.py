@@ -7,6 +7,7 @@ from dataclasses import replace
 from io import StringIO
 
 import pytest
+from rich.console import Console
 from scipy import stats
 
 import snellen
@@ -61,6 +62,13 @@ def test_differences_are_the_paired_ones(study):
         assert (found.low, found.high) == pytest.approx((spread.low, spread.high))
     assert report.rows[0].headline.difference is None
     assert report.rows[1].image_quality.count == 4  # validation images
+
+
+def test_one_configuration_says_that_nothing_is_compared(charts, options, tmp_path):
+    screen = Console(file=StringIO(), width=200)
+    report = ablate(charts["classes"], arms={"only": {}}, seeds=1, folder=tmp_path, console=screen, **options)
+    assert [row.name for row in report.rows] == ["only"]
+    assert "it is compared with nothing" in screen.file.getvalue()
 
 
 def test_second_call_trains_nothing_and_says_the_same(study, charts, options, monkeypatch):

@@ -132,6 +132,8 @@ def _finish(
     console: Console | None,
 ) -> AblationReport:
     say(console, f"{len(study.arms)} configurations × {len(study.seeds)} seeds in {out}", style="bold")
+    if len(study.arms) == 1:
+        say(console, "one configuration: its figures over the seeds are told, but it is compared with nothing")
     measure = tuple(dict.fromkeys(("val", split)))
     rows = study.run(out, measure=measure, data=data, processes=processes, console=console)
     found = compared(rows, split, figures)
