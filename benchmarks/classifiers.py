@@ -1,13 +1,14 @@
 """Families of networks at a fixed CPU budget, beside shallow models: accuracy against time and against parameters.
 
-    python benchmarks/classifiers.py --data ../shared/data --out classifier-runs --seeds 3 --budget 10
+    python benchmarks/classifiers.py --data ../shared/data --out classifier-runs --seeds 3 --budget 10 --peers
     python benchmarks/classifiers.py --data ../shared/data --out classifier-runs --sets mnist --models lenet5_modern
     python benchmarks/classifiers.py --out classifier-runs --table-only
 
 Every network is trained from random weights for as many epochs as ``--budget`` seconds of one core allow, by the time
-of its own step, with one recipe for all; the shallow models are ``snellen.baseline``'s. One line of
-``OUT/results.jsonl`` is one training, so that a second call goes on. Writes ``results/classifiers.md`` and two plots
-for each set of images.
+of its own step, with one recipe for all; the shallow models are ``snellen.baseline``'s. With ``--peers`` torchvision's
+or timm's network, where there is the same one, learns for as many epochs by a plain script (``peer_classifiers.py``).
+One line of ``OUT/results.jsonl`` is one training, so that a second call goes on. Writes ``results/classifiers.md`` and
+two plots for each set of images.
 """
 
 import argparse
@@ -25,8 +26,10 @@ from rich.console import Console
 from torch import nn
 
 import snellen
+from accuracy_settings import Budget
 from comparisons import images
 from ladder_plot import Cost, scatter
+from peer_classifiers import PEERS, peer_accuracy
 from snellen.data import with_splits
 from snellen.metrics import mean_interval
 from snellen.models import count_parameters, find_model
@@ -65,6 +68,7 @@ RECIPE: Mapping[str, Any] = {
     "optimizer": "sgd", "lr": 0.05, "weight_decay": 5e-4, "batch_size": BATCH, "ema": 0.0, "augment": 0.0,
     "precision": "fp32", "validate_every": 10_000, "tensorboard": False, "workers": 0,
 }  # fmt: skip
+RATES = {"squeezenet1_1": 0.01, "nin_cifar": 0.01}  # without norms; at the rate of the others they learn nothing
 TIME = Cost(key="image_ms", factor=1, title="milliseconds of one core per image, to predict")
 SIZE = Cost(key="parameters", factor=1, title="numbers that are learned or kept")
 
@@ -108,9 +112,25 @@ def trained(name: str, data: str, place: Path, seed: int, budget: float, folder:
     began = process_time()
     run = snellen.train(
         place, model=name, model_options=FAMILIES[name], image_size=size, epochs=epochs, warmup_steps=min(20, steps),
-        flip=data != "mnist", seed=seed, check=False, folder=folder, measure=("test",), **RECIPE,
+        flip=data != "mnist", seed=seed, check=False, folder=folder, measure=("test",),
+        **{**RECIPE, "lr": RATES.get(name, RECIPE["lr"])},
     )  # fmt: skip
     return {**row, "accuracy": run.results["test"].scalars["accuracy"], "cpu_s": round(process_time() - began, 1)}
+
+
+def of_peer(row: Mapping[str, Any], place: Path) -> dict[str, Any]:
+    """Return what the peer's network reaches in the epochs of a training."""
+    size, index, name = SETS[row["set"]][1], snellen.load(place), row["model"]
+    steps = max(1, len(index.split_rows("train")) // BATCH)
+    budget = Budget(
+        kind="classification", network=name, size=size, batch=BATCH, epochs=row["epochs"],
+        lr=RATES.get(name, RECIPE["lr"]),
+        warmup=min(20, steps), weight_decay=RECIPE["weight_decay"], flip=row["set"] != "mnist",
+    )  # fmt: skip
+    began = process_time()
+    reached = peer_accuracy(name, index, budget, row["seed"])
+    known = {key: row[key] for key in ("set", "model", "seed", "budget", "epochs")}
+    return {**known, "accuracy": reached, "cpu_s": round(process_time() - began, 1)}
 
 
 def shallow(data: str, place: Path, out: Path) -> list[dict[str, Any]]:
@@ -144,23 +164,40 @@ def means(rows: Sequence[Mapping[str, Any]], data: str) -> dict[str, dict[str, f
     }
 
 
-def table(rows: Sequence[Mapping[str, Any]], simple: Sequence[Mapping[str, Any]], data: str) -> list[str]:
+def peer_cells(name: str, mine: Sequence[Mapping[str, Any]], peers: Sequence[Mapping[str, Any]]) -> str:
+    """Return the accuracy of the peer's network and ours less that, seed by seed; dashes where there is none."""
+    ours = {row["seed"]: row["accuracy"] for row in mine}
+    theirs = {row["seed"]: row["accuracy"] for row in peers if row["model"] == name and row["seed"] in ours}
+    if not theirs:
+        return "– | –"
+    gaps = [ours[seed] - value for seed, value in theirs.items()]
+    return f"{interval_text(mean_interval(list(theirs.values())))} | {interval_text(mean_interval(gaps))}"
+
+
+def table(
+    rows: Sequence[Mapping[str, Any]],
+    simple: Sequence[Mapping[str, Any]],
+    peers: Sequence[Mapping[str, Any]],
+    data: str,
+) -> list[str]:
     lines = [
         f"## {data}",
         "",
-        "| model | seeds | accuracy | epochs | ms per image | parameters |",
-        "|---|---|---|---|---|---|",
+        "| model | seeds | accuracy | peer | ours less the peer's | epochs | ms per image | parameters |",
+        "|---|---|---|---|---|---|---|---|",
     ]
+    peers = [row for row in peers if row["set"] == data]
     found = means(rows, data)
     for name in sorted(found, key=lambda name: -found[name]["accuracy"]):
         mine = [row for row in rows if (row["set"], row["model"]) == (data, name) and "accuracy" in row]
         reached = interval_text(mean_interval([row["accuracy"] for row in mine]))
         lines.append(
-            f"| {name} | {len(mine)} | {reached} | {fmean(row['epochs'] for row in mine):.0f} "
+            f"| {name} | {len(mine)} | {reached} | {peer_cells(name, mine, peers)} "
+            f"| {fmean(row['epochs'] for row in mine):.0f} "
             f"| {found[name]['image_ms']:.2f} | {found[name]['parameters']:,.0f} |"
         )
     lines += [
-        f"| {row['model']} | – | {row['accuracy']:.3f} | {row['fit_s']:.0f} s to fit | {row['image_ms']:.2f} "
+        f"| {row['model']} | – | {row['accuracy']:.3f} | – | – | {row['fit_s']:.0f} s to fit | {row['image_ms']:.2f} "
         f"| {row['parameters']:,.0f} |"
         for row in sorted(simple, key=lambda row: -row["accuracy"])
         if row["set"] == data
@@ -177,19 +214,20 @@ def table(rows: Sequence[Mapping[str, Any]], simple: Sequence[Mapping[str, Any]]
 
 
 def write(out: Path, results: Path) -> None:
-    rows, simple = read(out / "results.jsonl"), read(out / "shallow.jsonl")
+    rows, simple, peers = (read(out / f"{name}.jsonl") for name in ("results", "shallow", "peers"))
     budgets = sorted({row["budget"] for row in rows})
     lines = [
         "# Families of classifiers at a fixed CPU budget", "",
         f"`python benchmarks/classifiers.py`; Snellen {snellen.__version__}, torch {torch.__version__}. Networks from "
         f"random weights, trained for {', '.join(f'{each:g}' for each in budgets)} seconds of one",
-        "core (with the time of their own step); SGD with momentum, rate 0.05, cosine, batches of 32. Means over seeds "
-        "with 95 % intervals (Student's t). Of shallow models",
+        "core (with the time of their own step); SGD with momentum, rate 0.05 (0.01 for SqueezeNet and NIN, which have no",
+        "norms), cosine, batches of 32. Means over seeds with 95 % intervals (Student's t). Peers: the same network of",
+        "torchvision or timm, its own first weights, the same recipe and epochs in a plain script. Of shallow models",
         "parameters are the numbers that they keep, and settings are chosen by cross-validation.", "",
     ]  # fmt: skip
     for data in SETS:
         if any(row["set"] == data for row in (*rows, *simple)):
-            lines += table(rows, simple, data)
+            lines += table(rows, simple, peers, data)
             found = {"networks": means(rows, data), "shallow": means(simple, data)}
             for cost, name in ((TIME, "time"), (SIZE, "parameters")):
                 picture = scatter(found, cost=cost, merit="accuracy")
@@ -206,6 +244,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--budget", type=float, default=10.0, help="seconds of one core for each training")
     parser.add_argument("--results", type=Path, default=HERE / "results")
+    parser.add_argument("--peers", action="store_true", help="train the peers' networks too")
     parser.add_argument("--table-only", action="store_true", help="write what has been measured already")
     given = parser.parse_args()
     if not given.table_only:
@@ -235,6 +274,22 @@ def measure(given: argparse.Namespace) -> None:
                         stream.write(json.dumps(row) + "\n")
                     print(json.dumps(row), flush=True)
                     write(given.out, given.results)
+    if given.peers:
+        against_peers(given, places)
+
+
+def against_peers(given: argparse.Namespace, places: Mapping[str, Path]) -> None:
+    """Train the peers' networks for as many epochs as ours."""
+    file = given.out / "peers.jsonl"
+    done = {(row["set"], row["model"], row["seed"], row["budget"]) for row in read(file)}
+    for row in read(given.out / "results.jsonl"):
+        mine = row["set"], row["model"], row["seed"], row["budget"]
+        if row["epochs"] and row["model"] in PEERS and row["set"] in places and mine not in done:
+            found = of_peer(row, places[row["set"]])
+            with file.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(found) + "\n")
+            print(json.dumps(found), flush=True)
+            write(given.out, given.results)
 
 
 if __name__ == "__main__":
