@@ -10,6 +10,7 @@ from snellen.evaluation.predictions import PredictionWriter, evaluate_prediction
 from snellen.evaluation.refined import Refined
 from snellen.evaluation.results_json import from_json, to_json
 from snellen.evaluation.stores import STORES, read_coco_results
+from snellen.evaluation.stopwatch import Lap, Stopwatch
 from snellen.evaluation.storing import ImagePrediction, Naming
 from snellen.evaluation.tiles import Tile, tiles_of
 from snellen.evaluation.tiling import MERGERS, predict_tiled
@@ -24,12 +25,14 @@ __all__ = [
     "Calibrated",
     "ImagePrediction",
     "Judging",
+    "Lap",
     "MetricBuilder",
     "Naming",
     "PixelScores",
     "PrecisionContext",
     "PredictionWriter",
     "Refined",
+    "Stopwatch",
     "Tile",
     "Views",
     "blend_weights",

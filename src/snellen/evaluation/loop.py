@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from snellen.errors import InputError
+from snellen.evaluation.stopwatch import Stopwatch
 from snellen.structures import Batch, Metric, Model, Prediction, Results, Target
 
 __all__ = ["PrecisionContext", "evaluate", "inspecting", "predicted_batches"]
@@ -42,6 +43,7 @@ def predicted_batches(
     *,
     device: torch.device | str,
     precision_context: PrecisionContext = nullcontext,
+    watch: Stopwatch | None = None,
 ) -> Iterator[tuple[Batch, list[Prediction]]]:
     """Yield each batch with one prediction for each of its images, on the CPU, in original pixels.
 
@@ -53,10 +55,11 @@ def predicted_batches(
         source: Batches; their targets are not looked at.
         device: Where to compute.
         precision_context: Makes the context in which the forward pass runs, such as autocast.
+        watch: Is given a lap for each batch: the way to the device, the network, decoding, and the way back.
     """
     for batch in source:
-        images = batch.images.to(device, non_blocking=True)
-        with inspecting(model):
+        with inspecting(model), nullcontext() if watch is None else watch.lap(len(batch)):
+            images = batch.images.to(device, non_blocking=True)
             with precision_context():
                 output = model(images)
             predictions = [found.to("cpu") for found in model.decode(output, images.original_sizes)]
@@ -77,6 +80,7 @@ def evaluate(
     device: torch.device | str,
     precision_context: PrecisionContext = nullcontext,
     on_batch: Callable[[Batch, list[Prediction]], None] | None = None,
+    watch: Stopwatch | None = None,
 ) -> Results:
     """Measure a model.
 
@@ -88,12 +92,14 @@ def evaluate(
         device: Where to compute.
         precision_context: Makes the context in which the forward pass runs, such as autocast.
         on_batch: Is shown each batch with its predictions (progress, writing to disk).
+        watch: See ``predicted_batches``.
 
     Raises:
         InputError: If the source yields nothing.
     """
     empty = True
-    for batch, predictions in predicted_batches(model, source, device=device, precision_context=precision_context):
+    judged = predicted_batches(model, source, device=device, precision_context=precision_context, watch=watch)
+    for batch, predictions in judged:
         empty = False
         rows = batch.indices.tolist()
         metric.update(predictions, [truth_of(row) for row in rows], rows)
