@@ -220,9 +220,10 @@ def write(out: Path, results: Path) -> None:
         "# Families of classifiers at a fixed CPU budget", "",
         f"`python benchmarks/classifiers.py`; Snellen {snellen.__version__}, torch {torch.__version__}. Networks from "
         f"random weights, trained for {', '.join(f'{each:g}' for each in budgets)} seconds of one",
-        "core (with the time of their own step); SGD with momentum, rate 0.05 (0.01 for SqueezeNet and NIN, which have",
-        "no norms), cosine, batches of 32. Means over seeds with 95 % intervals (Student's t). Peers: the same network of",
-        "torchvision or timm, its own first weights, the same recipe and epochs in a plain script. Of shallow models",
+        "core (with the time of their own step); SGD with momentum, rate 0.05 (0.01 for SqueezeNet and NIN, which",
+        "have no norms), cosine, batches of 32. Means over seeds with 95 % intervals (Student's t). Peers: the same",
+        "network of torchvision or timm, its own first weights, the same recipe and epochs in a plain script. Of",
+        "shallow models",
         "parameters are the numbers that they keep, and settings are chosen by cross-validation.", "",
     ]  # fmt: skip
     for data in SETS:

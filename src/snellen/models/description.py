@@ -11,18 +11,21 @@ from torch import Tensor, nn
 from snellen.models.backbones import Backbone, chosen_backbone
 from snellen.models.entry import ModelEntry
 from snellen.models.tracing import ModuleTrace, Reach, RunTracer, traced_modules
-from snellen.structures import ImageBatch, Regions
+from snellen.structures import ImageBatch, Model, Regions
 
 __all__ = [
     "FeatureDescription",
     "LayerDescription",
     "MapReach",
     "ModelDescription",
+    "backbone_canvas",
+    "blank_images",
     "count_parameters",
     "describe_backbone",
     "describe_model",
     "map_reaches",
     "receptive_fields",
+    "sized_model",
 ]
 
 _NUM_REGIONS = 16  # judged where proposals come from outside; a run has up to 2000
@@ -139,16 +142,9 @@ def describe_model(
         size: Height and width of the input; None for the entry's own.
         options: Keywords of the builder.
     """
-    wanted = size or entry.default_size
-    sized = {"image_size": wanted[0]} if entry.sized and size is not None else {}
-    built = entry.build(num_classes, **sized, **(options or {}))
-    height, width = (_rounded_up(side, built.stride) for side in wanted)
-    blank = ImageBatch(
-        pixels=torch.zeros(1, 3, height, width, dtype=torch.uint8),
-        sizes=torch.tensor([[height, width]]),
-        original_sizes=torch.tensor([[height, width]]),
-        regions=_some_regions(height, width) if entry.regions else None,
-    )
+    built = sized_model(entry, num_classes, size=size, options=options)
+    blank = blank_images(entry, built.stride, size=size)
+    height, width = blank.pixels.shape[-2:]
     network = cast("nn.Module", built)
     tracer = RunTracer(blank.pixels)
     with traced_modules(tracer, network):
@@ -165,6 +161,32 @@ def describe_model(
     )
 
 
+def sized_model(
+    entry: ModelEntry, num_classes: int, *, size: tuple[int, int] | None, options: Mapping[str, Any] | None
+) -> Model:
+    """Return a model of random weights; one that is built for a size, for this one."""
+    sized = {"image_size": size[0]} if entry.sized and size is not None else {}
+    return entry.build(num_classes, **sized, **(options or {}))
+
+
+def blank_images(
+    entry: ModelEntry, stride: int, *, size: tuple[int, int] | None = None, count: int = 1
+) -> ImageBatch:
+    """Return black images that fill their canvas, with proposals (the image in tiles) for models that judge such.
+
+    Args:
+        entry: Row of the catalog.
+        stride: Of the model, to multiples of which the canvas is rounded up.
+        size: Height and width; None for the entry's own.
+        count: Of images.
+    """
+    height, width = (_rounded_up(side, stride) for side in size or entry.default_size)
+    sizes = torch.tensor([[height, width]] * count)
+    regions = _some_regions(height, width, count) if entry.regions else None
+    pixels = torch.zeros(count, 3, height, width, dtype=torch.uint8)
+    return ImageBatch(pixels=pixels, sizes=sizes, original_sizes=sizes.clone(), regions=regions)
+
+
 def describe_backbone(name: str, *, size: tuple[int, int] | None = None) -> ModelDescription:
     """Build a backbone of random weights, run one blank image through it and count.
 
@@ -177,14 +199,24 @@ def describe_backbone(name: str, *, size: tuple[int, int] | None = None) -> Mode
         MissingExtraError: If it is one of timm's and timm is not installed.
     """
     backbone = chosen_backbone(name, usual=name)
-    stride = backbone.features[-1].stride
-    least = max(backbone.least_size, 1)
-    height, width = (max(_rounded_up(side, stride), least) for side in size or _BACKBONE_SIZE)
+    height, width = backbone_canvas(backbone, size)
     image = torch.zeros(1, 3, height, width)
     tracer = RunTracer(image)
     with traced_modules(tracer, backbone):
         backbone(image)
     return _description(name, backbone, tracer, size=(height, width), regions=0, features=_described(backbone))
+
+
+def backbone_canvas(backbone: Backbone, size: tuple[int, int] | None = None) -> tuple[int, int]:
+    """Return the height and width that a backbone is counted at: the nearest above ``size`` that it takes.
+
+    Args:
+        backbone: Of random weights, or trained.
+        size: Height and width; None for 224 x 224.
+    """
+    stride, least = backbone.features[-1].stride, max(backbone.least_size, 1)
+    height, width = (max(_rounded_up(side, stride), least) for side in size or _BACKBONE_SIZE)
+    return height, width
 
 
 def _description(
@@ -250,11 +282,11 @@ def _stride(reach: Reach | None) -> float | None:
     return reach.spans[0].jump
 
 
-def _some_regions(height: int, width: int) -> Regions:
-    """Return proposals for a blank image: the image in tiles."""
+def _some_regions(height: int, width: int, count: int) -> Regions:
+    """Return proposals for blank images: each image in tiles."""
     side = int(_NUM_REGIONS**0.5)
     rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
-    corner = torch.stack([columns, rows], dim=-1).reshape(1, -1, 2) / side
+    corner = torch.stack([columns, rows], dim=-1).reshape(1, -1, 2).expand(count, -1, -1) / side
     scale = torch.tensor([width, height])
     boxes = torch.cat([corner * scale, (corner + 1 / side) * scale], dim=-1)
     return Regions(boxes=boxes, valid=torch.ones(boxes.shape[:2], dtype=torch.bool))

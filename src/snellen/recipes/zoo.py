@@ -41,9 +41,12 @@ __all__ = [
     "draw_fields",
     "family_of",
     "found_models",
+    "is_backbone_alone",
     "measured_fields",
+    "model_entry",
     "models",
     "option_lines",
+    "refuse_options",
     "system_names",
     "system_page",
 ]
@@ -131,10 +134,10 @@ def describe(
     """
     sides = None if size is None else (size, size)
     given = dict(options or {})
-    if _is_backbone_alone(name):
-        _refuse_options(name, given)
+    if is_backbone_alone(name):
+        refuse_options(name, given)
         return describe_backbone(name, size=sides)
-    entry = _model(name)
+    entry = model_entry(name)
     check_builder_options(entry, given)
     building = {key: value for key, value in given.items() if "." not in key}
     return describe_model(entry, num_classes=num_classes, size=sides, options=building)
@@ -161,11 +164,11 @@ def measured_fields(
         MissingExtraError: If it is one of timm's and timm is not installed.
     """
     given = dict(options or {})
-    if _is_backbone_alone(name):
-        _refuse_options(name, given)
+    if is_backbone_alone(name):
+        refuse_options(name, given)
         network: nn.Module = chosen_backbone(name, usual=name)
     else:
-        entry = _model(name)
+        entry = model_entry(name)
         check_builder_options(entry, given)
         building = {key: value for key, value in given.items() if "." not in key}
         network = entry.build(2, **building)  # type: ignore[assignment]  # every model is a module
@@ -218,11 +221,13 @@ def draw_fields(
 _FAR = 2**12  # px; no map has such a stride, only a network that says one thing of the whole image
 
 
-def _is_backbone_alone(name: str) -> bool:
+def is_backbone_alone(name: str) -> bool:
+    """Return whether a name is that of a backbone and of no model."""
     return name in BACKBONES and name not in {entry.name for entry in MODELS}
 
 
-def _model(name: str) -> ModelEntry:
+def model_entry(name: str) -> ModelEntry:
+    """Return the row of a model; an error names models and backbones that are near."""
     try:
         return find_model(name)
     except ConfigError as error:
@@ -232,7 +237,8 @@ def _model(name: str) -> ModelEntry:
         raise
 
 
-def _refuse_options(name: str, options: Mapping[str, Any]) -> None:
+def refuse_options(name: str, options: Mapping[str, Any]) -> None:
+    """Raise ConfigError if a backbone that is looked at by itself is given options."""
     if options:
         raise ConfigError(
             f"{name} is a backbone, which takes no options here; got {', '.join(options)}. Name a model that stands on "
@@ -256,7 +262,7 @@ def description_lines(described: ModelDescription) -> str:
 
 def option_lines(name: str) -> str:
     """Return what ``--set NAME=VALUE`` takes for a model: keywords of its builder, and settings inside it."""
-    if _is_backbone_alone(name):
+    if is_backbone_alone(name):
         return ""
     entry = find_model(name)
     options = {key: value for key, value in builder_options(entry).items() if key not in _SET_ELSEWHERE}
