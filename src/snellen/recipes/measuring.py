@@ -8,12 +8,13 @@ from rich.console import Console
 
 from snellen.data import DatasetIndex, ImageDataset, read_image
 from snellen.errors import DatasetError, InputError
-from snellen.evaluation import ImagePrediction, PredictionWriter
+from snellen.evaluation import ImagePrediction, PredictionWriter, Stopwatch
 from snellen.evaluation import evaluate as measured
 from snellen.recipes.loaders import evaluation_loader
 from snellen.recipes.progress import counted
 from snellen.recipes.runs import Run
 from snellen.recipes.single_images import ImageJudge
+from snellen.recipes.speed import with_speed
 from snellen.structures import Batch, Metric, Model, Prediction, Results
 from snellen.training import autocast
 
@@ -42,16 +43,19 @@ def measured_in_batches(
                 ImagePrediction(index=row, source=part.paths[row], size=(size[0], size[1]), prediction=prediction)
             )
 
+    precision, watch = run.record["settings"]["precision"], Stopwatch()
     results = measured(
         model,
         counted(loader.epoch(0), total=len(loader), what="measuring", console=console),
         dataset.truth,
         metric,
         device=device,
-        precision_context=lambda: autocast(device, run.record["settings"]["precision"]),
+        precision_context=lambda: autocast(device, precision),
         on_batch=keep,
+        watch=watch,
     )
-    return results, loader.skipped
+    batch_size = run.record["batch_size"]
+    return with_speed(results, watch, batch_size=batch_size, device=device, precision=precision), loader.skipped
 
 
 def measured_in_tiles(
@@ -73,6 +77,7 @@ def measured_in_tiles(
     judge = ImageJudge.of(run, model, device=device, tile=tile)
     dataset = ImageDataset(part, masks=run.record["masks"])
     skipped: dict[str, str] = {}
+    watch = Stopwatch()
     rows = counted(range(len(part)), total=len(part), what="measuring", console=console)
     for row in rows:
         path = part.path(row)
@@ -82,10 +87,13 @@ def measured_in_tiles(
         except DatasetError as error:
             skipped[str(path)] = str(error)
             continue
-        prediction = judge.predict(image, row, str(path))
+        with watch.lap(1):
+            prediction = judge.predict(image, row, str(path))
         metric.update([prediction], [truth], [row])
         size = (image.shape[-2], image.shape[-1])
         writer.write(ImagePrediction(index=row, source=part.paths[row], size=size, prediction=prediction))
     if len(skipped) == len(part):
         raise InputError("expected at least one image to measure on; none can be read. Check the paths.")
-    return metric.result(), skipped
+    precision = run.record["settings"]["precision"]
+    results = with_speed(metric.result(), watch, batch_size=1, device=device, precision=precision, in_tiles=True)
+    return results, skipped
