@@ -74,6 +74,43 @@ def test_images_without_a_group_are_alone(make):
     assert len({first, second, fourth}) == 3
 
 
+def test_tables_named_after_splits_are_one(make):
+    for name in ("images/a.png", "images/b.png", "valid/c.png"):
+        make.image(name)
+    make.text("train.csv", "image,label\na.png,cat\nb.png,dog\n")
+    make.text("valid.csv", "Image,Label\nc.png,dog\nlost.png,cat\na.png,dog\n")
+    make.text("test.csv", "image,id\na.png,1\n")
+    index = load(make.root)
+    assert list(index.paths) == ["images/a.png", "images/b.png", "valid/c.png"]
+    assert index.split_names == ("train", "val")
+    assert index.splits.tolist() == [0, 0, 1]
+    assert index.annotations.labels.tolist() == [0, 1, 1]
+    told = {problem.code: problem for problem in index.problems}
+    assert (Path(told["image-missing"].file).name, told["image-missing"].line) == ("valid.csv", 3)
+    assert (Path(told["image-duplicate"].file).name, told["image-duplicate"].line) == ("valid.csv", 4)
+    assert "names images, but no labels" in told["table-unread"].message
+    assert Path(told["table-unread"].file).name == "test.csv"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "read"),
+    [
+        ("more.csv", "image,label\nb.png,dog\n", "labels.csv"),  # no name of a split
+        ("val.csv", "image,species\nb.png,dog\n", "labels.csv"),
+    ],
+)
+def test_a_second_table_is_told(make, name, text, read):
+    for picture in ("a.png", "b.png"):
+        make.image(picture)
+    make.text("labels.csv", "image,label\na.png,cat\n")
+    make.text(name, text)
+    index = load(make.root)
+    assert list(index.paths) == ["a.png"]
+    (problem,) = [problem for problem in index.problems if problem.code == "table-unread"]
+    assert Path(problem.file).name == name
+    assert read in problem.message
+
+
 @pytest.mark.parametrize("name", ["folders", "csv"])
 def test_classes_there_and_back(shared_data, tmp_path, name):
     whole = load(shared_data / "hymenoptera")

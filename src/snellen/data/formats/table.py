@@ -3,8 +3,10 @@
 The header is recognised by the usual names (``path``, ``image``, ``filename``; ``label``, ``class``; ``labels``,
 ``tags``; ``split``, ``subset``; ``group``, ``patient``). Without a column called after labels, columns of 0 and 1 are
 classes of label sets, and a single column of other numbers is a value. What can be read in more than one way is asked
-for. A CSV file without header has the path first and the label second. Further columns become attributes. What
-``snellen.yaml`` beside the table says of ``task``, ``classes``, ``columns`` and ``separator`` holds.
+for. A CSV file without header has the path first and the label second. Further columns become attributes. Several CSV
+files of one folder that are named after splits (``train.csv``, ``val.csv``) and have the same columns are one table; of
+others the first is read, and the rest is told. What ``snellen.yaml`` beside the table says of ``task``, ``classes``,
+``columns`` and ``separator`` holds.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from snellen.data.formats.files import FileFinder, split_codes
+from snellen.data.formats.files import FileFinder, split_codes, split_name
 from snellen.data.formats.folders import is_folders
 from snellen.data.formats.options import ReadOptions, task_of
 from snellen.data.formats.stated import with_stated
@@ -23,8 +25,15 @@ from snellen.data.formats.table_classes import class_table
 from snellen.data.formats.table_entries import Entries, entries_of
 from snellen.data.formats.table_label_sets import label_set_table
 from snellen.data.formats.table_numbers import are_flags, are_numbers
-from snellen.data.formats.table_roles import LABEL_COLUMNS, LABEL_SET_COLUMNS, PATH_COLUMNS, plain_name, roles_of
-from snellen.data.formats.table_rows import RawTable, csv_table, first_cells, json_lines_table
+from snellen.data.formats.table_roles import (
+    LABEL_COLUMNS,
+    LABEL_SET_COLUMNS,
+    PATH_COLUMNS,
+    SPLIT_COLUMNS,
+    plain_name,
+    roles_of,
+)
+from snellen.data.formats.table_rows import RawTable, csv_table, first_cells, joined_table, json_lines_table
 from snellen.data.formats.table_values import value_table
 from snellen.data.images import is_image_name
 from snellen.data.index import DatasetIndex
@@ -70,7 +79,15 @@ def read_csv(path: Path, options: ReadOptions) -> DatasetIndex:
         raise DatasetError(
             "a .csv file with a column of image paths was expected; none is there. Write one.", file=path
         )
-    return _index(csv_table(file), options, "csv")
+    log = ProblemLog()
+    parts = _tables_of_splits(path) if path.is_dir() else ()
+    if parts:
+        table = joined_table(parts, "split", [split_name(part.file.stem) or part.file.stem for part in parts])
+    else:
+        table = csv_table(file)
+    if path.is_dir():
+        _tell_unread(path, {part.file for part in parts} | {file}, log)
+    return _index(table, options, "csv", [part.file for part in parts] or [file], log)
 
 
 def read_json_lines(path: Path, options: ReadOptions) -> DatasetIndex:
@@ -82,7 +99,7 @@ def read_json_lines(path: Path, options: ReadOptions) -> DatasetIndex:
     file = _json_lines_file(path) or path
     if file.is_dir():
         raise DatasetError("a .jsonl file about images was expected; none is there. Write one.", file=path)
-    return _index(json_lines_table(file), options, "jsonl")
+    return _index(json_lines_table(file), options, "jsonl", [file], ProblemLog())
 
 
 def _csv_file(path: Path) -> Path | None:
@@ -93,6 +110,29 @@ def _csv_file(path: Path) -> Path | None:
     if telling is not None or not files or is_folders(path):
         return telling
     return next((file for file in files if _has_numbers_of_images(file)), None)
+
+
+def _tables_of_splits(folder: Path) -> tuple[RawTable, ...]:
+    """Return the tables of a folder that are named after splits and have the same columns; none if they are not two."""
+    files = [file for file in _candidates(folder, CSV_SUFFIXES) if split_name(file.stem) and _has_labels(file)]
+    named = {split_name(file.stem): file for file in reversed(files)}
+    if len(named) < 2 or len(named) < len(files):
+        return ()
+    tables = [csv_table(file) for file in files]
+    columns = {tuple(map(plain_name, table.columns)) for table in tables}
+    if len(columns) > 1 or not all(table.has_header for table in tables) or set(columns.pop()) & set(SPLIT_COLUMNS):
+        return ()
+    return tuple(tables)
+
+
+def _tell_unread(folder: Path, read: set[Path], log: ProblemLog) -> None:
+    for file in _candidates(folder, CSV_SUFFIXES):
+        if file not in read and _has_paths(file):
+            told = "labels too" if _has_labels(file) else "images, but no labels"
+            first = ", ".join(sorted(each.name for each in read))
+            message = f"this table names {told}; it was not read, but {first} was."
+            fix = "name the table that is meant, put all rows into one with a column split, or move this one away"
+            log.add("table-unread", message, file=file, fix=fix, severity="warning" if told == "labels too" else "note")
 
 
 def _json_lines_file(path: Path) -> Path | None:
@@ -129,7 +169,7 @@ def _has_numbers_of_images(file: Path) -> bool:
         return False
     names = [plain_name(cell) for cell in rows[0]]
     path = next(place for place, name in enumerate(names) if name in PATH_COLUMNS)
-    finder = FileFinder(_image_folders(file, ReadOptions()))
+    finder = FileFinder(_image_folders([file], ReadOptions()))
     columns = [[row[place] if place < len(row) else "" for row in rows[1:]] for place in range(len(names))]
     if not any(name and (finder.find(name) or finder.find_stem(name)) for name in columns[path]):
         return False
@@ -142,22 +182,24 @@ def _names_images(file: Path) -> bool:
     return line.lstrip().startswith("{") and any(f'"{name}"' in line for name in PATH_COLUMNS)
 
 
-def _image_folders(file: Path, options: ReadOptions) -> list[Path]:
+def _image_folders(files: Sequence[Path], options: ReadOptions) -> list[Path]:
     if options.images is not None:
         return [options.images]
-    return [file.parent, *(file.parent / name for name in ("images", "imgs", "data", file.stem, "train"))]
+    home = files[0].parent
+    return [home, *(home / name for name in ("images", "imgs", "data", *(file.stem for file in files), "train"))]
 
 
-def _index(table: RawTable, given: ReadOptions, format_name: str) -> DatasetIndex:
+def _index(
+    table: RawTable, given: ReadOptions, format_name: str, files: Sequence[Path], log: ProblemLog
+) -> DatasetIndex:
     options = with_stated(given, table.file.parent)
-    log = ProblemLog()
     roles = roles_of(table, options)
     if roles.reason:
         word = task_of(roles.target_type)
         message = f"read as task {word}, for {roles.reason}."
         fix = f"say so with --task {word}, or choose with --columns and --task"
         log.add("task-chosen", message, file=table.file, severity="note", fix=fix)
-    entries = entries_of(table, roles, FileFinder(_image_folders(table.file, options)), log)
+    entries = entries_of(table, roles, FileFinder(_image_folders(files, options)), log)
     if not entries.rows:
         first = next(iter(log.result()), "")
         message = f"rows with image paths were expected; no row has an image file. {first} Give the image folder."

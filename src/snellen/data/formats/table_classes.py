@@ -24,16 +24,16 @@ def class_table(entries: Entries, options: ReadOptions, log: ProblemLog) -> tupl
     for entry, text in zip(entries.rows, texts, strict=True):
         path = entries.paths[entry.image]
         if entry.image in kept:
-            _tell_repeated(path, kept[entry.image], text, Place(str(entries.file), entry.line), log)
+            _tell_repeated(path, kept[entry.image], text, Place(str(entry.file), entry.line), log)
             continue
         kept[entry.image] = text
         if not text:
             message = f"{path} has no label; kept as unknown."
-            log.add("label-missing", message, file=entries.file, line=entry.line, fix="label it")
+            log.add("label-missing", message, file=entry.file, line=entry.line, fix="label it")
         elif text not in label_of:
             message = f"the label {text!r} of {path} is no class; kept as unknown."
             fix = f"correct the label.{did_you_mean(text, names)}"
-            log.add("class-unknown", message, file=entries.file, line=entry.line, fix=fix)
+            log.add("class-unknown", message, file=entry.file, line=entry.line, fix=fix)
         else:
             labels[entry.image] = label_of[text]
     return names, ClassTable(labels=labels)

@@ -17,11 +17,13 @@ class Entry:
 
     Attributes:
         image: Position among the images.
+        file: In which it stands.
         line: Of the file, from 1.
         cells: Of the annotated columns.
     """
 
     image: int
+    file: Path
     line: int
     cells: tuple[Cell, ...]
 
@@ -64,14 +66,14 @@ def entries_of(table: RawTable, roles: Roles, finder: FileFinder, log: ProblemLo
     firsts: list[Row] = []
     entries: list[Entry] = []
     for row in table.rows:
-        path = _image(row, last, roles, table.file, finder, log)
+        path = _image(row, last, roles, row.file or table.file, finder, log)
         if path is None:
             continue
         if path not in image_of:
             image_of[path] = len(firsts)
             firsts.append(row)
         cells = tuple(row.cells[place] for place in roles.annotated)
-        entries.append(Entry(image=image_of[path], line=row.line, cells=cells))
+        entries.append(Entry(image=image_of[path], file=row.file or table.file, line=row.line, cells=cells))
     return Entries(
         file=table.file,
         columns=tuple(table.columns[place] or "value" for place in roles.annotated),  # without a header

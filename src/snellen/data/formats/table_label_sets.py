@@ -69,7 +69,7 @@ def _of_names(entries: Entries, options: ReadOptions, log: ProblemLog) -> tuple[
                 message = f"{name!r} is no class of {entries.paths[entry.image]}'s data set; left out."
                 hint = did_you_mean(name, names).strip()
                 fix = f"correct the label. {hint}".strip()
-                log.add("class-unknown", message, file=entries.file, line=entry.line, fix=fix, severity="error")
+                log.add("class-unknown", message, file=entry.file, line=entry.line, fix=fix, severity="error")
             elif text == name:
                 states[entry.image, label_of[name]] = _SHOWN
             elif states[entry.image, label_of[name]] != _SHOWN:
@@ -87,7 +87,7 @@ def _has_several_rows(entries: Entries) -> bool:
 def _tell_repeated(entry: Entry, same: bool, entries: Entries, log: ProblemLog) -> None:  # noqa: FBT001
     told = "left out" if same else "with other labels; the labels of both are put together"
     message = f"{entries.paths[entry.image]} is listed above{'; ' if same else ' '}{told}."
-    log.add("image-duplicate", message, file=entries.file, line=entry.line, fix="list every image once")
+    log.add("image-duplicate", message, file=entry.file, line=entry.line, fix="list every image once")
 
 
 def _tell_empty(kept: Mapping[int, frozenset[str]], entries: Entries, log: ProblemLog) -> None:
@@ -181,11 +181,11 @@ def _state(entry: Entry, place: int, entries: Entries, log: ProblemLog) -> int:
             f"0 or 1 was expected in {entries.columns[place]!r}; got -1, which means 'not shown' in some data sets and "
             "'not sure' in others. Write 0 for the first, and leave the cell empty for the second."
         )
-        raise DatasetError(message, file=entries.file, line=entry.line)
+        raise DatasetError(message, file=entry.file, line=entry.line)
     if text not in MISSING_WORDS or isinstance(cell, tuple):
         message = f"0, 1 or nothing was expected in {entries.columns[place]!r}; got {cell!r}; kept as unknown."
         log.add(
-            "annotation-unreadable", message, file=entries.file, line=entry.line, severity="error", fix="write 0 or 1"
+            "annotation-unreadable", message, file=entry.file, line=entry.line, severity="error", fix="write 0 or 1"
         )
     return _UNKNOWN
 
@@ -200,7 +200,7 @@ def _joined(before: States, row: States, entry: Entry, entries: Entries, log: Pr
     message = f"{entries.paths[entry.image]} is listed above{told}."
     severity: Severity = "error" if contradict.any() else "warning"
     log.add(
-        "image-duplicate", message, file=entries.file, line=entry.line, severity=severity, fix="list every image once"
+        "image-duplicate", message, file=entry.file, line=entry.line, severity=severity, fix="list every image once"
     )
     either = np.where(before == _UNKNOWN, row, before)
     return np.asarray(np.where(contradict, _UNKNOWN, either), np.int8)

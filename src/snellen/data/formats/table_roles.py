@@ -11,7 +11,15 @@ from snellen.data.formats.table_rows import Cell, RawTable, are_several_rows
 from snellen.errors import DatasetError, did_you_mean
 from snellen.structures import ClassTarget, LabelSetTarget, Target, ValueTarget
 
-__all__ = ["LABEL_COLUMNS", "LABEL_SET_COLUMNS", "PATH_COLUMNS", "Roles", "plain_name", "roles_of"]
+__all__ = [
+    "LABEL_COLUMNS",
+    "LABEL_SET_COLUMNS",
+    "PATH_COLUMNS",
+    "SPLIT_COLUMNS",
+    "Roles",
+    "plain_name",
+    "roles_of",
+]
 
 PATH_COLUMNS = (
     *("path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path", "img", "name"),

@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ __all__ = [
     "csv_table",
     "delimiter_of",
     "first_cells",
+    "joined_table",
     "json_lines_table",
 ]
 
@@ -30,10 +31,17 @@ Cell = str | tuple[str, ...]  # a text, or the texts of a list
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """The cells of one row and the line on which it stands, counted from 1."""
+    """The cells of one row.
+
+    Attributes:
+        line: On which it stands, counted from 1.
+        cells: Texts.
+        file: In which it stands, where a table was put together from several; None for that of the table.
+    """
 
     line: int
     cells: tuple[Cell, ...]
+    file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +110,18 @@ def csv_table(file: Path) -> RawTable:
     if first and is_image_name(Path(first[0]).name):
         return RawTable(file=file, columns=("",) * len(first), rows=tuple(rows), has_header=False)
     return RawTable(file=file, columns=tuple(first), rows=tuple(rows[1:]), has_header=True)
+
+
+def joined_table(tables: Sequence[RawTable], column: str, values: Sequence[str]) -> RawTable:
+    """Return tables of the same columns as one, with a further column that holds one value for each table."""
+    first = tables[0]
+    width = len(first.columns)
+    rows = tuple(
+        replace(row, cells=(*row.cells[:width], *("",) * (width - len(row.cells)), value), file=table.file)
+        for table, value in zip(tables, values, strict=True)
+        for row in table.rows
+    )
+    return RawTable(file=first.file, columns=(*first.columns, column), rows=rows, has_header=True)
 
 
 def json_lines_table(file: Path) -> RawTable:

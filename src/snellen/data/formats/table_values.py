@@ -52,11 +52,11 @@ def _number(entry: Entry, place: int, entries: Entries, log: ProblemLog) -> floa
             return value
         message = f"a finite number was expected {where}; got {text!r}; kept as unknown."
         fix = "write the number, or leave the cell empty"
-        log.add("value-not-finite", message, file=entries.file, line=entry.line, severity="error", fix=fix)
+        log.add("value-not-finite", message, file=entry.file, line=entry.line, severity="error", fix=fix)
     elif text.lower() not in MISSING_WORDS:
         message = f"a number was expected {where}; got {text!r}; kept as unknown."
         fix = "write digits with a point, without a unit; the unit belongs in the header, as in size [px]"
-        log.add("annotation-unreadable", message, file=entries.file, line=entry.line, severity="error", fix=fix)
+        log.add("annotation-unreadable", message, file=entry.file, line=entry.line, severity="error", fix=fix)
     return math.nan
 
 
@@ -71,7 +71,7 @@ def _joined(before: np.ndarray, row: np.ndarray, entry: Entry, entries: Entries,
     message = f"{entries.paths[entry.image]} is listed above{told}."
     severity: Severity = "error" if contradict.any() else "warning"
     log.add(
-        "image-duplicate", message, file=entries.file, line=entry.line, severity=severity, fix="list every image once"
+        "image-duplicate", message, file=entry.file, line=entry.line, severity=severity, fix="list every image once"
     )
     return np.where(contradict, np.nan, np.where(np.isfinite(before), before, row))
 
