@@ -14,6 +14,7 @@ __all__ = ["CHECK"]
 
 LEAST_IMAGES = 30  # of each split
 LEAST_GAP = 0.02
+FAR_GAP = 0.05  # from validation to test, of the lower end of its interval, that is a warning
 TRAIN, TRAIN_DEV, VAL, TEST = "train", "train-dev", "val", "test"
 _NO_TRAIN = Text(
     en="how good the model is on its training images was not measured; `snellen eval RUN --split train` does it, and "
@@ -43,8 +44,9 @@ def _finding(
     run: EvaluatedRun, scores: SplitScores, gaps: Mapping[str, Interval], name: str, known: set[str], message: str = ""
 ) -> Finding:
     gap = gaps[name]
+    is_far = name == "dev" and gap.low >= FAR_GAP
     return Finding(
-        level=Level.INFO,
+        level=Level.WARNING if is_far else Level.INFO,
         message=message or name,
         numbers={
             "name": scores.name,
@@ -57,7 +59,11 @@ def _finding(
             "gaps": ", ".join(f"{name} {points(row.mean)}" for name, row in gaps.items()),
         },
         measured=gap.mean,
-        limit=Limit(value=LEAST_GAP, unit=scores.name, source="Ng 2018, chapters 20 to 43; bootstrap for the interval"),
+        limit=Limit(
+            value=FAR_GAP if is_far else LEAST_GAP,
+            unit=scores.name,
+            source="Ng 2018, chapters 20 to 43; bootstrap for the interval",
+        ),
         treatment=_treatment(run, name),
     )
 
@@ -115,8 +121,8 @@ CHECK = Check(
             "augmentation. Bias: what is lacking to 1 on the training images, of which some may be unavoidable. "
             "Variance: training less train-dev, or less a validation split that was drawn from the training images. "
             "Mismatch: train-dev less validation. Used-up validation: validation less test. The largest is told if it "
-            "is 2 points and more and its 95 % bootstrap interval lies above 0, and a used-up validation beside it. "
-            "30 images of a split are the least.",
+            "is 2 points and more and its 95 % bootstrap interval lies above 0, and a used-up validation beside it, "
+            "which is a warning if the interval begins at 5 points. 30 images of a split are the least.",
             false_alarms="Labels that are wrong, and classes that nobody can tell apart, look like bias.",
             fix="See what is told with the finding.",
             messages={
@@ -159,8 +165,7 @@ CHECK = Check(
             measured="各划分上的同一指标（准确率或平均召回率、AP50、平均 IoU），由不带增强的预测得到。偏差：训练图像上"
             "距 1 的差，其中一部分可能不可避免。方差：训练减 train-dev，或减从训练图像中抽取的验证划分。不匹配："
             "train-dev 减验证。验证集用尽：验证减测试。最大者达到 2 个点且 95% 自助法区间高于 0 "
-            "时提示，验证集用尽另行提示。每个划分至少 "
-            "30 张图像。",
+            "时提示，验证集用尽另行提示，其区间下端达到 5 个点时警告。每个划分至少 30 张图像。",
             false_alarms="错误的标签和谁也分不清的类别看起来像偏差。",
             fix="见随结果给出的说明。",
             messages={
