@@ -72,7 +72,7 @@ OPTIONS = {
     },
     "models": {
         "--task", "--search", "--backbones", "--classes", "--num-classes", "--size", "--depth", "--set", "--picture",
-        "--weights", "--json",
+        "--weights", "--json", "--time",
     },
     "demo": {"--out", "-o"},
     "enhance": {"--operations", "--auto", "--out", "-o", "--sheet", "--workers", "--lang", "--list", "--json"},
@@ -267,6 +267,17 @@ def test_a_backbone_is_described_as_json(call):
     gated = json.loads(call("models", "seresnet18", "--size", 64, "--json").out)
     assert gated["features"][-1]["receptive_field_px"] == "image"
     assert gated["features"][-1]["local_field_px"] == 435
+
+
+def test_a_model_is_timed(call):
+    """SYS-362: how fast it is, for one image and for several."""
+    told = call("models", "lenet5", "--depth", 0, "--time")
+    assert "time of forward pass and decoding for images of 32 x 32" in told.out
+    assert "  1 image " in told.out
+    assert "  8 images" in told.out
+    values = json.loads(call("models", "lenet5", "--depth", 1, "--time", "--json").out)
+    assert [row["images"] for row in values["speed"]["batches"]] == [1, 8]
+    assert "no model" in " ".join(call("models", "rcnn", "--time").err.split())
 
 
 def test_receptive_fields_are_drawn(call, tmp_path):

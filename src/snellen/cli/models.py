@@ -12,6 +12,8 @@ from snellen.cli.reading import TaskName
 if TYPE_CHECKING:  # importing it takes seconds
     from rich.console import Console
 
+    from snellen.models import ModelDescription
+
 __all__ = ["models"]
 
 
@@ -34,6 +36,9 @@ def models(
         Path | None, typer.Option(help="Draw the receptive fields, in theory and measured: a .png, .svg or .html file.")
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="For --picture: measure with these weights.")] = None,
+    time: Annotated[
+        bool, typer.Option("--time", help="Measure how long one image and a batch of 8 take on this machine.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the models, or describe one: layers, operations, memory, receptive fields, options, the page of its system.
@@ -51,6 +56,8 @@ def models(
     snellen models vgg16 --size 224 --depth 3
 
     snellen models resnet18 --picture fields.png
+
+    snellen models ssd_mobilenet_v2 --time --depth 0
     """
     from rich.console import Console
 
@@ -61,20 +68,19 @@ def models(
         _list(console, None if task is None else task.value, search, backbones=backbones, as_json=json)
         return
     options = assignments(set_option)
-    if name in recipes.system_names() and not json and picture is None:
+    if name in recipes.system_names() and not json and picture is None and not time:
         _print_page(console, name)
         return
     if picture is not None:
         recipes.check_picture_kind(picture)
     described = recipes.describe(name, num_classes=num_classes, size=size, options=options)
+    speed = recipes.time_model(name, num_classes=num_classes, size=size, options=options) if time else None
     if json:
-        console.file.write(json_module.dumps(recipes.description_json(described, depth=depth or None), indent=1) + "\n")
+        told = recipes.description_json(described, depth=depth or None)
+        told |= {} if speed is None else {"speed": recipes.speed_json(speed)}
+        console.file.write(json_module.dumps(told, indent=1) + "\n")
     else:
-        console.print(recipes.description_lines(described), highlight=False, markup=False)
-        if depth:
-            console.print()
-            console.print(recipes.layers_text(described, depth=depth))
-            console.print()
+        _print_description(console, described, None if speed is None else recipes.speed_lines(speed), depth)
         console.print(recipes.option_lines(name), highlight=False, markup=False)
     if picture is not None:
         fields = recipes.draw_fields(picture, name, weights=weights, size=size, options=options)
@@ -99,6 +105,18 @@ def _list(console: "Console", task: str | None, word: str | None, *, backbones: 
         shallow = recipes.shallow_parts(task=task, word=word)
         if shallow is not None:
             console.print(recipes.shallow_list(shallow))
+
+
+def _print_description(console: "Console", described: "ModelDescription", speed: str | None, depth: int) -> None:
+    from snellen import recipes
+
+    console.print(recipes.description_lines(described), highlight=False, markup=False)
+    if speed is not None:
+        console.print(speed, highlight=False, markup=False)
+    if depth:
+        console.print()
+        console.print(recipes.layers_text(described, depth=depth))
+        console.print()
 
 
 def _print_page(console: "Console", name: str) -> None:

@@ -9,8 +9,8 @@ from snellen.evaluation.pixel_scores import PixelScores, has_pixel_scores, pixel
 from snellen.evaluation.predictions import PredictionWriter, evaluate_predictions, read_predictions
 from snellen.evaluation.refined import Refined
 from snellen.evaluation.results_json import from_json, to_json
-from snellen.evaluation.stores import STORES, read_coco_results
 from snellen.evaluation.stopwatch import Lap, Stopwatch
+from snellen.evaluation.stores import STORES, read_coco_results
 from snellen.evaluation.storing import ImagePrediction, Naming
 from snellen.evaluation.tiles import Tile, tiles_of
 from snellen.evaluation.tiling import MERGERS, predict_tiled

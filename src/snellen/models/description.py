@@ -169,9 +169,7 @@ def sized_model(
     return entry.build(num_classes, **sized, **(options or {}))
 
 
-def blank_images(
-    entry: ModelEntry, stride: int, *, size: tuple[int, int] | None = None, count: int = 1
-) -> ImageBatch:
+def blank_images(entry: ModelEntry, stride: int, *, size: tuple[int, int] | None = None, count: int = 1) -> ImageBatch:
     """Return black images that fill their canvas, with proposals (the image in tiles) for models that judge such.
 
     Args:

@@ -25,6 +25,7 @@ from snellen.recipes.reporting import write_run_report
 from snellen.recipes.runs import Run
 from snellen.recipes.segmenting import Segmented, segment, segment_files
 from snellen.recipes.shallow_listing import shallow_list, shallow_parts
+from snellen.recipes.timing import ModelSpeed, speed_json, speed_lines, time_model
 from snellen.recipes.training import resume, train
 from snellen.recipes.treating.outlining import TreatmentOutline, outline
 from snellen.recipes.treating.treating import treat
@@ -53,6 +54,7 @@ __all__ = [
     "EnhanceSummary",
     "EnhancedImage",
     "MemberPlan",
+    "ModelSpeed",
     "Plan",
     "PredictSummary",
     "RateAdvice",
@@ -104,8 +106,11 @@ __all__ = [
     "segment_files",
     "shallow_list",
     "shallow_parts",
+    "speed_json",
+    "speed_lines",
     "system_names",
     "system_page",
+    "time_model",
     "train",
     "train_members",
     "treat",
