@@ -1,17 +1,20 @@
 """The verb ensemble and trainings of several members: runs like any other, and exact after a break (SYS-222)."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 import snellen
-from snellen.errors import CheckpointError, ConfigError
+from snellen.errors import CheckpointError, ConfigError, InputError
 from snellen.evaluation import ImagePrediction, read_predictions
 from snellen.recipes import MemberPlan, ensemble, resume_members, train_members
+from snellen.recipes.datasets import prepared
 from snellen.recipes.ensembling import averaged_weights, members_of
 from snellen.recipes.evaluating import recorded_index
+from snellen.recipes.parts import DataPart, part_of
 from snellen.recipes.runs import Run
 from snellen.recipes.session import Session
 from snellen.structures import ClassScores
@@ -173,6 +176,51 @@ def test_balanced_subsets_share_validation_and_test_images(make_charts, options,
         assert counts.min() == counts.max()
         assert sorted(index.split_rows("val")) == sorted(recorded_index(made).split_rows("val"))
     assert set(made.results) == {"val", "test"}
+
+
+def test_bagging_validates_on_what_was_not_drawn(make_charts, options, tmp_path):
+    """SYS-219: as many images as there are, some several times; the others are held out, and no split leaks."""
+    data = make_charts(tmp_path / "charts", "classes", num_train=12)
+    plan = MemberPlan(kind="bootstrap", count=3)
+    made = train_members(data, plan, folder=tmp_path / "b", **options)
+    members = [Run.open(made.folder / "members" / str(number)) for number in (1, 2, 3)]
+    whole = recorded_index(made)
+    pool = [str(whole.path(row)) for name in ("train", "val") for row in whole.split_rows(name)]
+    draws = []
+    for index in map(recorded_index, members):
+        drawn = [str(index.path(row)) for row in index.split_rows("train")]
+        held = [str(index.path(row)) for row in index.split_rows("val")]
+        draws.append(sorted(drawn))
+        assert len(drawn) == len(pool) > len(set(drawn))
+        assert set(drawn) | set(held) == set(pool)
+        assert not set(drawn) & set(held)
+        assert sorted(index.split_rows("test")) == sorted(whole.split_rows("test"))
+        labels = {str(index.path(row)): int(index.annotations.labels[row]) for row in range(len(index))}
+        assert labels == {str(whole.path(row)): int(whole.annotations.labels[row]) for row in range(len(whole))}
+    assert draws[0] != draws[1] != draws[2]
+    assert {run.record["settings"]["seed"] for run in members} == {options.get("seed", 0)}  # the draw alone differs
+    assert set(made.results) == {"test"}  # what one held out, another learned from
+    np.testing.assert_allclose(probs(made), np.mean([probs(run) for run in members], axis=0), atol=1e-5)
+    scores = json.loads((made.folder / "scores.json").read_text())
+    assert scores["scores"] == pytest.approx([run.results["val"].score for run in members])
+    assert "drawn with replacement; the others validate" in members[0].record["reasons"]["part"]
+
+
+def test_draws_are_of_whole_groups_and_leave_some_out(charts):
+    """SYS-219: images of one group are drawn together; a draw of everything is refused."""
+    index = prepared(snellen.load(charts["classes"]), 0)
+    pool = sum(len(index.split_rows(name)) for name in ("train", "val"))
+    groups = np.arange(len(index)) // 3
+    grouped = part_of(replace(index, groups=groups), DataPart(kind="bootstrap", number=2, of=5, seed=3))
+    drawn, held = ({int(grouped.groups[row]) for row in grouped.split_rows(name)} for name in ("train", "val"))
+    assert drawn
+    assert held
+    assert not drawn & held
+    again = part_of(replace(index, groups=groups), DataPart(kind="bootstrap", number=2, of=9, seed=3))
+    assert list(again.paths) == list(grouped.paths)  # a draw does not depend on how many there are
+    one_group = replace(index, groups=np.zeros(len(index), np.int64))
+    with pytest.raises(InputError, match=rf"took every one of {pool} images.*--split-seed"):
+        part_of(one_group, DataPart(kind="bootstrap", number=1, of=2, seed=0))
 
 
 def test_a_broken_fold_goes_on_exactly(charts, options, tmp_path, monkeypatch):

@@ -19,7 +19,7 @@ _GROUPS: Mapping[str, str] = MappingProxyType(
         "ignored_band enhance multi_scale",
         "Loss and rare classes": "loss class_weights headline sampler subset",
         "How the data are read": "format_name images classes ignore_index task columns separator repairs split_seed",
-        "Several models as one": "seeds folds subsets keep",
+        "Several models as one": "seeds folds subsets bootstrap keep",
     }
 )
 PANELS: Mapping[str, str] = MappingProxyType(

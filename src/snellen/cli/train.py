@@ -144,7 +144,12 @@ def train(
     subsets: Annotated[
         int | None, typer.Option(help="Train one on each of so many balanced subsets, as one ensemble.")
     ] = None,
-    keep: Annotated[int | None, typer.Option(help="Of --seeds, --folds or --subsets: the best so many.")] = None,
+    bootstrap: Annotated[
+        int | None, typer.Option(help="Train one on each of so many draws with replacement (bagging), as one ensemble.")
+    ] = None,
+    keep: Annotated[
+        int | None, typer.Option(help="Of --seeds, --folds, --subsets or --bootstrap: the best so many.")
+    ] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with the run in this folder.")] = None,
     check: Annotated[bool, typer.Option(help="Look for faults in data and settings first.")] = True,
     force: Annotated[bool, typer.Option("--force", help="Train although faults were found.")] = False,
@@ -191,7 +196,7 @@ def train(
         is_group = (resume / "members.json").exists()
         run = (recipes.resume_members if is_group else recipes.resume)(resume, console=console())
     else:
-        trainer = _trainer({"seeds": seeds, "folds": folds, "subsets": subsets}, keep)
+        trainer = _trainer({"seeds": seeds, "folds": folds, "subsets": subsets, "bootstrap": bootstrap}, keep)
         run = trainer(
             configured_data(context, given),
             console=console(),
@@ -215,7 +220,7 @@ def _trainer(counts: Mapping[str, int | None], keep: int | None) -> Callable[...
         names = ", ".join(f"--{kind}" for kind in counts)
         raise ConfigError(f"give one of {names}, alone or with --keep; got {len(given)} of them.")
     kind, count = given[0]
-    plan = recipes.MemberPlan(kind=kind, count=count, keep=keep)  # type: ignore[arg-type]  # one of the three words
+    plan = recipes.MemberPlan(kind=kind, count=count, keep=keep)  # type: ignore[arg-type]  # one of the four words
     return partial(recipes.train_members, plan=plan)
 
 

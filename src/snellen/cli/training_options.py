@@ -27,7 +27,8 @@ _READ: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "out": ("folder", lambda value: value),
 }
 # What a command does with the options, and does not pass on.
-_OF_COMMAND = ("context", "data", "config", "seeds", "folds", "subsets", "keep", "resume", "check", "force")
+_OF_GROUPS = ("seeds", "folds", "subsets", "bootstrap", "keep")
+_OF_COMMAND = ("context", "data", "config", *_OF_GROUPS, "resume", "check", "force")
 
 
 def train_keywords(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,7 +104,7 @@ def parsed_keywords(words: Sequence[str], command: str) -> tuple[str, dict[str, 
     typer.main.get_command(application).main(list(words), prog_name=f"snellen {command}", standalone_mode=False)
     if not found:  # --help was asked for, and shown
         raise typer.Exit
-    refused = [name for name in ("seeds", "folds", "subsets", "keep", "resume", "out") if found[name] is not None]
+    refused = [name for name in (*_OF_GROUPS, "resume", "out") if found[name] is not None]
     if refused:
         raise ConfigError(f"--{refused[0]} is of `snellen train` alone; `snellen {command}` has no use for it here.")
     context = found["context"]

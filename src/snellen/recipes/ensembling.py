@@ -117,8 +117,8 @@ def ensemble(
     clean = _clean_splits(members)
     if how in ("blend", "greedy_soup") and "val" not in clean:
         raise ConfigError(
-            f"{how} is fitted on validation images that no member learned from; the members of folds have none in "
-            "common. Use how='mean' or 'soup'."
+            f"{how} is fitted on validation images that no member learned from; members of folds, or of draws, "
+            "have none in common. Use how='mean' or 'soup'."
         )
     if how in ("mean", "blend"):
         made = _mixed(members, index, weights, merge or MergeSettings(), is_fitted=how == "blend")
@@ -168,10 +168,10 @@ def _shared_index(members: Sequence[Member]) -> DatasetIndex:
 
 
 def _clean_splits(members: Sequence[Member]) -> tuple[str, ...]:
-    """Return the splits that no member has learned from: not the validation images where some held out other folds."""
+    """Return the splits that no member has learned from: not the validation images where some held out others."""
     parts = [recorded_part(member.run.record) for member in members]
-    folds = {part for part in parts if part is not None and part.kind == "fold"}
-    return ("test",) if folds and len(set(parts)) > 1 else ("val", "test")
+    is_held_out = any(part is not None and part.kind in ("fold", "bootstrap") for part in parts)
+    return ("test",) if is_held_out and len(set(parts)) > 1 else ("val", "test")
 
 
 def _mixed(

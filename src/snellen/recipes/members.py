@@ -1,7 +1,7 @@
-"""Several trainings of one kind, put together: other seeds, folds of cross-validation, or balanced subsets."""
+"""Several trainings of one kind, put together: other seeds, folds, balanced subsets, or draws (bagging)."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from statistics import fmean, stdev
@@ -33,7 +33,8 @@ class MemberPlan:
     Attributes:
         kind: ``seeds``: the same but for the seed. ``folds``: each judged on a fold that it has not learned from.
             ``subsets``: each learns from all training images of the smallest class and as many of every other, of which
-            each has others.
+            each has others. ``bootstrap``: each learns from as many images as there are, drawn with replacement from
+            those for training and validation, and is judged on those that it did not draw (bagging).
         count: How many.
         keep: The best so many of them, by their validation images; all if None.
 
@@ -41,7 +42,7 @@ class MemberPlan:
         ConfigError: If a number is out of range.
     """
 
-    kind: Literal["seeds", "folds", "subsets"]
+    kind: Literal["seeds", "folds", "subsets", "bootstrap"]
     count: int
     keep: int | None = None
 
@@ -101,7 +102,7 @@ def resume_members(folder: Path | str, *, console: Console | None = None) -> Run
     place = Path(folder)
     file = place / GROUP
     if not file.is_file():
-        raise CheckpointError(f"{place}: expected a folder with {GROUP}, as --folds and --seeds make it.")
+        raise CheckpointError(f"{place}: expected a folder with {GROUP}, as --folds, --seeds and the like make it.")
     group = json.loads(file.read_text(encoding="utf-8"))
     if group.get("version") != _VERSION:
         raise CheckpointError(f"{file}: expected version {_VERSION}; this is not one. Train again.")
@@ -155,16 +156,19 @@ def _tell(
     split = _judged(runs[0])
     headline = runs[0].results[split].headline
     each = ", ".join(f"{score:.4g}" for score in scores)
-    where = "held-out fold" if plan.kind == "folds" else f"{split} images"
+    where = _HELD_OUT.get(plan.kind, f"{split} images")
     say(console, f"{headline} on the {where}: {fmean(scores):.4g} ± {stdev(scores):.2g} ({each})")
     if len(kept) < len(runs):
         say(console, f"kept: {', '.join(str(index + 1) for index in kept)}")
+
+
+_HELD_OUT: Mapping[str, str] = {"folds": "held-out fold", "bootstrap": "images that were not drawn"}
+_PART_OF: Mapping[str, PartKind] = {"folds": "fold", "subsets": "balanced", "bootstrap": "bootstrap"}
 
 
 def _own(options: TrainOptions, plan: MemberPlan, number: int, folder: Path) -> TrainOptions:
     """Return the options of one member, from 1."""
     if plan.kind == "seeds":
         return replace(options, seed=options.seed + number - 1, folder=folder)
-    kind: PartKind = "fold" if plan.kind == "folds" else "balanced"
-    part = DataPart(kind=kind, number=number, of=plan.count, seed=options.split_seed or 0)
+    part = DataPart(kind=_PART_OF[plan.kind], number=number, of=plan.count, seed=options.split_seed or 0)
     return replace(options, part=part, folder=folder)

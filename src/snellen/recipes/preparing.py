@@ -145,6 +145,12 @@ def _check_no_depth(options: TrainOptions, model: Model) -> None:
         )
 
 
+_PART_WORDS: Mapping[str, str] = {
+    "balanced": "as many of each class as the smallest has",
+    "bootstrap": "drawn with replacement; the others validate",
+}
+
+
 def _data_reasons(index: DatasetIndex, plan: Plan, options: TrainOptions) -> dict[str, str]:
     """Return what choices that were given do to the training images."""
     reasons = {}
@@ -153,8 +159,9 @@ def _data_reasons(index: DatasetIndex, plan: Plan, options: TrainOptions) -> dic
         reasons["enhance"] = "given; done to every image, in training and in use"
     if plan.sampler != "shuffled":
         reasons["sampler"] = f"given; {shown_words(train, plan.sampler, seed=plan.settings.seed)}"
-    if options.part is not None and options.part.kind == "balanced":
-        reasons["part"] = f"given; {len(train):,} images, as many of each class as the smallest has"
+    told = None if options.part is None else _PART_WORDS.get(options.part.kind)
+    if told is not None:
+        reasons["part"] = f"given; {len(train):,} images, {told}"
     return reasons
 
 
