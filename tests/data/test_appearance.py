@@ -1,11 +1,11 @@
-"""RandAugment against torchvision's, and random erasing against its own rule."""
+"""RandAugment and noise against torchvision's, and random erasing against its own rule."""
 
 import pytest
 import torch
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from snellen.data.transforms import MAX_MAGNITUDE, RandomErasing, rand_augment
+from snellen.data.transforms import MAX_MAGNITUDE, GaussianNoise, RandomErasing, rand_augment
 from snellen.errors import InputError
 from snellen.structures import BoxTarget, ClassTarget, LabelSetTarget, MaskTarget, Sample
 
@@ -75,6 +75,9 @@ def test_numbers_out_of_range():
         RandomErasing(area=(0.5, 0.1))
     with pytest.raises(InputError, match=r"must lie in 0\.\.1"):
         RandomErasing(probability=-0.1)
+    for wrong in (-1.0, 256.0, float("nan")):
+        with pytest.raises(InputError, match=r"must lie in 0\.\.255, levels"):
+            GaussianNoise(wrong)
 
 
 def test_erasing_changes_one_rectangle_of_the_stated_size():
@@ -119,3 +122,52 @@ def test_erasing_leaves_boxes_and_refuses_label_maps():
 def test_an_image_that_no_rectangle_fits_stays_as_it_is():
     sample = sample_of(size=(1, 200))
     assert RandomErasing(probability=1.0, area=(0.4, 0.4), aspect=(3, 3.3))(sample, stream()).image is sample.image
+
+
+@pytest.mark.parametrize("strength", [1.0, 20.0, 255.0])
+def test_noise_is_torchvisions_with_a_drawn_strength(strength):
+    """SYS-216: additive Gaussian noise, clipped; the strength of an image is the first number of its stream."""
+    sample = sample_of()
+    for seed in range(10):
+        got = GaussianNoise(strength)(sample, stream(seed)).image
+        generator = stream(seed)
+        spread = strength * float(torch.rand((), generator=generator))
+        torch.set_rng_state(generator.get_state())
+        theirs = v2.functional.gaussian_noise(sample.image / 255, sigma=spread / 255)
+        assert got.dtype == torch.uint8
+        assert (got / 255 - theirs).abs().max() <= 0.5001 / 255
+
+
+def test_noise_has_the_spread_that_was_drawn_and_no_mean():
+    """SYS-216: each value has its own number; grey is far from the ends, so that nothing is clipped."""
+    grey = Sample(
+        image=torch.full((3, 200, 200), 128, dtype=torch.uint8), target=ClassTarget(probs=torch.eye(2)[0]), index=0,
+        source="", original_size=(200, 200),
+    )  # fmt: skip
+    spreads = []
+    for seed in range(40):
+        noise = GaussianNoise(20)(grey, stream(seed)).image.float() - 128
+        assert abs(float(noise.mean())) < 0.5
+        red, green = noise[0].flatten(), noise[1].flatten()
+        spreads.append(float(noise.std()))
+        assert abs(float((red * green).mean())) < 0.03 * max(spreads[-1], 1) ** 2
+    assert max(spreads) < 20.3
+    assert max(spreads) > 17
+    assert min(spreads) < 3
+    assert 7 < sum(spreads) / len(spreads) < 13  # evenly from 0 to 20
+
+
+@pytest.mark.parametrize("target", [boxes(), MaskTarget(labels=torch.zeros((32, 48), dtype=torch.uint8))])
+def test_noise_moves_nothing_and_is_repeated_exactly(target):
+    sample = sample_of(target)
+    before = sample.image.clone()
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    first = GaussianNoise(30)(sample, stream(4))
+    assert torch.equal(torch.rand(3), expected)  # the global stream is left alone
+    assert first.target is target
+    assert torch.equal(first.image, GaussianNoise(30)(sample, stream(4)).image)
+    assert not torch.equal(first.image, GaussianNoise(30)(sample, stream(5)).image)
+    assert torch.equal(sample.image, before)
+    assert GaussianNoise(0)(sample, stream(4)) is sample

@@ -13,7 +13,7 @@ from PIL import Image
 import snellen
 from snellen.errors import CheckpointError, ConfigError
 from snellen.recipes import Run
-from snellen.recipes.loaders import training_loader
+from snellen.recipes.loaders import evaluation_loader, training_loader
 from snellen.recipes.operating import OPERATING, read_operating
 from snellen.recipes.options import options_from
 from snellen.recipes.preparing import prepare_training
@@ -283,7 +283,7 @@ def test_a_balanced_part_of_the_training_images(uneven):
 
 def test_mixing_and_operations_are_functions_of_the_seed(uneven):
     """Resuming repeats them: a batch depends on the seed, its epoch and its number alone."""
-    ready = planned(uneven, cutmix=0.5, mixup=0.3, randaugment=(2, 9), erase=0.5, augment=0.5)
+    ready = planned(uneven, cutmix=0.5, mixup=0.3, randaugment=(2, 9), erase=0.5, noise=20.0, augment=0.5)
     assert ready.record["randaugment"] == [2, 9]
     first, second = (training_loader(ready.index, ready.record, 1) for _ in range(2))
     whole = list(first.epoch(2))
@@ -293,6 +293,19 @@ def test_mixing_and_operations_are_functions_of_the_seed(uneven):
     assert any(((batch.targets.probs > 0) & (batch.targets.probs < 1)).any() for batch in whole)
     other = training_loader(ready.index, {**ready.record, "settings": {**ready.record["settings"], "seed": 1}}, 1)
     assert not torch.equal(next(other.epoch(2)).images.pixels, whole[0].images.pixels)
+
+
+def test_noise_stands_in_training_alone(uneven):
+    """SYS-216: the same images with noise upon them; what is measured has none."""
+    clear, noisy = (planned(uneven, noise=noise, augment=0.0, flip=False) for noise in (0.0, 30.0))
+    pairs = zip(*(training_loader(ready.index, ready.record, 1).epoch(0) for ready in (clear, noisy)), strict=True)
+    apart = [(other.images.pixels.float() - one.images.pixels.float()).abs().mean() for one, other in pairs]
+    assert 1 < sum(apart) / len(apart) < 30
+    part = clear.index.split("val")
+    one, other = (next(evaluation_loader(part, ready.record, 1).epoch(0)) for ready in (clear, noisy))
+    assert torch.equal(one.images.pixels, other.images.pixels)
+    with pytest.raises(ConfigError, match="noise must be a finite number from 0 to 255"):
+        planned(uneven, noise=300.0)
 
 
 @pytest.mark.parametrize(
@@ -317,10 +330,11 @@ def test_the_command_in_the_report_says_what_was_asked_for(runs, uneven, tmp_pat
     assert 'class_weights="inverse"' in words
     assert not any("class_counts" in word for word in words)
     asked = {"subset": "2/50", "headline": "macro_F1", "cutmix": 0.5, "randaugment": (2, 9), "erase": 0.25}
-    record = planned(uneven, **asked, class_weights={"rare": 9.0}).record
+    record = planned(uneven, **asked, noise=8.0, class_weights={"rare": 9.0}).record
     words = shlex.split(_commands(Run.create(tmp_path / "planned", record))[1])
     pairs = dict(pairwise(words))
     assert pairs["--subset"] == "2/50"
     assert pairs["--headline"] == "macro_F1"
     assert (pairs["--cutmix"], pairs["--randaugment"], pairs["--erase"]) == ("0.5", "2,9", "0.25")
+    assert pairs["--noise"] == "8.0"
     assert "class_weights=[1.0, 9.0]" in words

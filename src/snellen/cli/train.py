@@ -74,6 +74,9 @@ def train(
     erase: Annotated[
         float, typer.Option(help="Share of images of which a rectangle becomes noise.", min=0, max=1)
     ] = 0.0,
+    noise: Annotated[
+        float, typer.Option(help="Greatest deviation of noise on images, in levels of 0 to 255.", min=0, max=255)
+    ] = 0.0,
     crop: Annotated[int | None, typer.Option(help="Side in pixels of squares cut out of images with masks.")] = None,
     balanced_crops: Annotated[
         float, typer.Option(help="Share of cuts of masks that hold a class drawn from those shown.", min=0, max=1)

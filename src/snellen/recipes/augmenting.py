@@ -9,6 +9,7 @@ from snellen.data.transforms import (
     Compose,
     CopyPaste,
     CutMix,
+    GaussianNoise,
     Mix,
     Mixing,
     MixingAfter,
@@ -82,9 +83,12 @@ def training_change(index: DatasetIndex, raw: ImageDataset, record: Mapping[str,
 
 
 def _single(index: DatasetIndex, record: Mapping[str, Any]) -> Transform:
-    change = _resized(index, record)
-    share = record.get("erase", 0.0)
-    return Compose(change, RandomErasing(probability=share)) if share else change
+    steps = [_resized(index, record)]
+    if record.get("noise"):
+        steps.append(GaussianNoise(record["noise"]))
+    if record.get("erase"):
+        steps.append(RandomErasing(probability=record["erase"]))
+    return Compose(*steps) if len(steps) > 1 else steps[0]
 
 
 def _resized(index: DatasetIndex, record: Mapping[str, Any]) -> Transform:

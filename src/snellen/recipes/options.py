@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from snellen.data import ReadOptions, Repairs
+from snellen.data.transforms import MAX_LEVEL
 from snellen.errors import ConfigError, did_you_mean
 from snellen.imaging import Enhancement
 from snellen.models import ACTIVATIONS, INITS, NORMS, ActivationName, InitName, NormName
@@ -66,6 +67,8 @@ class TrainOptions:
         randaugment: Number of operations and their magnitude, 0 to 30, in place of the usual change of colours; the
             paper takes 2 and 9. None for none.
         erase: Share of the training images of which a rectangle becomes noise.
+        noise: Greatest standard deviation of the noise on training images, in levels of 0..255; each image gets an even
+            draw from 0 to it.
         crop: Side in pixels of the square that is cut out of training images with label maps; the size of the
             evaluation if None.
         balanced_crops: Share of those cuts that hold a pixel of a class drawn evenly from those that the image shows.
@@ -146,6 +149,7 @@ class TrainOptions:
     cutmix: float = 0.0
     randaugment: tuple[int, int] | None = None
     erase: float = 0.0
+    noise: float = 0.0
     crop: int | None = None
     balanced_crops: float = 0.0
     ignored_band: int | None = None
@@ -253,6 +257,7 @@ _REAL_NUMBERS: Mapping[str, tuple[Callable[[float], bool], str]] = {
     "momentum": (lambda value: 0 <= value < 1, "from 0 to below 1"),
     "layer_decay": (lambda value: 0 < value <= 1, "above 0, at most 1"),
     "clip_norm": (lambda value: value >= 0, "above 0, or 0 for no limit"),
+    "noise": (lambda value: 0 <= value <= MAX_LEVEL, f"from 0 to {MAX_LEVEL}, levels of a pixel"),
     "ema": (lambda value: 0 <= value < 1, "from 0 (no average) to below 1"),
     **dict.fromkeys(
         ("augment", "mosaic", "mixup", "copy_paste", "cutmix", "erase", "balanced_crops"),

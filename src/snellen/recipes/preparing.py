@@ -317,6 +317,7 @@ def _record(
         "augmentation": plan.model.augmentation,
         "multi_scale": list(plan.model.multi_scale) if plan.multi_scale and plan.model.multi_scale else None,
         **{name: getattr(options, name) for name in SHARES},
+        "noise": options.noise,
         "crop": options.crop,
         "randaugment": None if options.randaugment is None else list(options.randaugment),
         "enhance": None if options.enhance is None else list(options.enhance),

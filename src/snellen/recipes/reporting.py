@@ -292,7 +292,7 @@ def _commands(run: Run) -> tuple[str, ...]:
         "--flip" if record["flip"] else "--no-flip", "--accumulate", settings["accumulate"],
         "--validate-every", settings["validate_every"], "--seed", settings["seed"],
     ]  # fmt: skip
-    for name in SHARES:
+    for name in (*SHARES, "noise"):
         if record.get(name):
             words += [f"--{name.replace('_', '-')}", record[name]]
     words += [word for name in _LISTS if record.get(name) for word in (f"--{name}", ",".join(map(str, record[name])))]

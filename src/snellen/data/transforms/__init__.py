@@ -1,6 +1,12 @@
 """Transforms of samples: torchvision's for one image, our own for several, and presets."""
 
-from snellen.data.transforms.appearance import MAX_MAGNITUDE, RandomErasing, rand_augment
+from snellen.data.transforms.appearance import (
+    MAX_LEVEL,
+    MAX_MAGNITUDE,
+    GaussianNoise,
+    RandomErasing,
+    rand_augment,
+)
 from snellen.data.transforms.class_crops import ClassBalancedCrop
 from snellen.data.transforms.colour import colour_jitter, gaussian_blur, photometric_distort
 from snellen.data.transforms.cutmix import CutMix, MixingAfter
@@ -38,6 +44,7 @@ from snellen.data.transforms.transform import (
 
 __all__ = [
     "DEFAULT_STRENGTH",
+    "MAX_LEVEL",
     "MAX_MAGNITUDE",
     "MIN_VISIBLE",
     "ClassBalancedCrop",
@@ -45,6 +52,7 @@ __all__ = [
     "CopyPaste",
     "CutMix",
     "Enhance",
+    "GaussianNoise",
     "Mix",
     "MixUp",
     "Mixing",
