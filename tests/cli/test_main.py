@@ -28,7 +28,7 @@ OPTIONS = {
         "--model", "-m", "--weights", "--mean", "--std", "--padding", "--epochs", "--image-size", "--batch-size",
         "--lr", "--momentum", "--nesterov", "--switch-epoch", "--switch-lr", "--power", "--cycles", "--l1",
         "--plateau-patience", "--swa-epochs", "--finetune", "--split-seed", "--folds", "--subsets", "--seeds", "--keep",
-        "--bootstrap", "--noise",
+        "--bootstrap", "--noise", "--clip-value",
         "--layer-decay", "--freeze",
         "--optimizer", "--schedule", "--milestone", "--weight-decay", "--warmup-steps", "--accumulate", "--clip-norm",
         "--ema", "--patience", "--precision", "--augment", "--flip", "--no-flip", "--seed", "--device", "--workers",

@@ -57,6 +57,7 @@ def test_numpy_numbers_are_numbers():
         ("lr", "fast", "finite number"),
         ("weight_decay", -0.1, "0 or more"),
         ("clip_norm", -1.0, "0 for no limit"),
+        ("clip_value", 0.0, "above 0"),
         ("ema", 1.0, "below 1"),
         ("augment", 1.5, "from 0 to 1"),
         ("augment", math.nan, "from 0 to 1"),

@@ -91,6 +91,16 @@ def test_zero_switches_off():
     assert settings.ema_decay is None
 
 
+def test_one_way_of_clipping_stands_in_for_the_other():
+    """SYS-189, SYS-190: numbers are cut where that is asked for; both limits hold where both are."""
+    usual, cut = plan(), plan(clip_value=0.5)
+    assert (usual.settings.clip_norm, usual.settings.clip_value) == (10.0, None)
+    assert (cut.settings.clip_norm, cut.settings.clip_value) == (None, 0.5)
+    assert "clip_value" in cut.reasons["clip_norm"]
+    both = plan(clip_value=0.5, clip_norm=2.0).settings
+    assert (both.clip_norm, both.clip_value) == (2.0, 0.5)
+
+
 def test_false_is_an_answer():
     assert plan(flip=False, workers=0).workers == 0
 

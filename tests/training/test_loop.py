@@ -114,6 +114,53 @@ def test_clipping(workshop):
     assert min(norms) > 0.01
 
 
+def first_gradient(workshop, **limits):
+    """Return the gradient of the first step, one vector, and the norm that is told of it."""
+    model = workshop.make_model(dropout=0.0)
+    settings = plain(workshop, epochs=1, **limits)
+    for event in train(model, workshop.TinySource(), TrainState.fresh(model, settings), settings):
+        if isinstance(event, GradientsReady):
+            return torch.cat([parameter.grad.flatten() for parameter in model.parameters()]), float(event.norm)
+    raise AssertionError
+
+
+def test_clipping_by_norm_keeps_the_direction_and_by_value_turns_it(workshop):
+    """ERR-014, SYS-189: a limit on the length scales all numbers; one on each cuts the large ones alone."""
+    whole, norm = first_gradient(workshop)
+    limit = 0.1 * float(whole.abs().max())
+    shortened, told = first_gradient(workshop, clip_norm=0.1 * norm)
+    cut, told_of_cut = first_gradient(workshop, clip_value=limit)
+    cosine = torch.nn.functional.cosine_similarity
+    assert float(cosine(shortened.double(), whole.double(), dim=0)) == pytest.approx(1, abs=1e-6)
+    torch.testing.assert_close(cut, whole.clamp(-limit, limit))
+    assert (whole.abs() > limit).any()
+    assert float(cosine(cut, whole, dim=0)) < 0.98
+    assert told == told_of_cut == pytest.approx(float(whole.norm()), rel=1e-5)  # as it was before
+
+
+def test_both_limits_hold(workshop):
+    """SYS-189, SYS-190: numbers are cut first, and what is left is shortened."""
+    whole, norm = first_gradient(workshop)
+    limit = 0.1 * float(whole.abs().max())
+    cut = whole.clamp(-limit, limit)
+    both, told = first_gradient(workshop, clip_value=limit, clip_norm=0.5 * float(cut.norm()))
+    torch.testing.assert_close(both, 0.5 * cut, rtol=1e-4, atol=1e-8)
+    assert told == pytest.approx(norm)
+
+
+def test_values_that_are_not_finite_are_not_cut_to_something(workshop):
+    """A clamp would make a large number of infinity, and the step would go on as if it were sound."""
+    model = workshop.make_model()
+    original = model.loss
+    model.loss = lambda output, targets: {name: loss * 1e38 * 1e38 for name, loss in original(output, targets).items()}
+    settings = plain(workshop, epochs=1, clip_value=0.1, max_nonfinite=99)
+    before = copy.deepcopy(model.state_dict())
+    events = events_of(workshop, model, workshop.TinySource(), settings)
+    assert any(isinstance(event, NonFiniteLoss) for event in events)
+    weights = {name for name, _ in model.named_parameters()}
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items() if name in weights)
+
+
 def test_average_is_what_is_judged(workshop):
     judged = []
 

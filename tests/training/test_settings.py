@@ -17,6 +17,7 @@ from snellen.training import DepthGroup, TrainSettings
         ({"precision": "fp16"}, "precision must be one of fp32, bf16"),
         ({"ema_decay": 1.0}, "ema_decay must be in"),
         ({"clip_norm": -1.0}, "clip_norm must be above 0, or None"),
+        ({"clip_value": 0.0}, "clip_value must be above 0, or None"),
         ({"accumulate": 0}, "accumulate must be at least 1"),
         ({"lr": float("nan")}, "lr must be above 0"),
         ({"nesterov": True, "momentum": 0.0}, "nesterov needs SGD with momentum"),

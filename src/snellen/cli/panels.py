@@ -14,7 +14,8 @@ _GROUPS: Mapping[str, str] = MappingProxyType(
         "init set_option",
         "Size and length of the training": "epochs image_size batch_size accumulate precision patience validate_every",
         "Steps": "lr optimizer momentum nesterov switch_epoch switch_lr schedule milestone power cycles "
-        "plateau_patience warmup_steps weight_decay l1 clip_norm ema swa_epochs",
+        "plateau_patience warmup_steps weight_decay l1 clip_norm clip_value ema "
+        "swa_epochs",
         "Images while training": "augment flip mosaic mixup copy_paste cutmix randaugment erase noise crop "
         "balanced_crops ignored_band enhance multi_scale",
         "Loss and rare classes": "loss class_weights headline sampler subset",

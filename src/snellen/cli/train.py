@@ -59,6 +59,7 @@ def train(
     warmup_steps: Annotated[int | None, typer.Option(help="Steps until the rate is at its peak.")] = None,
     accumulate: Annotated[int, typer.Option(help="Batches per step.")] = 1,
     clip_norm: Annotated[float | None, typer.Option(help="Longest gradient; 0 for no limit.")] = None,
+    clip_value: Annotated[float | None, typer.Option(help="Greatest size of each number of the gradient.")] = None,
     ema: Annotated[float | None, typer.Option(help="Decay of the averaged weights; 0 for none.")] = None,
     patience: Annotated[int | None, typer.Option(help="Stop after so many validations without progress.")] = None,
     precision: Annotated[Precision | None, typer.Option(help="Arithmetic of the forward pass.")] = None,

@@ -109,7 +109,8 @@ _EMA_LEAST_STEPS = 200
 
 # Of the loop's own settings, those that are passed on where the user gave them, and named where he did.
 _AS_GIVEN = (
-    "momentum", "nesterov", "l1", "switch_epoch", "switch_lr", "power", "cycles", "plateau_patience", "swa_epochs",
+    "clip_value", "momentum", "nesterov", "l1", "switch_epoch", "switch_lr", "power", "cycles", "plateau_patience",
+    "swa_epochs",
 )  # fmt: skip
 _WEIGHT_DECAYS: Mapping[str, tuple[float, str]] = {
     "sgd": (1e-4, "usual for SGD"),
@@ -179,7 +180,7 @@ def loop_settings(
         warmup_steps=choices.pick("warmup_steps", lambda: _warmup(schedule, steps)),
         milestones=options.milestones,
         accumulate=options.accumulate,
-        clip_norm=choices.pick("clip_norm", lambda: (usual.clip_norm, "guards against single bad batches")) or None,
+        clip_norm=choices.pick("clip_norm", lambda: _clip_norm(usual, options)) or None,
         ema_decay=choices.pick("ema", lambda: _ema(steps, schedule, options.swa_epochs or 0)) or None,
         precision=choices.pick("precision", lambda: _precision(device)),
         channels_last=True,
@@ -217,6 +218,12 @@ def _lr(usual: Usual, entry: ModelEntry, batch: int, optimizer: str, *, tuned: b
         own = entry.scratch_lr
     base = own if own is not None else usual.lr_scratch * (0.2 if tuned else 1.0)
     return base * ratio**0.5, f"{base:g} for {usual.batch_size_cpu} images, with the square root of the batch"
+
+
+def _clip_norm(usual: Usual, options: TrainOptions) -> tuple[float, str]:
+    if options.clip_value is not None:
+        return 0.0, "the gradient is limited number by number (clip_value)"
+    return usual.clip_norm, "guards against single bad batches"
 
 
 def _warmup(schedule: str, steps: int) -> tuple[int, str]:

@@ -55,6 +55,8 @@ class TrainOptions:
         warmup_steps: Steps until the rate is at its peak.
         accumulate: Batches per step.
         clip_norm: Longest gradient; 0 for no limit.
+        clip_value: Greatest size of each number of the gradient, which may turn its direction; then there is no limit
+            on its length, unless one is given.
         ema: Decay of the averaged weights; 0 for none.
         patience: Validations without progress after which training stops.
         precision: ``fp32`` or ``bf16``.
@@ -138,6 +140,7 @@ class TrainOptions:
     warmup_steps: int | None = None
     accumulate: int = 1
     clip_norm: float | None = None
+    clip_value: float | None = None
     ema: float | None = None
     patience: int | None = None
     precision: PrecisionName | None = None
@@ -252,7 +255,7 @@ _WHOLE_NUMBERS: Mapping[str, int] = {  # with the least that is allowed
 }
 _REAL_NUMBERS: Mapping[str, tuple[Callable[[float], bool], str]] = {
     "lr": (lambda value: value > 0, "above 0"),
-    **dict.fromkeys(("switch_lr", "power"), (lambda value: value > 0, "above 0")),
+    **dict.fromkeys(("clip_value", "switch_lr", "power"), (lambda value: value > 0, "above 0")),
     **dict.fromkeys(("weight_decay", "l1"), (lambda value: value >= 0, "0 or more")),
     "momentum": (lambda value: 0 <= value < 1, "from 0 to below 1"),
     "layer_decay": (lambda value: 0 < value <= 1, "above 0, at most 1"),

@@ -39,8 +39,8 @@ __all__ = ["Preparation", "check_builder_options", "initial_model", "prepare_tra
 _OWN_OPTIONS = ("norm", "mean", "std", "padding", "image_size")  # of builders; the run has other ways to set them
 # Settings that only a stage of the training loop reads.
 _OF_DESCENT = (
-    "epochs", "optimizer", "channels_last", "lr", "weight_decay", "warmup_steps", "schedule", "clip_norm", "ema",
-    "validate_every", "augment", "flip", "sampler", "multi_scale",
+    "epochs", "optimizer", "channels_last", "lr", "weight_decay", "warmup_steps", "schedule", "clip_norm", "clip_value",
+    "ema", "validate_every", "augment", "flip", "sampler", "multi_scale",
 )  # fmt: skip
 
 

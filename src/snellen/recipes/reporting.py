@@ -338,7 +338,8 @@ def _loop_words(settings: Mapping[str, Any]) -> list[str]:
 
 
 _TOLD_IF_UNUSUAL = (
-    "momentum", "nesterov", "l1", "switch_epoch", "switch_lr", "power", "cycles", "plateau_patience", "swa_epochs",
+    "clip_value", "momentum", "nesterov", "l1", "switch_epoch", "switch_lr", "power", "cycles", "plateau_patience",
+    "swa_epochs",
 )  # fmt: skip
 
 

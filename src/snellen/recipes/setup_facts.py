@@ -63,7 +63,8 @@ def setup_of(ready: Preparation) -> Setup:
 
 def _options(record: Mapping[str, Any]) -> dict[str, Any]:
     names = ("mosaic", "mixup", "copy_paste", "multi_scale", "proposals", "workers", "device", "model_options")
-    others = ("schedule", "milestones", "clip_norm", "ema_decay", "patience", "validate_every", "seed", "momentum")
+    others = ("schedule", "milestones", "clip_norm", "clip_value", "ema_decay", "patience", "validate_every", "seed",
+              "momentum")  # fmt: skip
     settings = record["settings"]
     return {**{name: record[name] for name in names}, **{name: settings.get(name) for name in others}}
 

@@ -12,6 +12,10 @@ __all__ = ["OptimizerName", "PrecisionName", "ScheduleName", "TrainSettings"]
 OptimizerName = Literal["sgd", "rmsprop", "adam", "adamw"]
 ScheduleName = Literal["cosine", "multistep", "constant", "polynomial", "onecycle", "plateau", "snapshot"]
 PrecisionName = Literal["fp32", "bf16"]
+# Settings that are above 0 where there are any.
+_LIMITS = (
+    "clip_norm", "clip_value", "patience", "checkpoint_minutes", "checkpoint_steps", "switch_epoch", "switch_lr",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +46,9 @@ class TrainSettings:
         swa_epochs: Last epochs whose weights are averaged with equal shares; 0 for none.
         swa_factor: Share of the peak at which the rate stays in those epochs.
         accumulate: Batches per step; their gradients are averaged over images.
-        clip_norm: Longest gradient (2-norm over all parameters), or None for no limit.
+        clip_norm: Longest gradient (2-norm over all parameters), or None for no limit; the direction stays.
+        clip_value: Greatest size of each number of the gradient, or None for no limit; the direction may turn. Where
+            both are given, numbers are cut first.
         ema_decay: Decay of the average of the weights, or None for no average.
         precision: Arithmetic of the forward pass; see ``best_precision``.
         channels_last: Lay convolutions' memory out with channels innermost.
@@ -81,6 +87,7 @@ class TrainSettings:
     swa_factor: float = 0.5
     accumulate: int = 1
     clip_norm: float | None = None
+    clip_value: float | None = None
     ema_decay: float | None = None
     precision: PrecisionName = "fp32"
     channels_last: bool = False
@@ -128,7 +135,7 @@ class TrainSettings:
             _require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
         for name in ("warmup_steps", "weight_decay", "seed", "l1"):
             _require(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
-        for name in ("clip_norm", "patience", "checkpoint_minutes", "checkpoint_steps", "switch_epoch", "switch_lr"):
+        for name in _LIMITS:
             value = getattr(self, name)
             _require(name, value, value is None or value > 0, "above 0, or None")
         for name in ("lr", "power"):

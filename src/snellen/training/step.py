@@ -119,8 +119,18 @@ class Stepper:
         return {name: value.detach() for name, value in losses.items()}
 
     def _clipped_norm(self) -> Float[Tensor, ""]:
+        """Limit the gradient as the settings say; return its 2-norm before, so that what is not finite shows in it.
+
+        Source:
+            Pascanu et al. 2013, On the difficulty of training recurrent neural networks, algorithm 1 (the norm), which
+            compares it with the cut of each number of Mikolov 2012, https://arxiv.org/abs/1211.5063.
+        """
         gradients = [parameter.grad for parameter in self.trained if parameter.grad is not None]
         norm = nn.utils.get_total_norm(gradients)
+        left = norm
+        if self.settings.clip_value is not None:
+            nn.utils.clip_grad_value_(self.trained, self.settings.clip_value)
+            left = nn.utils.get_total_norm(gradients) if self.settings.clip_norm is not None else norm
         if self.settings.clip_norm is not None:
-            nn.utils.clip_grads_with_norm_(self.trained, self.settings.clip_norm, norm)
+            nn.utils.clip_grads_with_norm_(self.trained, self.settings.clip_norm, left)
         return norm

@@ -22,6 +22,7 @@ CALM, JUMPS, SPIKES = (2.0, 1.5, 1.0), (2.0, 9.0, 1.5), (1.0, 40.0, 2.0)
     (updates(JUMPS, (1.0, 1.1)), Setup(warmup_steps=100, options={"clip_norm": 10.0}), []),
     (updates(CALM, SPIKES), Setup(warmup_steps=100), ["INFO clipping"]),
     (updates(CALM, SPIKES), Setup(warmup_steps=100, options={"clip_norm": 10.0}), []),
+    (updates(CALM, SPIKES), Setup(warmup_steps=100, options={"clip_norm": None, "clip_value": 1.0}), []),
     (updates((2.0, float("nan")), (1.0,)), None, []),
 ])  # fmt: skip
 def test_jumps_and_spikes(given: FirstUpdates, plan: Setup | None, expected: list[str]) -> None:

@@ -18,7 +18,7 @@ USUAL_WARMUP = 100  # steps
 def judge(updates: FirstUpdates, setup: Setup | None) -> Iterator[Finding]:
     """Tell if the first steps jump and nothing in the plan softens them."""
     warmed_up = updates.is_warmed_up or (setup is not None and bool(setup.warmup_steps))
-    clipped = setup is not None and bool(setup.options.get("clip_norm"))
+    clipped = setup is not None and any(setup.options.get(name) for name in ("clip_norm", "clip_value"))
     if (warmed_up and (clipped or setup is None)) or not updates.is_finite:
         return
     jump = max(updates.losses) / max(abs(updates.losses[0]), 1e-12)
