@@ -16,11 +16,17 @@ Change = Callable[[Path, int, Chance], None]
 
 def contents(folder: Path) -> Mapping[str, object]:
     """Return what stands in every file, by name: tables as what they say, however they are written."""
-    return {
-        str(path.relative_to(folder)): json.loads(data) if path.suffix == ".json" else hashlib.sha256(data).digest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and (data := path.read_bytes()) is not None
-    }
+    return {str(path.relative_to(folder)): _content(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def _content(path: Path) -> object:
+    data = path.read_bytes()
+    if path.suffix == ".json":
+        try:
+            return json.loads(data)
+        except ValueError:  # cut off, which is a fault of its own
+            pass
+    return hashlib.sha256(data).digest()
 
 
 def files(folder: Path, split: str) -> list[Path]:
