@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch.nn import functional
 
-from snellen.nn import content_cells, content_grid, content_mean, content_windows, spread_over_content
+from snellen.nn import (
+    content_cells,
+    content_grid,
+    content_max,
+    content_mean,
+    content_windows,
+    spread_over_content,
+)
 from snellen.structures import ImageBatch
 
 
@@ -38,7 +45,7 @@ def test_windows_are_an_average_pool_of_5_with_a_step_of_3(cells, side):
 
 
 @pytest.mark.parametrize(
-    "pool", [content_mean, lambda *x: content_grid(*x, 3), lambda *x: content_windows(*x, 3, window=2)]
+    "pool", [content_mean, content_max, lambda *x: content_grid(*x, 3), lambda *x: content_windows(*x, 3, window=2)]
 )
 def test_what_stands_in_the_padding_does_not_matter(pool):
     small, wide = noise(1, 2, 4, 5), noise(1, 2, 6, 8)
@@ -47,6 +54,15 @@ def test_what_stands_in_the_padding_does_not_matter(pool):
     together = pool(canvas, torch.tensor([[4, 5], [6, 8]]))
     torch.testing.assert_close(together[:1], pool(small, whole(1, 4, 5)))
     torch.testing.assert_close(together[1:], pool(wide, whole(1, 6, 8)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_maximum_is_torchs_global_pool(dtype):
+    """SYS-112: over whole maps, of negative values too, which a mask of zeros would hide."""
+    x = (noise(2, 3, 5, 7) - 10).to(dtype)
+    found = content_max(x, whole(2, 5, 7))
+    assert torch.equal(found, functional.adaptive_max_pool2d(x, 1)[..., 0, 0].float())
+    assert (found < 0).all()
 
 
 def test_windows_shrink_on_small_maps():

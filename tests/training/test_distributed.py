@@ -35,20 +35,22 @@ class Odd(tiny.TinyModel):
             losses["odd"] = output.detach().sum() * 0
         return losses
 
-def learn(name):
+def learn(name, images=24):
     torch.manual_seed(0)
     model = Odd(name, dropout=0.0, norm=False)
     store = CheckpointStore(folder / name)
-    fit(model, Half(images=24), tiny.settings(epochs=2), store=store, validation=Half(images=4))
+    fit(model, Half(images=images), tiny.settings(epochs=2), store=store, validation=Half(images=4))
     torch.save(model.state_dict(), folder / f"{name}-{ranks.rank}.pt")
 
 folder = pathlib.Path(sys.argv[2])
 with process_group("cpu") as ranks:
     learn("well")
     learn("nan")
+    learn("single", images=22)  # of a last batch of 2 each process has one
 if ranks.is_first:
     ranks = current_ranks()
     learn("alone")
+    learn("single-alone", images=22)
 """
 
 
@@ -76,6 +78,15 @@ def test_two_halves_are_a_whole(trained):
     for name, value in alone.items():
         torch.testing.assert_close(first[name], value, rtol=1e-4, atol=1e-6)
         assert torch.equal(first[name], second[name])
+
+
+def test_one_image_for_each_process_trains(trained):
+    """ERR-125: the batch of a process may be one image; what comes of it is what one process with both does."""
+    alone, first, second = (weights(trained, name) for name in ("single-alone-0", "single-0", "single-1"))
+    for name, value in alone.items():
+        torch.testing.assert_close(first[name], value, rtol=1e-4, atol=1e-6)
+        assert torch.equal(first[name], second[name])
+    assert not torch.equal(alone["head.weight"], weights(trained, "alone-0")["head.weight"])
 
 
 def test_only_the_first_writes(trained):

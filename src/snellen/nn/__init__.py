@@ -2,7 +2,14 @@
 
 from snellen.nn.blocks import ConvNormAct, Padding, SameConv2d, conv_norm
 from snellen.nn.channel_shuffle import ChannelShuffle, channel_shuffle
-from snellen.nn.content import content_cells, content_grid, content_mean, content_windows, spread_over_content
+from snellen.nn.content import (
+    content_cells,
+    content_grid,
+    content_max,
+    content_mean,
+    content_windows,
+    spread_over_content,
+)
 from snellen.nn.dilation import Step, dilate_entry, dilated_steps, spread_blocks
 from snellen.nn.fpn import FeaturePyramid, coarser_map
 from snellen.nn.inception import (
@@ -86,6 +93,7 @@ __all__ = [
     "coarser_map",
     "content_cells",
     "content_grid",
+    "content_max",
     "content_mean",
     "content_windows",
     "conv_norm",

@@ -1,12 +1,19 @@
 """What a map holds of each image itself, and not of the padding beside it."""
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from snellen.structures import ImageBatch
 
-__all__ = ["content_cells", "content_grid", "content_mean", "content_windows", "spread_over_content"]
+__all__ = [
+    "content_cells",
+    "content_grid",
+    "content_max",
+    "content_mean",
+    "content_windows",
+    "spread_over_content",
+]
 
 
 def content_cells(
@@ -38,12 +45,30 @@ def content_mean(
     Source:
         Lin et al. 2013, section 3.2, https://arxiv.org/abs/1312.4400.
     """
+    mask = _content_mask(features, cells).to(features.dtype)
+    total = (features * mask[:, None]).sum(dim=(2, 3), dtype=torch.float32)
+    return total / mask.sum(dim=(1, 2), dtype=torch.float32)[:, None]
+
+
+def content_max(
+    features: Float[Tensor, "batch channels rows columns"], cells: Int64[Tensor, "batch 2"]
+) -> Float[Tensor, "batch channels"]:
+    """Return the greatest value of the first ``cells`` rows and columns of each image (global max pooling).
+
+    Source:
+        Oquab et al. 2015, Is object localization for free?, section 3, CVPR.
+    """
+    inside = _content_mask(features, cells)[:, None]
+    return features.masked_fill(~inside, -torch.inf).amax(dim=(2, 3)).float()
+
+
+def _content_mask(
+    features: Float[Tensor, "batch channels rows columns"], cells: Int64[Tensor, "batch 2"]
+) -> Bool[Tensor, "batch rows columns"]:
     rows, columns = features.shape[-2:]
     row_mask = torch.arange(rows, device=features.device) < cells[:, :1]
     column_mask = torch.arange(columns, device=features.device) < cells[:, 1:]
-    mask = (row_mask[:, :, None] & column_mask[:, None, :]).to(features.dtype)  # batch rows columns
-    total = (features * mask[:, None]).sum(dim=(2, 3), dtype=torch.float32)
-    return total / mask.sum(dim=(1, 2), dtype=torch.float32)[:, None]
+    return row_mask[:, :, None] & column_mask[:, None, :]
 
 
 def content_grid(

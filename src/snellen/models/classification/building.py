@@ -9,7 +9,7 @@ from torch import nn
 from snellen.errors import ConfigError
 from snellen.models.backbones import Backbone, chosen_backbone, find_backbone
 from snellen.models.classification.classifier import ImageClassifier
-from snellen.models.classification.heads import MeanHead
+from snellen.models.classification.heads import GlobalPooling, MeanHead
 from snellen.nn import Norm, Padding, ResidualBlock, begin_as_identity
 
 __all__ = ["begin_with_short_cuts", "mean_classifier", "published_backbone"]
@@ -54,19 +54,21 @@ def mean_classifier(  # noqa: PLR0913 - the options of a run
     *,
     backbone: str,
     dropout: float = 0.0,
+    pooling: GlobalPooling = "mean",
     zero_init: bool = False,
     norm: Norm = nn.BatchNorm2d,
     padding: Padding = "torch",
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
 ) -> ImageClassifier:
-    """Return a backbone with global average pooling and a linear layer.
+    """Return a backbone with global pooling and a linear layer.
 
     Args:
         usual: Name of the backbone that the classifier is published with.
         num_classes: At least 1.
         backbone: Name of the one that is used.
         dropout: See ``MeanHead``.
+        pooling: See ``MeanHead``.
         zero_init: Let every residual block begin as its short cut; see ``begin_as_identity``.
         norm: See ``chosen_backbone``.
         padding: See ``chosen_backbone``.
@@ -82,7 +84,7 @@ def mean_classifier(  # noqa: PLR0913 - the options of a run
     return ImageClassifier(
         network,
         num_classes,
-        head=partial(MeanHead, dropout=dropout),
+        head=partial(MeanHead, dropout=dropout, pooling=pooling),
         mean=mean,
         std=std,
     )

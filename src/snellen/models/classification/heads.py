@@ -1,15 +1,19 @@
 """From the last map of a backbone to numbers for each image; a builder takes the map's feature and how many."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Literal, get_args
 
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from snellen.errors import ConfigError, did_you_mean
 from snellen.models.backbones import FcPair, fc_pair_names
-from snellen.nn.content import content_grid, content_mean
+from snellen.nn.content import content_grid, content_max, content_mean
 from snellen.structures import FeatureSpec
 
-__all__ = ["ClassMapHead", "FcHead", "Head", "HeadBuilder", "MeanHead"]
+__all__ = ["ClassMapHead", "FcHead", "GlobalPooling", "Head", "HeadBuilder", "MeanHead"]
+
+GlobalPooling = Literal["mean", "max", "mean_max"]
 
 _INITIAL_SPREAD = 0.01  # of the last layer; torchvision's VGG
 _AWAKE = 1.0  # first bias of class maps: a map that is nowhere above 0 would get no gradient
@@ -44,39 +48,63 @@ HeadBuilder = Callable[[FeatureSpec, int], Head]
 
 
 class MeanHead(Head):
-    """Global average pooling and a linear layer.
+    """Global pooling and a linear layer: the mean of each channel, as networks are published, or its maximum.
 
-    The mean is taken over each image's own content, so padding does not dilute it.
+    It is taken over each image's own content, so padding does not dilute it. The maximum answers to the one place where
+    something shows most, however small it is; the mean to how much of the image shows it.
 
     Args:
         feature: The map that is read.
         num_outputs: Numbers for each image.
         dropout: Probability of dropping a channel before the linear layer, in training.
+        pooling: ``mean``, ``max``, or ``mean_max``, half of each; weights are the same for all.
+
+    Raises:
+        ConfigError: If there is no such pooling.
 
     Source:
-        He et al. 2015, section 3.3, https://arxiv.org/abs/1512.03385; Szegedy et al. 2014, section 5,
-        https://arxiv.org/abs/1409.4842.
+        Mean: He et al. 2015, section 3.3, https://arxiv.org/abs/1512.03385; Szegedy et al. 2014, section 5,
+        https://arxiv.org/abs/1409.4842. Maximum: Oquab et al. 2015, section 3; half of each is timm's ``avgmax``.
     """
 
     # The classifiers of torchvision's and timm's networks, and what this head was called before.
     foreign_names = ((r"^(?:fc|classifier(?:\.1)?|last_linear|head)\.(weight|bias)$", r"linear.\1"),)
 
-    def __init__(self, feature: FeatureSpec, num_outputs: int, *, dropout: float = 0.0) -> None:
+    def __init__(
+        self, feature: FeatureSpec, num_outputs: int, *, dropout: float = 0.0, pooling: GlobalPooling = "mean"
+    ) -> None:
         super().__init__()
+        if pooling not in _POOLED:
+            known = ", ".join(get_args(GlobalPooling))
+            raise ConfigError(f"pooling must be one of {known}; got {pooling!r}.{did_you_mean(str(pooling), _POOLED)}")
+        self.pooling = pooling
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(feature.channels, num_outputs)
 
     def forward(
         self, features: Float[Tensor, "batch channels rows columns"], cells: Int64[Tensor, "batch 2"]
     ) -> Float[Tensor, "batch num_outputs"]:
-        """Return a linear function of the mean over each image's own cells."""
-        result: Tensor = self.linear(self.dropout(content_mean(features, cells)))
+        """Return a linear function of what is pooled over each image's own cells."""
+        result: Tensor = self.linear(self.dropout(_POOLED[self.pooling](features, cells)))
         return result
 
     @property
     def bias(self) -> Tensor:
         """What the linear layer adds."""
         return self.linear.bias
+
+
+def _mean_and_max(
+    features: Float[Tensor, "batch channels rows columns"], cells: Int64[Tensor, "batch 2"]
+) -> Float[Tensor, "batch channels"]:
+    return (content_mean(features, cells) + content_max(features, cells)) / 2
+
+
+_POOLED: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "mean": content_mean,
+    "max": content_max,
+    "mean_max": _mean_and_max,
+}
 
 
 class FcHead(Head):
