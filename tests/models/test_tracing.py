@@ -1,5 +1,6 @@
 """What a cell can depend on, and what is computed and written (SYS-092, SYS-138; ERR-052, ERR-053, ERR-055)."""
 
+from itertools import permutations
 from math import inf
 
 import numpy as np
@@ -330,3 +331,75 @@ def receptive_fields_at(side: int) -> tuple[float, float]:
     reach = tracer.reach(maps["c5"])
     assert np.ptp(reach.spans[0].high - reach.spans[0].low) == 0
     return reach.field
+
+
+def test_a_convolution_of_one_pixel_keeps_the_size():
+    """ERR-068, SYS-096: it mixes channels; only a stride makes a map smaller, of a kernel of any size."""
+    for stride, side in ((1, 64), (2, 32)):
+        layer = nn.Conv2d(3, 5, 1, stride=stride)
+        tracer, result = traced(layer)
+        assert result.shape == (1, 5, side, side)
+        reach = tracer.reach(result)
+        assert reach.field == (1, 1)
+        assert reach.spans[0].jump == stride
+
+
+@pytest.mark.parametrize("pool", [nn.AvgPool2d(2), nn.MaxPool2d(2)], ids=["mean", "maximum"])
+def test_pools_hold_no_weights_and_spare_those_of_a_full_layer_alone(pool):
+    """SYS-114, ERR-056, ERR-062: maps, work and what follows shrink; convolutions keep their weights."""
+    maps = [nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)]
+    convolved = [nn.Sequential(maps[0], *between, maps[1]) for between in ((), (pool,))]
+    sides, work, weights = [], [], []
+    for network in convolved:
+        tracer, result = traced(network)
+        sides.append(result.shape[-1])
+        work.append(tracer.total.multiply_adds)
+        weights.append(sum(p.numel() for p in network.parameters()))
+    assert sides == [64, 32]  # of the mean and of the maximum alike
+    assert list(pool.parameters()) == []
+    assert weights[0] == weights[1]
+    assert work[0] - work[1] == 0.75 * 8 * 8 * 9 * 64 * 64
+    with_full_layer = [nn.Linear(8 * side**2, 10).weight.numel() for side in sides]
+    assert with_full_layer[1] == with_full_layer[0] / 4
+
+
+def test_joining_by_channels_costs_twice_what_a_sum_costs_and_holds_it():
+    """SYS-125, ERR-075: a sum is a join whose next kernels are tied; the join has twice the weights, work and map."""
+    torch.manual_seed(0)
+    one, other = torch.randn(1, 8, 16, 16), torch.randn(1, 8, 16, 16)
+    behind_sum, behind_join = nn.Conv2d(8, 4, 3, padding=1), nn.Conv2d(16, 4, 3, padding=1)
+    with torch.no_grad():
+        behind_join.weight.copy_(torch.cat([behind_sum.weight, behind_sum.weight], dim=1))
+        behind_join.bias.copy_(behind_sum.bias)
+    joined, added = torch.cat([one, other], dim=1), one + other
+    torch.testing.assert_close(behind_join(joined), behind_sum(added), atol=1e-5, rtol=1e-5)
+    assert behind_join.weight.numel() == 2 * behind_sum.weight.numel()
+    assert joined.numel() == 2 * added.numel()
+    work = []
+    for layer, x in ((behind_join, joined), (behind_sum, added)):
+        tracer = RunTracer(x)
+        with traced_modules(tracer, layer):
+            layer(x)
+        work.append(tracer.total.multiply_adds)
+    assert work[0] == 2 * work[1]
+    behind_join.weight.data[:, :8] *= 2  # untied, the join can tell its inputs apart; a sum cannot
+    swapped = torch.cat([other, one], dim=1)
+    assert not torch.allclose(behind_join(joined), behind_join(swapped))
+    assert torch.equal(behind_sum(one + other), behind_sum(other + one))
+
+
+def test_a_full_layer_does_not_mind_a_permutation_of_pixels_and_a_convolution_does():
+    """ERR-060: it sees every place and presumes nothing about neighbours."""
+    torch.manual_seed(0)
+    order = torch.randperm(64)
+    image = torch.randn(1, 1, 8, 8)
+    shuffled = image.flatten()[order].reshape_as(image)
+    layer = nn.Linear(64, 5)
+    wanted = layer(image.flatten(1))
+    layer.weight.data = layer.weight.data[:, order]
+    torch.testing.assert_close(layer(shuffled.flatten(1)), wanted)
+    kernel = torch.randn(1, 1, 2, 2)
+    found = functional.conv2d(image, kernel).flatten().sort().values
+    for places in permutations(range(4)):
+        changed = kernel.flatten()[list(places)].reshape_as(kernel)
+        assert (functional.conv2d(shuffled, changed).flatten().sort().values - found).abs().max() > 0.1

@@ -8,6 +8,7 @@ from torchvision.models.feature_extraction import create_feature_extractor
 
 from snellen.models.backbones import VGG_POOLED, FcPair, SsdVgg16, fc_pair_names, find_backbone, vgg11, vgg16
 from snellen.models.description import describe_backbone
+from snellen.models.tracing import RunTracer, traced_modules
 from snellen.models.weights import load_weights
 
 
@@ -63,6 +64,23 @@ def test_one_5x5_in_the_place_of_two_3x3():
     weight = [network.layers[place].weight for network, place in ((pairs, 7), (single, 3))]
     assert weight[0].shape == (128, 128, 3, 3)
     assert weight[1].shape == (128, 64, 5, 5)
+
+
+def test_two_small_kernels_keep_two_maps_where_a_large_one_keeps_one():
+    """ERR-050: fewer weights, and more to remember for the way back; memory in training is mostly maps."""
+    pair = nn.Sequential(nn.Conv2d(64, 64, 3, padding=1), nn.ReLU(), nn.Conv2d(64, 64, 3, padding=1), nn.ReLU())
+    single = nn.Sequential(nn.Conv2d(64, 64, 5, padding=2), nn.ReLU())
+    written = []
+    for network in (pair, single):
+        x = torch.zeros(1, 64, 32, 32)
+        tracer = RunTracer(x)
+        with traced_modules(tracer, network):
+            network(x)
+        written.append(tracer.total.written_bytes)
+    assert pair[0].weight.numel() + pair[2].weight.numel() == 18 / 25 * single[0].weight.numel()
+    assert written[0] == 2 * written[1] == 4 * 64 * 32 * 32 * 4  # convolution and ReLU of each, 4 bytes
+    found = [describe_backbone(name, size=(64, 64)).written_bytes for name in ("vgg13", "vgg_5x5")]
+    assert found[0] > 1.7 * found[1]  # pools are the same in both
 
 
 class Classifier(nn.Module):

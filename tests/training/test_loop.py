@@ -138,6 +138,23 @@ def test_clipping_by_norm_keeps_the_direction_and_by_value_turns_it(workshop):
     assert told == told_of_cut == pytest.approx(float(whole.norm()), rel=1e-5)  # as it was before
 
 
+def test_a_mean_takes_the_growth_with_the_batch_away_and_caps_nothing(workshop):
+    """ERR-018: a sum over n equal images has n times the gradient, a mean the same; a large loss goes through both."""
+    model = workshop.make_model(dropout=0.0, norm=False)
+    batch = next(iter(workshop.TinySource(batch_size=4, shuffle=False).epoch(0)))
+
+    def norm(copies: int, reduction: str, factor: float = 1.0) -> float:
+        logits = model(batch.images.map(lambda tensor: tensor[:1].repeat(copies, *[1] * (tensor.ndim - 1))))
+        wanted = batch.targets.probs[:1].repeat(copies, 1)
+        loss = factor * torch.nn.functional.cross_entropy(logits, wanted, reduction=reduction)
+        return float(nn.utils.get_total_norm(torch.autograd.grad(loss, list(model.parameters()))))
+
+    one = norm(1, "sum")
+    assert norm(16, "sum") == pytest.approx(16 * one, rel=1e-4)
+    assert norm(16, "mean") == pytest.approx(one, rel=1e-4)
+    assert norm(16, "mean", 1000) == pytest.approx(1000 * one, rel=1e-4)
+
+
 def test_both_limits_hold(workshop):
     """SYS-189, SYS-190: numbers are cut first, and what is left is shortened."""
     whole, norm = first_gradient(workshop)

@@ -73,6 +73,48 @@ def test_usual_depth_with_torchs_own_weights(labelled, checked, activation) -> N
         assert checked(code, perceptron(5, activation), labelled, CE).status == Status.PASSED
 
 
+@pytest.mark.parametrize(
+    ("layer", "fan_in"), [(lambda: nn.Linear(400, 500), 400), (lambda: nn.Conv2d(64, 128, 3), 64 * 9)]
+)
+def test_torchs_own_spread_is_a_sixth_of_hes(layer, fan_in) -> None:
+    """ERR-043, SYS-207: evenly within ±1/√fan_in, a variance of 1/(3 fan_in); He's is 2/fan_in (SYS-204)."""
+    torch.manual_seed(0)
+    weight = layer().weight.detach()
+    assert weight.abs().max() <= fan_in**-0.5
+    assert float(weight.var()) * fan_in == pytest.approx(1 / 3, rel=0.02)
+    he = nn.init.kaiming_normal_(torch.empty_like(weight))
+    assert float(he.var() / weight.var()) == pytest.approx(6, rel=0.03)
+
+
+def spread_behind(layers: int, activation, gain: float = 1.0) -> tuple[float, float]:
+    """Return the spread over images and the mean of a unit behind layers of Xavier's weights, times a gain."""
+    torch.manual_seed(0)
+    x = torch.randn(500, 256)
+    for _ in range(layers):
+        x = activation(gain * functional.linear(x, nn.init.xavier_normal_(torch.empty(256, 256))))
+    return float(x.std(dim=0).mean()), float(x.mean())
+
+
+def test_xavier_is_not_for_sigmoids(labelled, checked, messages) -> None:
+    """ERR-042, SYS-203: it was derived for units of slope 1 about a mean of 0; sigmoids have 1/4 and 1/2."""
+    first, _ = spread_behind(1, torch.tanh)
+    spread, mean = spread_behind(6, torch.tanh)
+    assert spread > 0.3 * first
+    assert abs(mean) < 0.02
+    spread, mean = spread_behind(6, torch.sigmoid)
+    assert spread < 4**-5
+    assert mean == pytest.approx(0.5, abs=0.1)
+    for layers in range(1, 6):
+        assert spread_behind(layers + 1, torch.sigmoid)[0] < 0.26 * spread_behind(layers, torch.sigmoid)[0]
+    assert spread_behind(6, lambda x: 2 * torch.sigmoid(2 * x) - 1)[0] > 0.3 * first  # slope 1, mean 0: tanh again
+    model = perceptron(6, "sigmoid")
+    for layer in model.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.xavier_normal_(layer.weight)
+            nn.init.zeros_(layer.bias)
+    assert messages(checked("M41", model, labelled, CE)) == ["WARNING slow"]
+
+
 def test_sigmoids_in_depth(labelled, checked, messages) -> None:
     """DX-059, DX-070, SYS-129: of five sigmoids nothing comes back."""
     result = checked("M41", perceptron(6, "sigmoid"), labelled, CE)

@@ -23,6 +23,7 @@ from snellen.errors import MissingExtraError, TrainingError
 from snellen.models.shallow.fitted import check_arrays
 from snellen.models.shallow.learners import crossed, kernel, trees
 from snellen.models.shallow.learners.catalog import LEARNERS, find_learner
+from snellen.models.shallow.preparation import fit_preparation, prepared_features
 
 CLASSES = pytest.mark.parametrize("classes", [2, 3, 5])
 
@@ -355,3 +356,72 @@ def test_balanced_classes_weigh_alike(name, make_examples):
     plain = (fitted(name, train, test, **shallow)[0].argmax(axis=1) == 1).sum()
     weighed = (fitted(name, replace(train, is_balanced=True), test, **shallow)[0].argmax(axis=1) == 1).sum()
     assert weighed >= plain
+
+
+def prepared(train, test, scale):
+    """Return the examples with features as a learner gets them."""
+    arrays = fit_preparation(train.features, scale=scale, pca=0, whiten=False, seed=0)
+    return [replace(each, features=prepared_features(arrays, each.features)) for each in (train, test)]
+
+
+@pytest.mark.parametrize("name", ["logistic", "softmax"])
+def test_scaling_changes_a_penalised_logistic_regression(name, make_examples):
+    """ERR-039, SYS-268: the penalty is on weights, which a column in other units needs larger or smaller."""
+    train, test = make_examples(num=240), make_examples(num=60, seed=1)
+    wrong = np.random.default_rng(0).random(240) < 0.15  # so that no plane parts them and the likelihood has a maximum
+    train = replace(train, labels=np.where(wrong, (train.labels + 1) % 3, train.labels))
+    units = np.ones(8, np.float32)
+    units[:4] = 1000, 0.001, 30, 0.03
+    others = [replace(each, features=each.features * units) for each in (train, test)]
+    apart = {}
+    for scale in ("none", "standard"):
+        _, plain = fitted(name, *prepared(train, test, scale), cost=0.1)
+        _, changed = fitted(name, *prepared(*others, scale), cost=0.1)
+        apart[scale] = np.abs(plain - changed).max()
+    assert apart["none"] > 0.1
+    assert apart["standard"] < 1e-3
+    mild = [replace(each, features=each.features * np.float32(3)) for each in (train, test)]
+    free = [fitted(name, *pair, cost=1e7)[1] for pair in ((train, test), mild)]
+    bound = [fitted(name, *pair, cost=0.01)[1] for pair in ((train, test), mild)]
+    assert np.abs(free[0] - free[1]).max() < 0.01  # without a penalty the optimum is the same
+    assert np.abs(bound[0] - bound[1]).max() > 0.1
+
+
+def test_one_neighbour_follows_wrong_labels_and_many_do_not(make_examples):
+    """ERR-134, SYS-278, SYS-360: of a fifth of wrong labels the nearest image tells a fifth of errors."""
+    train, test = make_examples(num=900, classes=2, width=2), make_examples(num=600, classes=2, width=2, seed=1)
+    centres = np.array([[-4.0, 0], [4.0, 0]], np.float32)  # far apart: what is wrong comes of labels
+    train, test = (replace(each, features=each.features * 0.3 + centres[each.labels]) for each in (train, test))
+    flipped = np.random.default_rng(0).random(len(train)) < 0.2
+    noisy = replace(train, labels=np.where(flipped, 1 - train.labels, train.labels))
+    wrong = {
+        (name, k): float((fitted("knn", examples, test, k=k)[1].argmax(1) != test.labels).mean())
+        for name, examples in (("clean", train), ("noisy", noisy))
+        for k in (1, 25)
+    }
+    assert wrong["clean", 1] == wrong["clean", 25] == 0
+    assert wrong["noisy", 1] == pytest.approx(flipped.mean(), abs=0.05)
+    assert wrong["noisy", 25] < 0.01
+
+
+def test_a_linear_machine_does_not_grow_with_the_images_and_a_kernel_machine_does(make_examples):
+    """ERR-148, SYS-272, SYS-273: a plane is as many numbers as there are features; support vectors are images."""
+    sizes = {"svm": [], "rbf_svm": [], "knn": []}
+    for num in (60, 240):
+        examples = make_examples(num=num, classes=2)
+        for name, found in sizes.items():
+            row = find_learner(name)
+            arrays = row.fit(examples, row.settings())
+            found.append(sum(np.asarray(array).size for array in arrays.values()))
+    assert sizes["svm"][0] == sizes["svm"][1] == 2 * (8 + 1)
+    assert sizes["rbf_svm"][1] > 2 * sizes["rbf_svm"][0]
+    assert sizes["knn"][1] > 3.5 * sizes["knn"][0]
+
+
+def test_an_order_of_pixels_says_nothing_to_a_linear_learner(make_examples):
+    """ERR-060: whatever fixed order features come in, the same is learned."""
+    train, test = make_examples(num=120), make_examples(num=60, seed=1)
+    order = np.random.default_rng(0).permutation(8)
+    _, plain = fitted("softmax", train, test, cost=1.0)
+    shuffled = [replace(each, features=each.features[:, order]) for each in (train, test)]
+    np.testing.assert_allclose(fitted("softmax", *shuffled, cost=1.0)[1], plain, atol=1e-4)
