@@ -103,7 +103,7 @@ _TUNED: Mapping[str, Any] = {
 _NO_NORM: Mapping[str, Any] = {"model": "cifar_plain20", "norm": "none"}
 
 COMPARISONS = (
-    Question(
+    Question(  # ERR-016, ERR-093
         name="Depth with and without short cuts",
         published="Top-1 error on ImageNet, ten crops: plain 18 layers 27.94 %, plain 34 28.54 %; with short cuts 18 "
         "layers 27.88 %, 34 25.03 % (He et al. 2015, table 2): deeper is worse without short cuts, better with.",
@@ -128,7 +128,7 @@ COMPARISONS = (
             "short cuts, 56 layers": {"model": "cifar_resnet56"},
         },
     ),
-    Question(
+    Question(  # SYS-200; ERR-006 in part: low rates are slow, and converge
         name="Batch norm and high rates",
         published="Inception reaches 72.2 % after 31.0 million steps; with batch norm and 5 times its rate 73.0 % "
         "after 2.1 million, with 30 times its rate 74.8 % (Ioffe & Szegedy 2015, figure 3); without, they diverge.",
@@ -139,7 +139,7 @@ COMPARISONS = (
             for rate in (0.01, 0.1, 1.0)
         },
     ),
-    Question(
+    Question(  # ERR-024
         name="Activations in 20 layers without norms",
         published="ReLU reaches 25 % training error on CIFAR-10 six times as fast as tanh (Krizhevsky et al. 2012, "
         "figure 1); the slope of a sigmoid is at most 1/4, and deep networks of them hardly learn (Glorot & Bengio "
@@ -186,7 +186,7 @@ COMPARISONS = (
             "one 5×5": {"model_options": {"fc_width": 64, "dropout": 0.0, "backbone": "vgg_5x5"}},
         },
     ),
-    Question(
+    Question(  # ERR-005
         name="Optimizers",
         published="Momentum and steps scaled by second moments are faster at the start; a tuned SGD with momentum ends "
         "with a lower test error than RMSprop and Adam (Wilson et al. 2017, section 4).",
@@ -226,7 +226,7 @@ COMPARISONS = (
         shared={"model": "cifar_resnet20"},
         arms={"shuffled": {}, "class after class": {"sampler": "in_order"}},
     ),
-    Question(
+    Question(  # ERR-008
         name="Size of the batch",
         published="As many epochs with larger batches, at a rate in proportion, give the same error up to 8192 images "
         "on ImageNet, above it is higher (Goyal et al. 2017, figure 1). Of small data that limit is small.",

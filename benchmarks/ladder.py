@@ -5,7 +5,8 @@
 Writes ``results/ladder.md`` (one table for each data set), ``results/ladder.json`` and ``results/ladder.svg``. Runs are
 kept in ``--out``: a second call goes on where the first was broken off. All systems but HOG + SVM stand on one backbone
 (MobileNetV2 with the same ImageNet weights); R-CNN, SPPNet and Fast R-CNN judge the same proposals. Times per image are
-medians over test images, one at a time, measured one system after another when all training is over.
+medians over test images, one at a time, measured one system after another when all training is over. Detectors of two
+stages and of one stand side by side in accuracy and in time (SYS-027, ERR-103).
 """
 
 import argparse
