@@ -1,5 +1,6 @@
 """Every check of the catalogue keeps what a check promises."""
 
+import itertools
 import re
 import string
 
@@ -53,8 +54,11 @@ def test_has_a_source(check: Check) -> None:
 @EACH
 def test_causes_exist_and_come_first(check: Check) -> None:
     codes = [entry.code for entry in CHECKS]
-    for cause in check.caused_by:
-        assert codes.index(cause) < codes.index(check.code)
+    for cause in (*check.caused_by, *itertools.chain(*check.message_caused_by.values())):
+        code, _, message = cause.partition(" ")
+        assert codes.index(code) < codes.index(check.code)
+        assert not message or message in find_check(code).pages["en"].messages
+    assert set(check.message_caused_by) <= set(check.pages["en"].messages)
 
 
 @EACH

@@ -1,7 +1,7 @@
 """Every check ends as found, passed, not checkable or crashed, and no check takes another with it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -98,6 +98,22 @@ def test_a_cause_explains_its_consequence() -> None:
     found = diagnose(Evidence([Heat(120.0)], [boiling]), [HOT, BOILS])
     assert [finding.code for finding in found.findings] == ["D1"]
     assert [finding.explained_by for finding in found.all_findings] == ["", "D1"]
+
+
+@pytest.mark.parametrize(
+    ("causes", "explained_by"),
+    [
+        ({"caused_by": ("D1",)}, "D1"),
+        ({"caused_by": ("D1 default",)}, "D1"),
+        ({"caused_by": ("D1 other",)}, ""),
+        ({"message_caused_by": {"default": ("D1",)}}, "D1"),
+        ({"message_caused_by": {"other": ("D1",)}}, ""),
+    ],
+)
+def test_a_cause_may_be_one_message_and_explain_one(causes, explained_by) -> None:
+    later = replace(check("D2", boils), **causes)
+    found = diagnose(Evidence([Heat(120.0)], [boiling]), [HOT, later])
+    assert [finding.explained_by for finding in found.all_findings] == ["", explained_by]
 
 
 def test_gravest_first() -> None:

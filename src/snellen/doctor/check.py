@@ -78,7 +78,9 @@ class Check:
         pages: What people are told, by language.
         source: Papers, tools or documents that the criterion is taken from.
         covers: Diagnoses of the inventory (``DX-001``) that it makes.
-        caused_by: Codes of checks whose finding explains this one.
+        caused_by: Codes of checks whose finding explains this one, some with one of their messages alone
+            (``R7 sure_images``).
+        message_caused_by: Further ones that explain findings with one message only.
         curves: Of a training: what draws the curves that show a finding, from the trace and the finding.
     """
 
@@ -90,4 +92,5 @@ class Check:
     source: str
     covers: tuple[str, ...] = ()
     caused_by: tuple[str, ...] = ()
+    message_caused_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     curves: Callable[..., Iterable[Curve]] | None = None

@@ -2,7 +2,7 @@
 
 import time
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -111,13 +111,19 @@ def _trace(error: BaseException) -> str:
 def _with_causes(results: Iterable[CheckResult]) -> tuple[CheckResult, ...]:
     """Mark findings that follow from another that is at least as grave."""
     rows = list(results)
-    gravest = {row.check.code: max(finding.level for finding in row.findings) for row in rows if row.findings}
+    gravest: dict[str, Level] = {}  # of what a check says, and of each of its messages
+    for finding in (finding for row in rows for finding in row.findings):
+        for name in (finding.code, f"{finding.code} {finding.message}"):
+            gravest[name] = max(finding.level, gravest.get(name, Level.INFO))
     marked = []
     for row in rows:
-        causes = [code for code in row.check.caused_by if code in gravest]
-        findings = [
-            replace(finding, explained_by=next((code for code in causes if gravest[code] >= finding.level), ""))
-            for finding in row.findings
-        ]
+        findings = [replace(finding, explained_by=_cause(row.check, finding, gravest)) for finding in row.findings]
         marked.append(replace(row, findings=tuple(findings)))
     return tuple(marked)
+
+
+def _cause(check: Check, finding: Finding, gravest: Mapping[str, Level]) -> str:
+    """Return the code of the first cause that is at least as grave, or an empty text."""
+    causes = (*check.caused_by, *check.message_caused_by.get(finding.message, ()))
+    found = (name for name in causes if name in gravest and gravest[name] >= finding.level)
+    return next(found, "").partition(" ")[0]

@@ -75,7 +75,8 @@ CHECK = Check(
     stage=Stage.RESULTS,
     judge=judge,
     covers=("DX-094", "DX-095", "DX-096"),
-    caused_by=("R22", "R17"),
+    caused_by=("R22",),
+    message_caused_by={"crowded": ("R17",)},
     source="Hoiem, Chodpathumwan and Dai 2012, Diagnosing error in object detectors, section 4; Holm 1979",
     pages={
         "en": Page(

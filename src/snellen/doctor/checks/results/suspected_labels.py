@@ -78,7 +78,7 @@ CHECK = Check(
     stage=Stage.RESULTS,
     judge=judge,
     covers=("DX-011",),
-    caused_by=("R22", "R2", "R7"),
+    caused_by=("R22", "R2", "R7 sure_images", "R7 sure_boxes"),
     source="Northcutt et al. 2021; Tkachenko et al. 2023 (ObjectLab); Lad and Mueller 2023",
     pages={
         "en": Page(
