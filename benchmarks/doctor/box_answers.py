@@ -192,11 +192,17 @@ def low_scores(run: Answered, severity: int, chance: Chance) -> Answered:
     return by_image(run, lambda found, _: replace(found, scores=found.scores * (0.4, 0.3, 0.2)[severity]))
 
 
+def own_name(run: Answered, name: str) -> str:
+    """Return what a model calls a setting of its selection."""
+    named = [key for key in run.options if key.rpartition(".")[2] == name and not key.startswith("proposals.")]
+    return min(named, key=len, default=f"selection.{name}")
+
+
 def cut_off(run: Answered, severity: int, chance: Chance) -> Answered:
     """Keep no more than the eight, five or three best of an image."""
     del chance
     most = (8, 5, 3)[severity]
-    options = {**run.options, "selection.max_detections": most}
+    options = {**run.options, own_name(run, "max_detections"): most}
     return replace(by_image(run, lambda found, _: kept_boxes(found, np.arange(len(found.scores)) < most)),
                    options=options)  # fmt: skip
 
@@ -204,7 +210,7 @@ def cut_off(run: Answered, severity: int, chance: Chance) -> Answered:
 def floored(run: Answered, severity: int, chance: Chance) -> Answered:
     del chance
     floor = (0.3, 0.5, 0.7)[severity]
-    options = {**run.options, "selection.score_above": floor}
+    options = {**run.options, own_name(run, "score_above"): floor}
     return replace(by_image(run, lambda found, _: kept_boxes(found, found.scores.numpy() >= floor)), options=options)
 
 
