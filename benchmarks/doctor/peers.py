@@ -145,7 +145,8 @@ def is_chosen(case: str, arguments: argparse.Namespace) -> bool:
     """Return whether a case belongs to the comparison: with the healthy twins and variants of the bases chosen."""
     kind, base, *_, severity = case.split("|")
     is_of_base = not arguments.bases or base in arguments.bases or base not in BASES
-    return is_of_base and (kind == "healthy" or severity in arguments.severities)
+    is_of_setup = kind == "healthy" or not arguments.setups or base in arguments.setups or base in BASES
+    return is_of_base and is_of_setup and (kind == "healthy" or severity in arguments.severities)
 
 
 def kept_rows(path: Path, arguments: argparse.Namespace) -> list[dict[str, Any]]:
@@ -161,12 +162,14 @@ def main() -> None:
     parser.add_argument("--tools", nargs="+", choices=sorted(TOOLS), default=sorted(TOOLS))
     parser.add_argument("--severities", nargs="+", choices=("0", "1", "2"), default=["0", "1", "2"])
     parser.add_argument("--bases", nargs="+", choices=sorted(BASES), help="of data sets; all if not given")
+    parser.add_argument("--setups", nargs="+", help="that faults are planted in; all if not given")
     parser.add_argument("--report-only", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     head = (HERE / "peers_head.md").read_text(encoding="utf-8")
     bases = ", ".join(arguments.bases or BASES)
-    text = head.format(severities=", ".join(arguments.severities), bases=bases)
+    setups = ", ".join(arguments.setups or ["all"])
+    text = head.format(severities=", ".join(arguments.severities), bases=bases, setups=setups)
     for part, title in (("data", "data sets"), ("setup", "set-ups")):
         text += f"\n| {title} | says something new of a planted fault | healthy with an error | healthy with a warning "
         text += "| crashed | median s |\n|---|---|---|---|---|---|\n"
