@@ -170,29 +170,41 @@ def _candidates(thumbnails: NDArray[np.uint8], ours: NDArray[np.int64], theirs: 
         ``[num_candidates, 4]``; the second, put into that of the eight positions of a square, is like the window.
     """
     whole = _low_frequencies(thumbnails, theirs, 0)
-    positions = np.stack(_positions_of_waves(whole)).reshape(len(_TURNS), len(theirs), FREQUENCIES**2)
     tree = KDTree(_descriptors(whole), leafsize=32)
-    found, scores = [], []
-    for window in range(len(_windows())):
-        waves = _low_frequencies(thumbnails, ours, window)
-        near, places = tree.query(
-            _descriptors(waves),
-            k=range(1, NEIGHBOURS + 2),
-            distance_upper_bound=RADIUS,
-            eps=SLACK,
-            workers=-1,
-        )
-        rows, ranks = np.nonzero(np.isfinite(near))
-        columns = places[rows, ranks]
-        alike = np.einsum("mk,pmk->pm", waves.reshape(len(ours), FREQUENCIES**2)[rows], positions[:, columns])
-        score, position = alike.max(0, initial=-1.0), alike.argmax(0)
-        found.append(np.stack([ours[rows], theirs[columns], np.full(len(rows), window), position], axis=1))
-        scores.append(score)
-    pairs, alike = np.concatenate(found), np.concatenate(scores)
-    hopeful = (pairs[:, 0] != pairs[:, 1]) & (alike >= SAME_WAVES)
-    pairs = pairs[hopeful][np.argsort(-alike[hopeful], kind="stable")]
+    blocks = [
+        _near_window(thumbnails, ours[start : start + AT_ONCE], theirs, window, whole, tree)
+        for window in range(len(_windows()))
+        for start in range(0, len(ours), AT_ONCE)
+    ]
+    if not blocks:
+        return np.zeros((0, 4), np.int64)
+    pairs, alike = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    pairs = pairs[np.argsort(-alike, kind="stable")]
     nearest = np.unique(pairs[:, :2], axis=0, return_index=True)[1]
     return np.asarray(pairs[nearest], np.int64)  # each in its nearest window
+
+
+def _near_window(
+    thumbnails: NDArray[np.uint8],
+    ours: NDArray[np.int64],
+    theirs: NDArray[np.int64],
+    window: int,
+    whole: NDArray[np.float32],
+    tree: KDTree,
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return the candidates of a window of some images, and how alike their low frequencies are."""
+    waves = _low_frequencies(thumbnails, ours, window)
+    near, places = tree.query(
+        _descriptors(waves), k=range(1, NEIGHBOURS + 2), distance_upper_bound=RADIUS, eps=SLACK, workers=-1
+    )
+    rows, ranks = np.nonzero(np.isfinite(near))
+    columns = places[rows, ranks]
+    turned = np.stack(_positions_of_waves(whole[columns])).reshape(len(_TURNS), len(columns), FREQUENCIES**2)
+    alike = np.einsum("mk,pmk->pm", waves.reshape(len(ours), FREQUENCIES**2)[rows], turned)
+    score, position = alike.max(0, initial=-1.0), alike.argmax(0)
+    pairs = np.stack([ours[rows], theirs[columns], np.full(len(rows), window), position], axis=1)
+    hopeful = (pairs[:, 0] != pairs[:, 1]) & (score >= SAME_WAVES)
+    return pairs[hopeful], score[hopeful]
 
 
 def _low_frequencies(thumbnails: NDArray[np.uint8], chosen: NDArray[np.int64], window: int) -> NDArray[np.float32]:
