@@ -12,9 +12,10 @@ from scipy import stats
 
 import snellen
 from snellen.errors import CheckpointError, ConfigError, TrainingError
+from snellen.metrics import Interval, mean_interval
 from snellen.recipes.experiments import trials
 from snellen.recipes.experiments.ablation import ablate, resume_ablation
-from snellen.recipes.experiments.ablation_report import AblationReport
+from snellen.recipes.experiments.ablation_report import AblationReport, difference_text, interval_text
 from snellen.recipes.experiments.running import Interrupted
 from snellen.recipes.experiments.trials import read_outcome
 
@@ -205,3 +206,11 @@ def test_outcomes_that_are_damaged_are_told(tmp_path):
     (tmp_path / "outcome.json").write_text("{", encoding="utf-8")
     with pytest.raises(CheckpointError, match="Delete the folder"):
         read_outcome(tmp_path)
+
+
+def test_equal_values_have_no_interval():
+    """Sums of equal values differ in their last digits, which are no spread."""
+    told = interval_text(mean_interval([0.1, 0.1, 0.1 + 1e-17, 0.1 + 2e-17]))
+    assert told == "0.100 ± 0.000"
+    assert difference_text(Interval(mean=-0.678, low=-0.678 - 4e-17, high=-0.678 + 8e-17, count=3)) == "−0.678 ± 0.000"
+    assert interval_text(Interval(mean=0.5, low=0.499999, high=0.500001, count=3)) != "0.500 ± 0.000"

@@ -34,6 +34,7 @@ __all__ = ["AblationReport", "difference_text", "gain_text", "interval_text"]
 REPORT = "ablation.json"
 _VERSION = 1
 _COLUMNS = 110  # of ``AblationReport.text``, which knows no terminal
+_ROUNDING = 1e-9  # of the larger end of an interval: what sums of equal values differ by, and more
 _NOTE = (
     "Mean over {seeds} ± half of Student's 95 % interval; differences are taken seed by seed from “{first}”. "
     "{images}"
@@ -236,7 +237,7 @@ def interval_text(interval: Interval) -> str:
         return "–"
     if not isfinite(interval.low):
         return number_text(interval.mean)
-    return f"{number_text(interval.mean)} ± {number_text((interval.high - interval.low) / 2)}"
+    return f"{number_text(interval.mean)} ± {_half_text(interval)}"
 
 
 def difference_text(interval: Interval | None) -> str:
@@ -247,7 +248,13 @@ def difference_text(interval: Interval | None) -> str:
     size = f"{sign}{number_text(abs(interval.mean))}"
     if not isfinite(interval.low):
         return size
-    return f"{size} ± {number_text((interval.high - interval.low) / 2)}"
+    return f"{size} ± {_half_text(interval)}"
+
+
+def _half_text(interval: Interval) -> str:
+    """Return half of an interval; what is left of rounding where all values are equal is nothing."""
+    half = (interval.high - interval.low) / 2
+    return number_text(half if half > _ROUNDING * max(abs(interval.low), abs(interval.high)) else 0.0)
 
 
 def _is_worse(gain: Interval | None) -> bool:
