@@ -38,6 +38,7 @@ from snellen.recipes.experiments.ablation_report import interval_text
 from snellen.structures import ClassTarget, ImageBatch
 
 HERE = Path(__file__).resolve().parent
+Rows = Sequence[Mapping[str, Any]]
 SETS: Mapping[str, tuple[str, int]] = {  # images of ``comparison_questions.py``, and their side in pixels
     "mnist": ("mnist", 28),
     "cifar10": ("cifar10", 32),
@@ -152,7 +153,7 @@ def read(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
 
 
-def means(rows: Sequence[Mapping[str, Any]], data: str) -> dict[str, dict[str, float]]:
+def means(rows: Rows, data: str) -> dict[str, dict[str, float]]:
     """Return the means over the seeds of what was measured of each model."""
     here: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
@@ -164,7 +165,7 @@ def means(rows: Sequence[Mapping[str, Any]], data: str) -> dict[str, dict[str, f
     }
 
 
-def peer_cells(name: str, mine: Sequence[Mapping[str, Any]], peers: Sequence[Mapping[str, Any]]) -> str:
+def peer_cells(name: str, mine: Rows, peers: Rows) -> str:
     """Return the accuracy of the peer's network and ours less that, seed by seed; dashes where there is none."""
     ours = {row["seed"]: row["accuracy"] for row in mine}
     theirs = {row["seed"]: row["accuracy"] for row in peers if row["model"] == name and row["seed"] in ours}

@@ -77,11 +77,12 @@ def row_of(name: str, stated: dict[str, str]) -> str:
     size = find_model(name).default_size[0]
     parameters, millions = counted(name, size)
     peer = "–" if name not in PEERS else "timm" if name in TIMM else "torchvision"
-    gap = "–" if name not in PEERS else f"{difference(name, size):.0e}".replace("0e+00", "0")
+    gap = difference(name, size) if name in PEERS else None
+    told = "–" if gap is None else f"{gap:.0e}" if gap else "0"
     published = stated.get("parameters", "")
     published = f"{float(published) / 1e6:.2f} M" if "e" in published else f"{int(published):,}" if published else "–"
     cost = stated.get("multiply_adds_millions") or "–"
-    return f"| `{name}` | {size} | {peer} | {gap} | {parameters:,} | {published} | {millions:.0f} | {cost} |\n"
+    return f"| `{name}` | {size} | {peer} | {told} | {parameters:,} | {published} | {millions:.0f} | {cost} |\n"
 
 
 def main() -> None:

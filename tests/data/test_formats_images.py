@@ -80,6 +80,7 @@ def test_tables_named_after_splits_are_one(make):
     make.text("train.csv", "image,label\na.png,cat\nb.png,dog\n")
     make.text("valid.csv", "Image,Label\nc.png,dog\nlost.png,cat\na.png,dog\n")
     make.text("test.csv", "image,id\na.png,1\n")
+    make.text("labels.csv", "image,label\na.png,cat\n")
     index = load(make.root)
     assert list(index.paths) == ["images/a.png", "images/b.png", "valid/c.png"]
     assert index.split_names == ("train", "val")
@@ -88,8 +89,10 @@ def test_tables_named_after_splits_are_one(make):
     told = {problem.code: problem for problem in index.problems}
     assert (Path(told["image-missing"].file).name, told["image-missing"].line) == ("valid.csv", 3)
     assert (Path(told["image-duplicate"].file).name, told["image-duplicate"].line) == ("valid.csv", 4)
-    assert "names images, but no labels" in told["table-unread"].message
-    assert Path(told["table-unread"].file).name == "test.csv"
+    unread = {Path(each.file).name: each.message for each in index.problems if each.code == "table-unread"}
+    assert set(unread) == {"test.csv", "labels.csv"}
+    assert "names images, but no labels" in unread["test.csv"]
+    assert "train.csv, valid.csv was" in unread["labels.csv"]
 
 
 @pytest.mark.parametrize(

@@ -80,14 +80,12 @@ def read_csv(path: Path, options: ReadOptions) -> DatasetIndex:
             "a .csv file with a column of image paths was expected; none is there. Write one.", file=path
         )
     log = ProblemLog()
-    parts = _tables_of_splits(path) if path.is_dir() else ()
-    if parts:
-        table = joined_table(parts, "split", [split_name(part.file.stem) or part.file.stem for part in parts])
-    else:
-        table = csv_table(file)
-    if path.is_dir():
-        _tell_unread(path, {part.file for part in parts} | {file}, log)
-    return _index(table, options, "csv", [part.file for part in parts] or [file], log)
+    if path.is_file():
+        return _index(csv_table(file), options, "csv", [file], log)
+    parts = _tables_of_splits(path)
+    files = [part.file for part in parts.values()] or [file]
+    _tell_unread(path, files, log)
+    return _index(joined_table(parts, "split") if parts else csv_table(file), options, "csv", files, log)
 
 
 def read_json_lines(path: Path, options: ReadOptions) -> DatasetIndex:
@@ -112,27 +110,26 @@ def _csv_file(path: Path) -> Path | None:
     return next((file for file in files if _has_numbers_of_images(file)), None)
 
 
-def _tables_of_splits(folder: Path) -> tuple[RawTable, ...]:
+def _tables_of_splits(folder: Path) -> dict[str, RawTable]:
     """Return the tables of a folder that are named after splits and have the same columns; none if they are not two."""
     files = [file for file in _candidates(folder, CSV_SUFFIXES) if split_name(file.stem) and _has_labels(file)]
-    named = {split_name(file.stem): file for file in reversed(files)}
-    if len(named) < 2 or len(named) < len(files):
-        return ()
-    tables = [csv_table(file) for file in files]
-    columns = {tuple(map(plain_name, table.columns)) for table in tables}
-    if len(columns) > 1 or not all(table.has_header for table in tables) or set(columns.pop()) & set(SPLIT_COLUMNS):
-        return ()
-    return tuple(tables)
+    tables = {split_name(file.stem) or "": csv_table(file) for file in files}
+    columns = {tuple(map(plain_name, table.columns)) for table in tables.values()}
+    if len(files) < 2 or len(tables) < len(files) or len(columns) > 1:
+        return {}
+    is_plain = all(table.has_header for table in tables.values()) and not set(columns.pop()) & set(SPLIT_COLUMNS)
+    return tables if is_plain else {}
 
 
-def _tell_unread(folder: Path, read: set[Path], log: ProblemLog) -> None:
+def _tell_unread(folder: Path, read: Sequence[Path], log: ProblemLog) -> None:
+    names = ", ".join(file.name for file in read)
     for file in _candidates(folder, CSV_SUFFIXES):
         if file not in read and _has_paths(file):
-            told = "labels too" if _has_labels(file) else "images, but no labels"
-            first = ", ".join(sorted(each.name for each in read))
-            message = f"this table names {told}; it was not read, but {first} was."
+            has_labels = _has_labels(file)
+            told = "labels too" if has_labels else "images, but no labels"
+            message = f"this table names {told}; it was not read, but {names} was."
             fix = "name the table that is meant, put all rows into one with a column split, or move this one away"
-            log.add("table-unread", message, file=file, fix=fix, severity="warning" if told == "labels too" else "note")
+            log.add("table-unread", message, file=file, fix=fix, severity="warning" if has_labels else "note")
 
 
 def _json_lines_file(path: Path) -> Path | None:

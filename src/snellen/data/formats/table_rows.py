@@ -112,13 +112,13 @@ def csv_table(file: Path) -> RawTable:
     return RawTable(file=file, columns=tuple(first), rows=tuple(rows[1:]), has_header=True)
 
 
-def joined_table(tables: Sequence[RawTable], column: str, values: Sequence[str]) -> RawTable:
-    """Return tables of the same columns as one, with a further column that holds one value for each table."""
-    first = tables[0]
+def joined_table(tables: Mapping[str, RawTable], column: str) -> RawTable:
+    """Return tables of the same columns as one, with a further column that holds the name of each."""
+    first = next(iter(tables.values()))
     width = len(first.columns)
     rows = tuple(
-        replace(row, cells=(*row.cells[:width], *("",) * (width - len(row.cells)), value), file=table.file)
-        for table, value in zip(tables, values, strict=True)
+        replace(row, cells=(*row.cells[:width], *("",) * (width - len(row.cells)), name), file=table.file)
+        for name, table in tables.items()
         for row in table.rows
     )
     return RawTable(file=first.file, columns=(*first.columns, column), rows=rows, has_header=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from snellen.doctor.evidence.results.evaluated import EvaluatedRun
 from snellen.doctor.evidence.results.figures import FIGURES
 from snellen.doctor.evidence.results.objects import CostOfErrors, DetectedObjects
-from snellen.doctor.evidence.results.readings import chosen_pairs, with_prediction
+from snellen.doctor.evidence.results.readings import chosen_pairs, with_answers_of_others
 from snellen.structures import BoxTarget, Detections
 
 __all__ = ["OthersAnswers", "answers_of_others"]
@@ -33,9 +33,7 @@ def answers_of_others(run: EvaluatedRun, costs: CostOfErrors) -> OthersAnswers:
     if not costs.precision.cost < ASKED_BELOW:
         return OthersAnswers()
     pairs = chosen_pairs(run, Detections, BoxTarget)
-    values = []
-    for step in sorted({round(share * len(pairs)) for share in STEPS} - {0, len(pairs)}):
-        moved = pairs[step:] + pairs[:step]
-        read = [with_prediction(own, other[0].prediction) for own, other in zip(pairs, moved, strict=True)]
-        values.append(FIGURES[Detections](read, run.index.classes, None).value)
+    steps = {round(share * len(pairs)) for share in STEPS} - {0, len(pairs)}
+    moved = (with_answers_of_others(pairs, step) for step in steps)
+    values = [FIGURES[Detections](read, run.index.classes, None).value for read in moved]
     return OthersAnswers(value=max(values, default=float("nan")))

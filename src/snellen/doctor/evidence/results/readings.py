@@ -28,6 +28,7 @@ __all__ = [
     "reading_of",
     "renamed",
     "same_named",
+    "with_answers_of_others",
     "with_prediction",
 ]
 
@@ -161,13 +162,20 @@ def next_images(fits: Callable[[Pair, Pair], bool] = lambda _one, _other: True) 
     for step in STEPS:
 
         def read(pairs: Sequence[Pair], step: int = step) -> list[Pair]:
-            moved = [pairs[(place + step) % len(pairs)] for place in range(len(pairs))]
-            return [
-                with_prediction(own, other[0].prediction) if fits(other, own) else own
-                for own, other in zip(pairs, moved, strict=True)
-            ]
+            return with_answers_of_others(pairs, step, fits)
 
         yield Proposal(name="image", numbers={"step": f"{step:+d}"}, read=read)
+
+
+def with_answers_of_others(
+    pairs: Sequence[Pair], step: int, fits: Callable[[Pair, Pair], bool] = lambda _one, _other: True
+) -> list[Pair]:
+    """Return each image with the answer of the one that stands ``step`` places behind it, where that can be read."""
+    moved = [pairs[(place + step) % len(pairs)] for place in range(len(pairs))]
+    return [
+        with_prediction(own, other[0].prediction) if fits(other, own) else own
+        for own, other in zip(pairs, moved, strict=True)
+    ]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
