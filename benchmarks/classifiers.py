@@ -13,6 +13,7 @@ two plots for each set of images.
 
 import argparse
 import json
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -271,6 +272,7 @@ def measure(given: argparse.Namespace) -> None:
             for name in given.models:
                 if (data, name, seed, given.budget) not in done:
                     folder = given.out / "runs" / f"{data}-{name}-{given.budget:g}-seed{seed}"
+                    shutil.rmtree(folder, ignore_errors=True)  # of a call that was broken off: its clock stopped
                     row = trained(name, data, place, seed, given.budget, folder)
                     with file.open("a", encoding="utf-8") as stream:
                         stream.write(json.dumps(row) + "\n")

@@ -217,9 +217,12 @@ def segmentation(data: Path, budget: Budget, seed: int) -> dict[str, float]:
     return segmented(model, train_set, test_set, num_classes, budget, seed, colours)
 
 
-def segmented(model: nn.Module, train_set, test_set, num_classes: int, budget: Budget, seed: int, colours):
+def segmented(
+    model: nn.Module, train_set, test_set, num_classes: int, budget: Budget, seed: int, colours, *, device: str = "cpu"
+):
     """Train a network of segmentation_models_pytorch and return its mIoU; sets are pairs of image and mask."""
-    mean, std = (torch.tensor(values)[:, None, None] for values in colours)
+    mean, std = (torch.tensor(values, device=device)[:, None, None] for values in colours)
+    model = model.to(device)
 
     def shrink(image: torch.Tensor) -> torch.Tensor:
         scale = budget.size / min(image.shape[-2:])
@@ -244,8 +247,8 @@ def segmented(model: nn.Module, train_set, test_set, num_classes: int, budget: B
                 masks.append(mask.long())
             sides = [max(image.shape[axis] for image in images) for axis in (1, 2)]
             yield (
-                torch.stack([padded(image, sides, 0) for image in images]),
-                torch.stack([padded(mask, sides, 255) for mask in masks]),
+                torch.stack([padded(image, sides, 0) for image in images]).to(device),
+                torch.stack([padded(mask, sides, 255) for mask in masks]).to(device),
             )
 
     train(
@@ -260,7 +263,7 @@ def segmented(model: nn.Module, train_set, test_set, num_classes: int, budget: B
     confusion = torch.zeros(num_classes, num_classes, dtype=torch.long)
     with torch.inference_mode():
         for image, mask in test_set:
-            logits = model((shrink(image)[None] / 255 - mean) / std)
+            logits = model((shrink(image)[None].to(device) / 255 - mean) / std).cpu()
             probs = functional.interpolate(logits.softmax(1), mask.shape, mode="bilinear", align_corners=False)
             kept = mask != 255
             pairs = mask[kept].long() * num_classes + probs[0].argmax(0)[kept]

@@ -10,10 +10,12 @@ weights. Differences are taken seed by seed; their interval is Student's t at 95
 
 import argparse
 import json
+import multiprocessing
 import platform
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import torch
@@ -63,7 +65,7 @@ def job_of(question: Question, side: Side, seed: int, arguments: argparse.Namesp
             words += [name, str(value)]
     if budget.has_weights:
         words += ["--finetune", "all"]
-    words += ["--flip", "--no-check", "--seed", str(seed)]
+    words += ["--flip", "--no-check", "--seed", str(seed), "--device", arguments.device]
     weights = arguments.data / "weights" / "mobilenet_v2_imagenet.safetensors" if budget.has_weights else None
     name = f"{question.data}-{side.model}-{file_name('_'.join(side.options)) or 'plain'}-epochs{epochs}-seed{seed}"
     return Job(name=name, model=side.model, data=data_of(question.data, arguments), weights=weights,
@@ -77,6 +79,21 @@ def measured(folder: Path, split: str, *, crf: bool) -> dict[str, float]:
         results = snellen.evaluate(folder, split=split, which="last", tune_crf=crf)
         kept.write_text(json.dumps({name: results.scalars[name] for name in MEASURES}))
     return json.loads(kept.read_text())
+
+
+def measure_all(questions: Sequence[Question], arguments: argparse.Namespace) -> None:
+    """Measure what was trained, in as many processes as there were trainings at a time."""
+    wanted = {
+        (arguments.out / job_of(question, side, seed, arguments).name, SETS[question.data].split, side.crf)
+        for question in questions
+        for side in question.sides
+        for seed in arguments.seeds
+    }
+    ready = [each for each in sorted(wanted, key=lambda each: not each[2]) if (each[0] / "cost.json").is_file()]
+    fresh = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(arguments.parallel, fresh, torch.set_num_threads, (arguments.threads,)) as pool:
+        for task in [pool.submit(measured, folder, split, crf=crf) for folder, split, crf in ready]:
+            task.result()
 
 
 def found_of(question: Question, side: Side, arguments: argparse.Namespace) -> dict[int, dict[str, float]]:
@@ -158,6 +175,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--questions", nargs="+", help="beginnings of the names of comparisons; all if left out")
     parser.add_argument("--parallel", type=int, default=1, help="trainings at a time")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--results", type=Path, default=HERE / "results" / "segmentation_steps.md")
     parser.set_defaults(small=False)  # of the links that segmenters.py makes
     parser.add_argument("--table-only", action="store_true", help="write the tables of what has been trained already")
@@ -175,6 +193,7 @@ def main(words: Sequence[str] | None = None) -> None:
             for job in (job_of(question, side, seed, arguments) for side in question.sides)
         }
         run_all(list(jobs.values()), arguments.out, parallel=arguments.parallel, threads=arguments.threads)
+        measure_all(questions, arguments)
     torch.set_num_threads(arguments.threads)
     write(questions, arguments)
 

@@ -24,6 +24,7 @@ from torch import nn
 from torch.nn import functional
 
 from dense_speed import CPU, autocast, measure
+from snellen.errors import CheckpointError
 from snellen.models import find_model, load_weights
 from snellen.models.backbones import chosen_backbone
 from snellen.models.segmentation import AtrousPyramid, DetailDecoder, Segmenter, deeplab_v3
@@ -95,8 +96,12 @@ def with_weights_of(theirs: nn.Module, ours: Segmenter) -> Segmenter:
     with TemporaryDirectory() as folder:
         file = Path(folder) / "weights.pth"
         torch.save(theirs.state_dict(), file)
-        report = load_weights(ours, file)
-    if report.missing or report.unexpected:
+        try:
+            report = load_weights(ours, file)
+            is_whole = not (report.missing or report.unexpected)
+        except CheckpointError:  # no name is alike
+            is_whole = False
+    if not is_whole:
         parts = [(theirs.encoder, ours.backbone), (theirs.segmentation_head, ours.head)]
         aspp, pyramid = theirs.decoder.aspp[0], ours.context.pyramid
         parts += [(aspp.convs[:-1], pyramid.convs), (aspp.convs[-1], pyramid.pooling), (aspp.project, pyramid.project)]

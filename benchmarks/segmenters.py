@@ -145,7 +145,8 @@ def job_of(name: str, model: str, seed: int, arguments: argparse.Namespace) -> J
         "--finetune",
         "all",
     ]
-    options += ["--weight-decay", str(budget.weight_decay), "--clip-norm", "0", "--flip", *arguments.option]
+    options += ["--weight-decay", str(budget.weight_decay), "--clip-norm", "0", "--flip", "--device", arguments.device]
+    options += arguments.option
     for setting in settings_of(settings):
         options += ["--set", setting]
     return Job(
@@ -208,7 +209,8 @@ def their_score(name: str, model: str, seed: int, arguments: argparse.Namespace)
         for pairs in pairs_of(name, arguments.data, small=arguments.small).values()
     ]
     began = time.perf_counter()
-    found = segmented(network, *sets, NUM_CLASSES[name], budget_of(name, arguments), seed, HALF)
+    budget, device = budget_of(name, arguments), arguments.device
+    found = segmented(network, *sets, NUM_CLASSES[name], budget, seed, HALF, device=device)
     found["seconds"] = time.perf_counter() - began
     kept.write_text(json.dumps(found))
     print(kept.stem, found, file=sys.stderr, flush=True)
@@ -336,6 +338,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--results", type=Path, default=HERE / "results")
     parser.add_argument("--parallel", type=int, default=1, help="trainings of ours at a time")
     parser.add_argument("--threads", type=int, default=1, help="of each training, and of the timing")
+    parser.add_argument("--device", default="cpu", help="where both are trained; times are of the processor")
     parser.add_argument("--images", type=int, default=12, help="images that are timed")
     parser.add_argument("--no-peers", action="store_true", help="leave segmentation_models_pytorch out")
     parser.add_argument("--no-timing", action="store_true")

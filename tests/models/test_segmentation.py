@@ -5,7 +5,7 @@ from torchvision.transforms.v2 import functional as tv
 
 from snellen.errors import ConfigError
 from snellen.models.backbones import find_backbone, resnet18
-from snellen.models.segmentation import SegmentationOutput, decoding, segmentation_map, unet
+from snellen.models.segmentation import SegmentationOutput, decoding, segmentation_maps, unet
 from snellen.models.weights import load_weights
 from snellen.nn import IMAGENET_MEAN, IMAGENET_STD
 from snellen.structures import MaskTarget, Model
@@ -50,14 +50,18 @@ def test_decode_cuts_the_padding_off_and_returns_to_the_original_size():
 
 
 def test_map_in_pieces_equals_map_at_once(monkeypatch):
-    logits = torch.randn(7, 5, 6, generator=torch.Generator().manual_seed(0))
-    whole = segmentation_map(logits, (11, 9))
-    monkeypatch.setattr(decoding, "_MOST_ELEMENTS", 2 * 11 * 9)
-    pieces = segmentation_map(logits, (11, 9))
-    assert torch.equal(whole.labels, pieces.labels)
-    assert torch.equal(whole.confidence, pieces.confidence)
-    enlarged = torch.nn.functional.interpolate(logits.softmax(dim=0)[None], (11, 9), mode="bilinear")[0]
-    assert torch.equal(whole.labels.long(), enlarged.argmax(dim=0))
+    logits = torch.randn(4, 7, 5, 6, generator=torch.Generator().manual_seed(0))
+    contents, sizes = [(5, 6), (4, 6), (5, 6), (5, 6)], [(11, 9), (11, 9), (11, 9), (8, 12)]
+    whole = segmentation_maps(logits, contents, sizes)
+    for most in (2 * 11 * 9, 14 * 11 * 9):
+        monkeypatch.setattr(decoding, "_MOST_ELEMENTS", most)
+        for all_at_once, in_pieces in zip(whole, segmentation_maps(logits, contents, sizes), strict=True):
+            assert torch.equal(all_at_once.labels, in_pieces.labels)
+            assert torch.equal(all_at_once.confidence, in_pieces.confidence)
+    for found, scores, (height, width), size in zip(whole, logits, contents, sizes, strict=True):
+        probs = scores[None, :, :height, :width].softmax(dim=1)
+        enlarged = torch.nn.functional.interpolate(probs, size, mode="bilinear")[0]
+        assert torch.equal(found.labels.long(), enlarged.argmax(dim=0))
 
 
 def test_too_many_classes():

@@ -15,7 +15,7 @@ NUM_GROUPS = 3
 def on_accelerator(boxes, scores, groups, *, iou_above, num_groups):
     """What an accelerator computes, on the CPU."""
     alive = (scores > -torch.inf) & boxes.isfinite().all(dim=1)
-    return module._kept_at_once(boxes, scores, groups, alive, iou_above=iou_above, num_groups=num_groups)
+    return module._kept_in_rounds(boxes, scores, groups, alive, iou_above=iou_above, num_groups=num_groups)
 
 
 def reference(boxes, scores, groups, iou_above):
@@ -52,6 +52,22 @@ def test_both_branches_are_torchvisions(rows, iou_above, random):
     expected = reference(boxes, scores, groups, iou_above)
     settings = {"iou_above": iou_above, "num_groups": NUM_GROUPS}
     assert torch.equal(kept_by_nms(boxes, scores, groups, **settings), expected)
+    assert torch.equal(on_accelerator(boxes, scores, groups, **settings), expected)
+
+
+def test_long_chains_large_groups_and_little_room(monkeypatch):
+    # Each overlaps its neighbours alone: every second one survives, which takes as many rounds as there are boxes.
+    left = torch.arange(60.0) * 4
+    chain = torch.stack([left, torch.zeros(60), left + 10, torch.full((60,), 10.0)], dim=1)
+    boxes = torch.cat([chain, chain[:7], chain])
+    scores = torch.cat([torch.arange(60.0, 0, -1), torch.arange(7.0, 0, -1), torch.arange(60.0)])
+    groups = torch.cat([torch.zeros(60), torch.ones(7), torch.full((60,), 2)]).long()
+    settings = {"iou_above": 0.4, "num_groups": 4}
+    expected = reference(boxes, scores, groups, 0.4)
+    assert expected[:60].tolist() == [True, False] * 30
+    for name, value in {"MOST_COMPARED": 1, "MOST_HELD": 4096, "MOST_IN_A_TABLE": 8}.items():
+        assert torch.equal(on_accelerator(boxes, scores, groups, **settings), expected)
+        monkeypatch.setattr(module, name, value)
     assert torch.equal(on_accelerator(boxes, scores, groups, **settings), expected)
 
 

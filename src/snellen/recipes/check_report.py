@@ -3,13 +3,13 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from io import StringIO
 from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
 from rich.text import Text as RichText
 
+from snellen import __version__
 from snellen.data import DatasetIndex, Problem
 from snellen.doctor import Diagnosis, Language, chosen_language, write_baseline
 from snellen.report import diagnosis_html, diagnosis_json, diagnosis_sarif, diagnosis_text, labelled, phrase, write_page
@@ -84,9 +84,8 @@ class CheckReport(Diagnosis):
 
     def sarif(self, language: str | None = None, *, base: Path | None = None) -> str:
         """Return everything for code hosts."""
-        version = metadata.version("snellen")
         return diagnosis_sarif(
-            self, root=self.index.root, version=version, language=chosen_language(language), base=base
+            self, root=self.index.root, version=__version__, language=chosen_language(language), base=base
         )
 
     def write_baseline(self, path: Path | str) -> None:
@@ -99,7 +98,7 @@ class CheckReport(Diagnosis):
             phrase("images", language, count=f"{len(self.index):,}"),
             phrase("classes", language, count=len(self.index.classes)),
             *([self.model] if self.model else []),
-            f"snellen {metadata.version('snellen')}",
+            f"snellen {__version__}",
         ]
         return " · ".join(parts)
 

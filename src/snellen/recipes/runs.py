@@ -31,6 +31,7 @@ from typing import Any, Self, get_args
 import torch
 from torch import nn
 
+from snellen import __version__
 from snellen.errors import CheckpointError, ConfigError, did_you_mean
 from snellen.evaluation import from_json
 from snellen.models import ModelEntry, change_activations, change_settings, find_model, norm_named
@@ -142,8 +143,8 @@ def read_skipped(folder: Path) -> dict[str, str]:
 
 def environment() -> dict[str, str]:
     """Return versions and hardware."""
-    packages = ("snellen", "torch", "torchvision", "numpy", "pillow", "faster-coco-eval")
-    versions = {name: metadata.version(name) for name in packages}
+    packages = ("torch", "torchvision", "numpy", "pillow", "faster-coco-eval")
+    versions = {"snellen": __version__, **{name: metadata.version(name) for name in packages}}
     device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none"
     return {
         "python": platform.python_version(),

@@ -32,7 +32,9 @@ def first_choices(output: Any) -> Int64[Tensor, " classes"] | None:
         return None
     if not logits.is_floating_point():
         return None
-    return torch.bincount(logits.detach().argmax(1), minlength=logits.shape[1])
+    named = logits.detach().argmax(1)
+    # bincount would make the host wait for the device.
+    return named.new_zeros(logits.shape[1]).scatter_add_(0, named, torch.ones_like(named))
 
 
 def num_images(arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> int:

@@ -38,7 +38,7 @@ class BnInception(ChainNet):
 
     Attributes:
         features: ``c1`` to ``c5``, the last maps at strides 2 to 32.
-        inner: ``c4a`` and ``c4d``, where GoogLeNet's auxiliary heads stood; this network has none.
+        inner: ``c4a``, where the first of GoogLeNet's auxiliary heads stood; the second read what is ``c4`` here.
 
     Source:
         Ioffe & Szegedy 2015, appendix, figure 5, https://arxiv.org/abs/1502.03167. The figure prints depths of 576 for
@@ -70,8 +70,8 @@ class BnInception(ChainNet):
                 channels = widths[0] + widths[2] + widths[4] + widths[5]
             if name in _LAST_AT_STRIDE:
                 ends[_LAST_AT_STRIDE[name]] = (name, channels)
-            if name in ("inception4a", "inception4d"):
-                inner[f"c{name[-2:]}"] = (name, channels)
+            if name == "inception4a":
+                inner["c4a"] = (name, channels)
         super().__init__(layers, ends, inner=inner)
         # He et al. 2015, https://arxiv.org/abs/1502.01852, fan out; the paper names no initial weights.
         for layer in self.modules():

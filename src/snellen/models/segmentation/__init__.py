@@ -2,7 +2,7 @@
 
 from snellen.models.segmentation.answer import PixelAnswer
 from snellen.models.segmentation.context import AtrousPyramid, ImagePooling, PyramidPooling, usual_rates
-from snellen.models.segmentation.decoding import segmentation_map
+from snellen.models.segmentation.decoding import segmentation_maps
 from snellen.models.segmentation.deeplab import DetailDecoder, deeplab_v3, deeplab_v3_plus, pspnet
 from snellen.models.segmentation.fcn import ScoreFusion, dilated_fcn, skip_fcn
 from snellen.models.segmentation.lraspp import LiteContext, LiteFusion, lraspp
@@ -46,7 +46,7 @@ __all__ = [
     "lraspp",
     "pixel_class_weights",
     "pspnet",
-    "segmentation_map",
+    "segmentation_maps",
     "segnet",
     "skip_fcn",
     "unet",

@@ -1,5 +1,7 @@
 """From the scores of a canvas to the classes of a file's pixels."""
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -7,39 +9,58 @@ from torch.nn import functional
 
 from snellen.structures import SegmentationMap
 
-__all__ = ["segmentation_map"]
+__all__ = ["segmentation_maps"]
 
 _MOST_ELEMENTS = 2**26  # probabilities enlarged at once: 256 MB, so that 150 classes on 12 megapixels fit
 
 
-def segmentation_map(logits: Float[Tensor, "num_classes height width"], size: tuple[int, int]) -> SegmentationMap:
-    """Return the likeliest class of every pixel of an image of ``size`` (height, width).
+def segmentation_maps(
+    logits: Float[Tensor, "batch num_classes height width"],
+    contents: Sequence[tuple[int, int]],
+    originals: Sequence[tuple[int, int]],
+) -> list[SegmentationMap]:
+    """Return the likeliest class of every pixel of each original file.
 
-    Probabilities are enlarged, not labels, so that borders lie where two classes are equally likely.
+    Probabilities are enlarged, not labels, so that borders lie where two classes are equally likely. Images of the same
+    sizes are done together.
 
     Args:
-        logits: Raw scores of the image's content, without padding.
-        size: Height and width of the original file.
+        logits: Raw scores of the canvas.
+        contents: Height and width of each image on it, without padding.
+        originals: Height and width of each original file.
 
     Source:
         Chen et al. 2017, section 3.1 (bilinear enlargement), https://arxiv.org/abs/1606.00915.
     """
-    probs = logits.float().softmax(dim=0)
-    num_at_once = max(1, _MOST_ELEMENTS // (size[0] * size[1]))
-    confidence = probs.new_full(size, -1.0)
-    labels = torch.zeros(size, dtype=torch.uint8, device=probs.device)
-    for start in range(0, len(probs), num_at_once):
-        some = _resized(probs[start : start + num_at_once], size)
-        best, index = some.max(dim=0)
-        is_better = best > confidence
-        confidence = torch.where(is_better, best, confidence)
-        labels = torch.where(is_better, (index + start).to(torch.uint8), labels)
-    return SegmentationMap(labels=labels, confidence=confidence)
+    places: dict[tuple[tuple[int, int], tuple[int, int]], list[int]] = {}
+    for place, sizes in enumerate(zip(contents, originals, strict=True)):
+        places.setdefault(sizes, []).append(place)
+    found: dict[int, SegmentationMap] = {}
+    for ((height, width), size), members in places.items():
+        together = max(1, _MOST_ELEMENTS // (logits.shape[1] * size[0] * size[1]))
+        for start in range(0, len(members), together):
+            some = members[start : start + together]
+            scores = logits if len(some) == len(logits) else torch.stack([logits[place] for place in some])
+            found.update(zip(some, _likeliest(scores[..., :height, :width], size), strict=True))
+    return [found[place] for place in range(len(logits))]
+
+
+def _likeliest(logits: Float[Tensor, "some num_classes _ _"], size: tuple[int, int]) -> list[SegmentationMap]:
+    probs = logits.float().softmax(dim=1)
+    at_once = max(1, _MOST_ELEMENTS // (len(probs) * size[0] * size[1]))
+    confidence, labels = _resized(probs[:, :at_once], size).max(dim=1)
+    for start in range(at_once, probs.shape[1], at_once):
+        best, index = _resized(probs[:, start : start + at_once], size).max(dim=1)
+        labels = torch.where(best > confidence, index + start, labels)
+        confidence = torch.maximum(confidence, best)
+    confidence.nan_to_num_(nan=-1.0)  # of a network gone mad
+    labels = labels.to(torch.uint8)
+    return [SegmentationMap(labels=a, confidence=b) for a, b in zip(labels, confidence, strict=True)]
 
 
 def _resized(
-    probs: Float[Tensor, "num_classes _ _"], size: tuple[int, int]
-) -> Float[Tensor, "num_classes height width"]:
+    probs: Float[Tensor, "some num_classes _ _"], size: tuple[int, int]
+) -> Float[Tensor, "some num_classes height width"]:
     if tuple(probs.shape[-2:]) == size:
         return probs
-    return functional.interpolate(probs[None], size=size, mode="bilinear", align_corners=False)[0]
+    return functional.interpolate(probs, size=size, mode="bilinear", align_corners=False)

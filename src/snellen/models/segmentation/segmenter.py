@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from snellen.errors import ConfigError
 from snellen.models.backbones import Backbone, normalize_for, picked_features
 from snellen.models.segmentation.answer import PixelAnswer
-from snellen.models.segmentation.decoding import segmentation_map
+from snellen.models.segmentation.decoding import segmentation_maps
 from snellen.nn import ConvNormAct, Norm, content_cells, enlarged
 from snellen.structures import (
     IGNORE_LABEL,
@@ -148,10 +148,7 @@ class PixelModel(nn.Module):
         """Return the likeliest class of every pixel of the original files, by bilinear probabilities."""
         contents: list[tuple[int, int]] = [(h, w) for h, w in output.sizes.tolist()]
         originals: list[tuple[int, int]] = [(h, w) for h, w in sizes.tolist()]
-        return [
-            segmentation_map(logits[:, : content[0], : content[1]], original)
-            for logits, content, original in zip(output.logits, contents, originals, strict=True)
-        ]
+        return segmentation_maps(output.logits, contents, originals)
 
 
 class Segmenter(PixelModel):

@@ -21,7 +21,7 @@ from snellen.models.segmentation.classical.appearance import APPEARANCE_SCHEMA, 
 from snellen.models.segmentation.classical.fitting import fit
 from snellen.models.segmentation.classical.methods import Method, find_method
 from snellen.models.segmentation.classical.settings import AppearanceSettings, ChoosingSettings
-from snellen.models.segmentation.decoding import segmentation_map
+from snellen.models.segmentation.decoding import segmentation_maps
 from snellen.models.segmentation.segmenter import SegmentationOutput
 from snellen.models.shallow.describing import contents
 from snellen.models.shallow.fitted import FittedArrays, check_arrays
@@ -199,11 +199,9 @@ class ClassicalSegmenter(nn.Module):
     @torch.no_grad()
     def decode(self, output: SegmentationOutput, sizes: Int64[Tensor, "batch 2"]) -> Sequence[SegmentationMap]:
         """Return the class of every pixel of each image at its original size (height, width)."""
-        contents_and_sizes = zip(output.logits, output.sizes.tolist(), sizes.tolist(), strict=True)
-        return [
-            segmentation_map(logits[:, :height, :width], (int(size[0]), int(size[1])))
-            for logits, (height, width), size in contents_and_sizes
-        ]
+        contents: list[tuple[int, int]] = [(h, w) for h, w in output.sizes.tolist()]
+        originals: list[tuple[int, int]] = [(h, w) for h, w in sizes.tolist()]
+        return segmentation_maps(output.logits, contents, originals)
 
     def fit_stage(self, stage: str, data: FitData) -> dict[str, Fact]:
         """Learn what classes look like, choose settings that are open, and what the sides of a cut are.
