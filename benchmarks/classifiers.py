@@ -204,6 +204,12 @@ def table(
         for row in sorted(simple, key=lambda row: -row["accuracy"])
         if row["set"] == data
     ]
+    pairs = {(row["model"], row["seed"]): row["accuracy"] for row in peers}
+    gaps = [row["accuracy"] - pairs[row["model"], row["seed"]] for row in rows
+            if row["set"] == data and "accuracy" in row and (row["model"], row["seed"]) in pairs]  # fmt: skip
+    if len(gaps) > 1:
+        lines += ["", f"Over these {len(gaps)} pairs of trainings: ours less the peer's "
+                      f"{interval_text(mean_interval(gaps))}."]  # fmt: skip
     slow = sorted({row["model"] for row in rows if row["set"] == data and row["epochs"] < 1})
     lines += ["", f"Not one epoch within the budget: {', '.join(slow)}."] if slow else []
     return [

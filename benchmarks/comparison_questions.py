@@ -180,10 +180,16 @@ COMPARISONS = (
         published="A net of five 5×5 convolutions in the place of VGG-B's pairs of 3×3 has a top-1 error 7 points "
         "higher (Simonyan & Zisserman 2014, section 4.1).",
         data="cifar10",
-        shared={"model": "vgg13_bn", "flip": True, "epochs": 3, "model_options": {"fc_width": 64, "dropout": 0.0}},
+        shared={
+            "model": "vgg13_bn",
+            "flip": True,
+            "epochs": 3,
+            "lr": 0.02,
+            "model_options": {"fc_width": 64, "dropout": 0.0},
+        },
         arms={
             "pairs of 3×3": {},
-            "one 5×5": {"model_options": {"fc_width": 64, "dropout": 0.0, "backbone": "vgg_5x5"}},
+            "one 5×5": {"model_options": {"fc_width": 64, "dropout": 0.0, "backbone": "vgg_5x5_bn"}},
         },
     ),
     Question(  # ERR-005

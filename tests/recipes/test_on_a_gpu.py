@@ -82,6 +82,26 @@ def test_watching_changes_no_bit(tmp_path, monkeypatch):
         assert torch.equal(value, watched.state_dict()[name]), name
 
 
+def test_watching_makes_the_host_wait_for_nothing(tmp_path):
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(800, 4)).cuda()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+    images, labels = torch.randn(8, 3, 12, 12, device="cuda"), torch.randint(0, 4, (8,), device="cuda")
+    with snellen.watch(net, optimizer, folder=tmp_path, every=4, on_finding=lambda *_: None) as doctor:
+        for step in range(12):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that it is a prototype
+                torch.cuda.set_sync_debug_mode("error" if step > 1 else "default")
+            try:
+                loss = nn.functional.cross_entropy(net(images), labels)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                doctor.observe(loss)
+            finally:
+                torch.cuda.set_sync_debug_mode("default")
+    assert len(doctor.trace.sampled) >= 4
+
+
 def test_a_loss_that_is_not_finite_is_named_there(tmp_path):
     net = nn.Linear(4, 2).cuda()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)

@@ -14,6 +14,7 @@ from snellen.ops.boxes import (
     scale_boxes,
 )
 from snellen.ops.coding import decode_boxes, encode_boxes
+from snellen.ops.constants import constant_on
 from snellen.ops.crops import warp_crops
 from snellen.ops.matching import Matches, match_by_iou
 from snellen.ops.nms import kept_by_nms
@@ -39,6 +40,7 @@ __all__ = [
     "boxes_from_centers_sizes",
     "ciou",
     "clip_boxes",
+    "constant_on",
     "covered_share",
     "decode_boxes",
     "default_boxes",

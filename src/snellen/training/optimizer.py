@@ -171,7 +171,7 @@ def shrink(optimizer: Optimizer, strength: float, *, keep: Tensor | None = None)
         for parameter in group["params"]:
             if parameter.grad is None:
                 continue
-            limit = torch.as_tensor(group["lr"] * strength, dtype=parameter.dtype, device=parameter.device)
+            limit = group["lr"] * strength
             if keep is not None:
                 limit = limit * (1 - keep)
             parameter.sub_(parameter.clamp(-limit, limit))

@@ -31,6 +31,13 @@ def counting():
     return module
 
 
+def are_of_one_suppression(waits):
+    """Return whether the host waits once for the sizes of the groups, and a few times for the rounds."""
+    places = {what.split(" at ")[1].split(":")[0] for what in waits}
+    sizes = sum(count for what, count in waits.items() if what.startswith("tolist"))
+    return places == {"ops/nms.py"} and sizes == 1 and waits.total() <= 4
+
+
 def test_the_counter_sees_every_way_to_wait(counting):
     x = torch.rand(6, 4)
     ways = {
@@ -52,15 +59,13 @@ def test_the_counter_sees_every_way_to_wait(counting):
 
 
 @pytest.mark.parametrize("build", [faster_rcnn_mobilenet_v2_fpn, faster_rcnn_r18_fpn, faster_rcnn_r50_c4])
-def test_a_training_step_waits_once_whatever_the_batch(counting, build):
+def test_a_training_step_waits_for_suppression_alone_whatever_the_batch(counting, build):
     torch.manual_seed(0)
     model = build(3)
     model.settings = RegionSettings(slots=4)
     model.proposals.settings = ProposalSettings(before_nms_train=50, after_nms_train=20)
-    waits = {batch: counting.training_waits(model, batch) for batch in (2, 8)}
-    assert waits[2] == waits[8]
-    # The one wait is the suppression of the proposals, whose kernel returns a list of unknown length.
-    assert [what.split(" at ")[0] for what in waits[8].elements()] == ["torchvision::nms"]
+    for batch in (2, 8):
+        assert are_of_one_suppression(counting.training_waits(model, batch))
 
 
 def test_inference_waits_equally_often_whatever_the_batch(counting):
@@ -69,7 +74,7 @@ def test_inference_waits_equally_often_whatever_the_batch(counting):
     model.proposals.settings = ProposalSettings(before_nms_test=50, after_nms_test=20)
     waits = {batch: counting.inference_waits(model, batch) for batch in (2, 8)}
     assert waits[2] == waits[8]
-    assert waits[8].total() <= 10
+    assert waits[8].total() <= 12
 
 
 def test_outlines_wait_for_nobody(counting, monkeypatch):
@@ -88,8 +93,7 @@ def test_outlines_wait_for_nobody(counting, monkeypatch):
             assert len(output.mask_rows) == 2 * len(images)
             model.loss(output, target)
 
-        found = counting.waits_of(step)
-        assert [what.split(" at ")[0] for what in found.elements()] == ["torchvision::nms"]
+        assert are_of_one_suppression(counting.waits_of(step))
 
 
 @pytest.mark.parametrize("mining", [None, "ohem", "ohem_two_pass"])
@@ -103,8 +107,10 @@ def test_regions_from_outside_wait_for_nobody(counting, mining):
         boxes = target.boxes.repeat(1, 5, 1)
         images = replace(images, regions=Regions(boxes=boxes, valid=torch.ones(boxes.shape[:2], dtype=torch.bool)))
         waits[batch] = counting.waits_of(lambda images=images, target=target: model.loss(model(images, target), target))
-    assert waits[2] == waits[8]
-    if mining is None:
-        assert waits[8].total() == 0
-    else:  # suppression among the hardest
-        assert {what.split(" at ")[0] for what in waits[8]} <= {"torchvision::nms", "aten::_local_scalar_dense"}
+    for found in waits.values():
+        if mining is None:
+            assert found.total() == 0
+        else:  # the number of groups, and suppression among the hardest
+            asked = [what for what in found if "losses/hard_examples.py" in what]
+            assert [found.pop(what) for what in asked] == [1]
+            assert are_of_one_suppression(found)

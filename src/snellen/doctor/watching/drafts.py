@@ -76,7 +76,12 @@ class Drafts:
                 here += values.flatten().tolist()
             self._sent.append((draft, here, None))
             return
-        parts = [torch.as_tensor(value, device=self._device).float().reshape(1) for value in draft.losses.values()]
+        parts = [
+            value.to(self._device).float().reshape(1)
+            if isinstance(value, Tensor)
+            else torch.full((1,), value, device=self._device)
+            for value in draft.losses.values()
+        ]
         parts += [values.float().reshape(-1).to(self._device) for values in draft.sample.values()]
         figures = torch.cat(parts) if parts else torch.zeros(0)
         arrived = None

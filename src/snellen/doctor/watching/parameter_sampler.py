@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from snellen.ops import constant_on
+
 __all__ = ["ParameterSampler", "cosine", "norms"]
 
 MOST_VALUES = 1 << 16  # of a parameter that are looked at
@@ -49,7 +51,7 @@ class ParameterSampler:
         places = [place for place, one in enumerate(gradients) if one is not None and not one.is_sparse]
         here = _parts([gradient for place in places if (gradient := gradients[place]) is not None])
         if self._former is not None and self._former[0] == places:
-            scales = self._scales[torch.tensor(places, device=self._device, dtype=torch.long)]
+            scales = self._scales[constant_on(self._device, places, torch.int64)]
             found["agreement"] = cosine(self._former[1], here, scales)[None]
         self._former = (places, here) if is_first else None
         self._weights = _parts(self._parameters)
@@ -81,7 +83,7 @@ def norms(tensors: Sequence[Tensor | None], device: torch.device) -> Float[Tenso
             groups.setdefault((tensor.device, tensor.dtype), []).append(place)
     for places in groups.values():
         one = torch._foreach_norm([tensor for place in places if (tensor := tensors[place]) is not None])  # noqa: SLF001 - fused
-        found[torch.tensor(places, device=device)] = torch.stack(list(one)).float().to(device)
+        found[constant_on(device, places, torch.int64)] = torch.stack(list(one)).float().to(device)
     return found
 
 
@@ -110,7 +112,7 @@ def _parts(tensors: Sequence[Tensor]) -> list[Tensor]:
 def _scales(tensors: Sequence[Tensor], device: torch.device) -> Float[Tensor, " tensors"]:
     """Return what the norm of the part that is looked at is multiplied by to estimate that of the whole."""
     shares = [tensor.numel() / max(_blocks(tensor.detach()).numel(), 1) for tensor in tensors]
-    return torch.tensor(shares, device=device).sqrt()
+    return constant_on(device, shares, torch.float32).sqrt()
 
 
 def _blocks(values: Tensor) -> Tensor:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from torch import nn
+
 from snellen.errors import ConfigError, did_you_mean
 from snellen.models.backbones.alexnet import alexnet, alexnet_paper, caffenet
 from snellen.models.backbones.backbone import Backbone
@@ -138,6 +140,7 @@ BACKBONES: Mapping[str, Callable[..., Backbone]] = {
     "vgg16": vgg16,
     "vgg19": vgg19,
     "vgg_5x5": vgg_5x5,
+    "vgg_5x5_bn": partial(vgg_5x5, norm=nn.BatchNorm2d),
     "ssd_vgg16": SsdVgg16,
     "fcn_vgg16": FcnVgg16,
     "nin": nin,
