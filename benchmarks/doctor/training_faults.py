@@ -85,7 +85,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(name="norm statistics (DX-055)", codes=("T11",), change=each("norm_momentum", 0.003, 0.001, 0.0),
           bases=("cnn with norms", "resnet8")),
     Fault(name="not shuffled (DX-031)", codes=("T26",), change=({"is_shuffled": False},)),
-    Fault(name="wrong labels (TCL)", codes=("T2", "T12"), change=each("wrong_labels", 0.5, 0.8, 1.0)),
+    Fault(name="wrong labels (TCL)", codes=("T2", "T12", "T30"), change=each("wrong_labels", 0.5, 0.8, 1.0)),
     Fault(name="labels constant", codes=("T15",), change=each("labels", "constant")),
     Fault(name="unbalanced (TUD)", codes=("T15",), change=each("keep", 0.05, 0.02, 0.0)),
     Fault(name="few images (TRD)", codes=("T12",), change=each("images", 200, 100, 40)),

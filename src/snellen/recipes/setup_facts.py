@@ -10,6 +10,7 @@ from torch import nn
 
 from snellen.doctor.evidence.setup import FeatureMap, Setup
 from snellen.models import MapReach, WeightsReport, count_parameters, map_reaches, settings_of, weights_settings
+from snellen.recipes.augmenting import SHARES
 from snellen.recipes.loaders import training_loader
 from snellen.recipes.preparing import Preparation
 from snellen.structures import BoxTarget
@@ -62,7 +63,7 @@ def setup_of(ready: Preparation) -> Setup:
 
 
 def _options(record: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("mosaic", "mixup", "copy_paste", "multi_scale", "proposals", "workers", "device", "model_options")
+    names = (*SHARES, "noise", "multi_scale", "proposals", "workers", "device", "model_options")
     others = ("schedule", "milestones", "clip_norm", "clip_value", "ema_decay", "patience", "validate_every", "seed",
               "momentum")  # fmt: skip
     settings = record["settings"]

@@ -18,7 +18,8 @@ def packed_plan(setup: Setup | None) -> dict[str, Any] | None:
     if setup is None:
         return None
     told = {entry.name: getattr(setup, entry.name) for entry in fields(Setup) if entry.name != "options"}
-    return {**_plain(told), "options": _plain(setup.options)}
+    model_options = ", ".join(sorted(setup.options.get("model_options") or {}))  # their names: values may be anything
+    return {**_plain(told), "options": {**_plain(setup.options), "model_options": model_options}}
 
 
 def plan_of(trace: Trace) -> Setup:
