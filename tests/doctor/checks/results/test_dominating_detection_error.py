@@ -63,8 +63,18 @@ def test_rounding_pools_are_mended_first():
 
 def test_says_what_the_others_cost():
     text = told(checked("R3", run((TWO, 0.8, 1))))
-    assert text.startswith("AP50 is 50.0 (50.0 to 50.0). 30 missed objects cost most: 50.0 points (50.0 to 50.0).")
+    assert text.startswith("AP50 is 50.0 (50.0 to 50.0). 30 missed objects cost 50.0 points (50.0 to 50.0).")
     assert "class 0.0" in text
+
+
+def test_kinds_that_cost_half_as_much_are_told_too():
+    """Of the second object 18 of 30 are missed, and 4 found in a bad place."""
+    wanted, bad = ((ONE, 0), (TWO, 1)), ((ONE, 0.9, 0), ((60, 60, 80, 110), 0.8, 1))
+    pairs = [boxes(RIGHT[:1], wanted)] * 18 + [boxes(bad, wanted)] * 4 + [boxes(RIGHT, wanted)] * 8
+    found = checked("R3", run_of(Detections, {"test": pairs})).findings
+    assert [finding.message for finding in found] == ["missed", "place"]
+    costs = [finding.measured for finding in found]
+    assert costs[0] > costs[1] >= costs[0] / 2
 
 
 def test_a_perfect_detector_has_no_errors():

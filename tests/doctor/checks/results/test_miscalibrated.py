@@ -49,7 +49,7 @@ def test_scores_of_boxes_are_told_without_warning():
 
 
 def test_few_answers_are_not_judged():
-    assert checked("R7", run(lambda rng: 0.99, 50)).status == Status.NOT_CHECKABLE
+    assert checked("R7", run(lambda rng: 0.99, 40)).status == Status.NOT_CHECKABLE
 
 
 def test_confidence_that_does_not_rank():

@@ -28,6 +28,18 @@ def test_classes_in_another_order():
     assert (two.numbers["count"], two.numbers["shown"]) == (2, "ant = bee, bee = ant")
 
 
+def test_classes_in_another_order_some_of_which_are_rare():
+    """Each class is named as the one before it; the last, which closes the circle, is hardly ever there."""
+    rng = np.random.default_rng(0)
+    labels = rng.choice(6, 400, p=[0.2, 0.2, 0.2, 0.2, 0.195, 0.005])
+    pairs = [sure(int(label), int((label - 1) % 6), num_classes=6) for label in labels]
+    found = only(checked("R22", run_of(ClassScores, {"test": pairs}, classes=(*CLASSES, "eel", "fox"))))
+    assert (found.message, found.numbers["count"], found.numbers["shift"]) == ("classes", 5, "—")
+    # Two that are called by the names of others are no order of names.
+    mixed = [sure(int(label), {0: 4, 1: 5}.get(int(label), int(label)), num_classes=6) for label in labels]
+    assert checked("R22", run_of(ClassScores, {"test": mixed}, classes=(*CLASSES, "eel", "fox"))).findings == ()
+
+
 @pytest.mark.parametrize("right", [0.95, 0.6])
 def test_bad_answers_are_not_misread_ones(right):
     assert checked("R22", classified(right=right)).status == Status.PASSED
@@ -90,6 +102,23 @@ def test_boxes_in_another_format_or_frame(name):
     if name == "scale":
         assert float(finding.numbers["across"]) == pytest.approx(1.7, rel=0.03)
         assert float(finding.numbers["down"]) == pytest.approx(0.6, rel=0.03)
+
+
+def test_tall_objects_in_the_middle_upside_down():
+    """Most of them lie well either way."""
+
+    def pairs(turned):
+        rng = np.random.default_rng(3)
+        for _ in range(60):
+            left, top = rng.uniform(0, 70), rng.choice([10, 12, 14, 30, 40])
+            wanted = np.array([left, top, left + 25, top + 62])
+            found = np.array([left, 100 - wanted[3], left + 25, 100 - top]) if turned else wanted
+            yield boxes([(tuple(found), 0.9, 0)], [(tuple(wanted), 0)])
+
+    turned, right = ([*pairs(is_turned)] for is_turned in (True, False))
+    finding = only(checked("R22", run_of(Detections, {"test": turned}, annotations=box_table(turned))))
+    assert finding.message == "upside_down"
+    assert checked("R22", run_of(Detections, {"test": right}, annotations=box_table(right))).status == Status.PASSED
 
 
 def test_boxes_that_are_read_rightly():

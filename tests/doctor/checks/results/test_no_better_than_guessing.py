@@ -53,6 +53,17 @@ def test_a_detector_whose_answers_were_shuffled():
     assert checked("R2", run_of(Detections, {"test": placed(0)})).status == Status.PASSED
 
 
+def test_scores_turned_round_are_no_answers_of_others():
+    """Nothing is worth less than boxes whose sure ones lie on nothing, but they lie on their own objects."""
+    nothing = [((1, 1, 3, 3), 0.95 - place / 1000, 0) for place in range(40)]
+    pairs = []
+    rng = np.random.default_rng(0)
+    for rows in rng.uniform(0, 80, (40, 3, 2)).tolist():
+        truth = [((x, y, x + 20, y + 20), 0) for x, y in rows]
+        pairs.append(boxes([*nothing, *((box, 0.1, label) for box, label in truth)], truth))
+    assert "others" not in {found.message for found in checked("R2", run_of(Detections, {"test": pairs})).findings}
+
+
 def test_a_weak_detector_is_better_than_answers_of_others():
     pairs = placed(0)
     spoiled = placed(0, order=np.random.default_rng(1).permutation(40).tolist())
@@ -67,6 +78,9 @@ def test_a_map_that_is_one_class():
         only(checked("R2", run_of(SegmentationMap, {"test": [painted(truth * 0, truth)] * 12}))).level == Level.WARNING
     )
     assert checked("R2", run_of(SegmentationMap, {"test": [painted(truth, truth)] * 12})).status == Status.PASSED
+    patched = truth * 0
+    patched[:1, :20] = 1  # a twentieth of the thing
+    assert only(checked("R2", run_of(SegmentationMap, {"test": [painted(patched, truth)] * 12}))).level == Level.WARNING
 
 
 def test_values_that_are_their_mean():

@@ -14,21 +14,27 @@ __all__ = ["CHECK"]
 
 LEAST_IMAGES = 10
 LEAST_COST = 0.02  # of the mean overlap
+ALIKE = 0.5  # of the largest cost, from which another is told too
 
 
 def judge(run: EvaluatedRun, maps: MapErrors) -> Iterator[Finding]:
-    """Yield the kind of wrong pixel that costs most, if it costs anything beyond chance."""
+    """Yield the kinds of wrong pixel that cost most, the first one first, if they cost anything beyond chance."""
     need(len(maps.rows), LEAST_IMAGES, "images", "张图像")
-    kind = max(maps.kinds, key=lambda name: maps.kinds[name].cost)
+    most = max(row.cost for row in maps.kinds.values())
+    for kind in sorted(maps.kinds, key=lambda name: -maps.kinds[name].cost):
+        cost = maps.kinds[kind]
+        if cost.cost >= max(LEAST_COST, ALIKE * most) and cost.low > 0:
+            yield _finding(run, maps, kind)
+
+
+def _finding(run: EvaluatedRun, maps: MapErrors, kind: MapErrorKind) -> Finding:
     cost = maps.kinds[kind]
-    if cost.cost < LEAST_COST or not cost.low > 0:
-        return
     total = sum(row.count for row in maps.kinds.values())
     own = maps.pixels[:, list(MapErrorKind).index(kind)]
     hit = np.flatnonzero(own)
     places, num_places = judged_places(run, maps.rows[hit], scores=own[hit], notes=[f"{n:,} px" for n in own[hit]])
     others = sorted((name for name in MapErrorKind if name is not kind), key=lambda name: -maps.kinds[name].cost)
-    yield Finding(
+    return Finding(
         level=Level.INFO,
         message=kind.value,
         numbers={
@@ -73,7 +79,7 @@ CHECK = Check(
     caused_by=("R22",),
     pages={
         "en": Page(
-            title="the kind of wrong pixel that costs a segmenter most",
+            title="the kinds of wrong pixel that cost a segmenter most",
             finds="Whether wrong pixels lie along borders, in things that were missed, under a wrong class, or where "
             "nothing is, and what each kind costs.",
             matters="Ragged borders want resolution, missed things want another loss or sampler, wrong classes want "
@@ -81,23 +87,23 @@ CHECK = Check(
             measured="Every wrong pixel is of one kind: within 2 % of the image's diagonal from a border of the truth "
             "and named as what is on its other side; else of a thing and named background; of a thing and named "
             "another one; of the background and named a thing. A kind's cost is the mean IoU that mending it alone "
-            "gives back, with an interval over draws of images. Told if the largest is 2 points and more and its "
-            "interval is above 0. 10 images are the least.",
+            "gives back, with an interval over draws of images. Told are the largest and those half as large or "
+            "more, if they are 2 points and more and their intervals are above 0. 10 images are the least.",
             false_alarms="Annotations with coarse borders: people themselves differ by some pixels there. Things that "
             "are narrower than the band lie within it as a whole.",
             fix="See what is told with the finding.",
             messages={
                 "boundary": "Mean IoU is {iou} ({iou_low} to {iou_high}); {wrong} of the pixels are wrong, {near} of "
-                "those within {band} px of a border and {inner} of the others. Borders cost most: {cost} points ({low}"
+                "those within {band} px of a border and {inner} of the others. Borders cost {cost} points ({low}"
                 " to {high}), {percent} of the wrong pixels. The others: {others}.",
                 "missed": "Mean IoU is {iou} ({iou_low} to {iou_high}); {wrong} of the pixels are wrong ({near} near "
-                "borders, {inner} elsewhere; {band} px). Things that are named background cost most: {cost} points ("
+                "borders, {inner} elsewhere; {band} px). Things that are named background cost {cost} points ("
                 "{low} to {high}), {percent} of the wrong pixels. The others: {others}.",
                 "class": "Mean IoU is {iou} ({iou_low} to {iou_high}); {wrong} of the pixels are wrong ({near} near "
-                "borders, {inner} elsewhere; {band} px). Things that are named another class cost most: {cost} points "
+                "borders, {inner} elsewhere; {band} px). Things that are named another class cost {cost} points "
                 "({low} to {high}), {percent} of the wrong pixels. The others: {others}.",
                 "invented": "Mean IoU is {iou} ({iou_low} to {iou_high}); {wrong} of the pixels are wrong ({near} "
-                "near borders, {inner} elsewhere; {band} px). Background that is named a thing costs most: {cost} "
+                "near borders, {inner} elsewhere; {band} px). Background that is named a thing costs {cost} "
                 "points ({low} to {high}), {percent} of the wrong pixels. The others: {others}.",
             },
             fixes={
@@ -118,21 +124,21 @@ CHECK = Check(
             "。",
             measured="每个错误像素属于一种：距真值边界不超过图像对角线的 2% 且被命名为边界另一侧的类别；否则为物体却被"
             "命名为背景；为物体却被命名为另一物体；为背景却被命名为物体。某种的代价是只修正它所能恢复的平均 IoU，区间"
-            "来自图像重采样。最大代价达到 2 个点且区间高于 0 时提示。至少需要 10 张图像。",
+            "来自图像重采样。提示代价最大者及达到其一半者，须达到 2 个点且区间高于 0。至少需要 10 张图像。",
             false_alarms="边界标注粗糙：标注者之间在那里也相差几个像素。比边界带更窄的物体整个落在带内。",
             fix="见随结果给出的说明。",
             messages={
                 "boundary": "平均 IoU 为 {iou}（{iou_low} 至 {iou_high}）；{wrong} 的像素错误，边界 {band} 像素以内错 "
-                "{near}，其他错 {inner}。边界代价最大：{cost} 个点（{low} 至 {high}），占错误像素的 {percent}。其他："
+                "{near}，其他错 {inner}。边界的代价为 {cost} 个点（{low} 至 {high}），占错误像素的 {percent}。其他："
                 "{others}。",
                 "missed": "平均 IoU 为 {iou}（{iou_low} 至 {iou_high}）；{wrong} 的像素错误（边界附近 {near}，其他 "
-                "{inner}；{band} 像素）。被命名为背景的物体代价最大：{cost} 个点（{low} 至 {high}），占错误像素的 "
+                "{inner}；{band} 像素）。被命名为背景的物体的代价为 {cost} 个点（{low} 至 {high}），占错误像素的 "
                 "{percent}。其他：{others}。",
                 "class": "平均 IoU 为 {iou}（{iou_low} 至 {iou_high}）；{wrong} 的像素错误（边界附近 {near}，其他 "
-                "{inner}；{band} 像素）。被命名为另一类的物体代价最大：{cost} 个点（{low} 至 {high}），占错误像素的 "
+                "{inner}；{band} 像素）。被命名为另一类的物体的代价为 {cost} 个点（{low} 至 {high}），占错误像素的 "
                 "{percent}。其他：{others}。",
                 "invented": "平均 IoU 为 {iou}（{iou_low} 至 {iou_high}）；{wrong} 的像素错误（边界附近 {near}，其他 "
-                "{inner}；{band} 像素）。被命名为物体的背景代价最大：{cost} 个点（{low} 至 {high}），占错误像素的 "
+                "{inner}；{band} 像素）。被命名为物体的背景的代价为 {cost} 个点（{low} 至 {high}），占错误像素的 "
                 "{percent}。其他：{others}。",
             },
             fixes={

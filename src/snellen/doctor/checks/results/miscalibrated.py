@@ -17,7 +17,7 @@ __all__ = ["CHECK"]
 WARNING_ERROR = 0.05  # beyond what chance makes
 INFO_ERROR_OF_BOXES = 0.15  # likewise; scores of boxes rank, and 0.05 to 0.15 are usual
 UNRANKED = 0.6  # chance that a right answer has more confidence than a wrong one; 0.5 where confidence says nothing
-LEAST_OF_EACH = 30  # answers that are right, and that are wrong, for that chance
+LEAST_OF_EACH = 15  # answers that are right, and that are wrong, for that chance
 LEAST_VALUES = 20  # different confidences
 SMOOTHING = 0.1  # Szegedy et al. 2016, section 7
 
@@ -96,10 +96,10 @@ CHECK = Check(
             "a score of 0.05 on, right if they find an object at overlap 0.5). Few answers have a distance by chance: "
             "what honest answers of the same confidences would have is taken off. Told if more than 5 points (boxes: "
             "15) are left and the distance is beyond what 2 of 1000 honest ones reach: a warning for images, info for "
-            "boxes, whose scores rank and are hardly ever probabilities. 100 answers are the least. Confidence that "
+            "boxes, whose scores rank and are hardly ever probabilities. 50 answers are the least. Confidence that "
             "does "
             "not even rank is a warning: a right answer has more of it than a wrong one with a chance below 60 (the "
-            "upper end of the interval; 30 right and 30 wrong answers are the least).",
+            "upper end of the interval; 15 right and 15 wrong answers are the least).",
             false_alarms="Training with mixup, label smoothing or focal loss makes answers less sure on purpose.",
             fix="See what is told with the finding.",
             messages={
@@ -138,9 +138,9 @@ CHECK = Check(
             matters="凡是依据概率做决定的人（显示概率、计算代价、等待复核）都会决定错。准确率不显示这一点。",
             measured="15 个区间上置信度与正确比例的平均距离（ECE；框取分数 0.05 以上者，重叠 0.5 找到目标为正确）。答"
             "案少时偶然也会有距离：减去同样置信度的诚实答案会有的距离。剩余超过 5 个点（框：15）且距离超过诚实答案的第"
-            " 99.8 百分位时报告：图像为警告，框为提示，因为框的分数用于排序，几乎从不是概率。至少需要 100 "
+            " 99.8 百分位时报告：图像为警告，框为提示，因为框的分数用于排序，几乎从不是概率。至少需要 50 "
             "个答案。连排序都做不到的置信"
-            "度为警告：正确答案的置信度高于错误答案的机会低于 60（区间上端；正确与错误的答案各至少 30 个）。",
+            "度为警告：正确答案的置信度高于错误答案的机会低于 60（区间上端；正确与错误的答案各至少 15 个）。",
             false_alarms="用 mixup、标签平滑或 focal loss 训练会有意使答案不那么确定。",
             fix="见随结果给出的说明。",
             messages={

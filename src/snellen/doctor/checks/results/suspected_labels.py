@@ -17,7 +17,7 @@ from snellen.doctor.wrong_labels import Suspect
 
 __all__ = ["CHECK"]
 
-LEAST_FIGURE = 0.5  # of a model whose contradiction says anything
+LEAST_FIGURE = 0.4  # of a model whose contradiction says anything
 LEAST_IMAGES = 30
 SURE = 0.01  # p-value of so many contradictions where all labels are right and confidence is honest
 
@@ -90,7 +90,7 @@ CHECK = Check(
             measured="Of the predictions on disk: one less the probability of the label (images), ObjectLab's scores "
             "(boxes), the softmin of the probability of the labels (masks); listed from 0.9 on, the surest first. "
             "Boxes are called shifted only by models whose boxes overlap what they find by 0.85 in the median, and "
-            "spurious only in classes of which 90 % are found. The model must be good (50 points at least, on 30 "
+            "spurious only in classes of which 90 % are found. The model must be good (40 points at least, on 30 "
             "images), and of class labels more must be contradicted than its own doubts would make (Poisson, 0.01).",
             false_alarms="A model that is sure and wrong: look at the images before a label is changed. Never change "
             "labels of test images by the model that they measure.",
@@ -107,7 +107,7 @@ CHECK = Check(
             matters="测试图像中的错误标签限制了所有指标，而留出标签有错时训练标签也有错。",
             measured="根据磁盘上的预测：1 减标签的概率（图像）、ObjectLab 分数（框）、标签概率的 softmin（掩码）；从 "
             "0.9 起列出，最确定的在前。只有所找到的框重叠中位数达到 0.85 的模型才判定框偏移，只有找到 90% 的类别才判定"
-            "框多余。模型必须较好（至少 50 个点，30 张图像），且被反驳的类别标签须多于模型自身的不确定所能造成的（泊松"
+            "框多余。模型必须较好（至少 40 个点，30 张图像），且被反驳的类别标签须多于模型自身的不确定所能造成的（泊松"
             "检验，0.01）。",
             false_alarms="自信而错误的模型：改标签之前先看图像。绝不要用被测模型去改测试图像的标签。",
             fix="从前往后查看所列图像，修正错误的标注；snellen check DATA 可找到训练图像中的错误。",

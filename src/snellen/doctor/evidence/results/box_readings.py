@@ -34,7 +34,8 @@ Boxes = Float64[np.ndarray, "n 4"]
 Size = tuple[int, int]
 Read = Callable[[Boxes, Size], Boxes]
 STRICT_IOU = 0.75  # at which displacements of a few pixels show
-PLACED = 0.5  # of the objects found, from which only displacements are looked for
+PLACED = 0.5  # of the objects found, from which boxes are not looked for in other frames
+WELL_PLACED = 0.9  # likewise, from which they are not turned: tall objects in the middle look alike upside down
 MOST_BOXES = 3  # of an image, for each truth in it, that are tried
 QUICK_IMAGES = 80
 QUICK_GAIN = 0.1  # of the truths that are found, from which a reading is measured
@@ -63,6 +64,7 @@ _FORMATS: dict[str, Read] = {
     "mirrored": lambda b, size: _stacked(size[1] - b[:, 2], b[:, 1], size[1] - b[:, 0], b[:, 3]),
     "upside_down": lambda b, size: _stacked(b[:, 0], size[0] - b[:, 3], b[:, 2], size[0] - b[:, 1]),
 }
+_TURNED = ("axes", "mirrored", "upside_down")
 
 
 def reading_of_boxes(run: EvaluatedRun) -> Reading:
@@ -80,6 +82,9 @@ def _of_boxes(run: EvaluatedRun, pairs: Sequence[Pair]) -> Iterator[Proposal]:
     if now < PLACED:
         yield from _frames(quick, now)
         yield from next_images()
+    elif now < WELL_PLACED:
+        turned = [(name, _FORMATS[name]) for name in _TURNED]
+        yield from _clearly_better([(_share_found(quick, read), name, {}, read) for name, read in turned], now)
     yield from _displaced(run, pairs)
 
 
@@ -122,8 +127,11 @@ def _frames(pairs: Sequence[Pair], now: float) -> Iterator[Proposal]:
         (_share_found(few, read), "border", {"side": side}, read)
         for side, read in ((side, _unpadded(side)) for side in _SQUARES)
     ]
-    found.sort(key=lambda row: -row[0])
-    for share, name, told, read in found[:3]:
+    yield from _clearly_better(found, now)
+
+
+def _clearly_better(found: Sequence[tuple[float, str, dict[str, str | int], Read]], now: float) -> Iterator[Proposal]:
+    for share, name, told, read in sorted(found, key=lambda row: -row[0])[:3]:
         if share >= now + QUICK_GAIN:
             yield Proposal(name=name, numbers=told, read=partial(_moved, read=read))
 

@@ -13,7 +13,7 @@ from snellen.metrics import IGNORED, NUM_CONFIDENCE_BINS
 
 __all__ = ["Confidence", "confidence_of_answers", "honest_errors", "share_error"]
 
-LEAST_ANSWERS = 100
+LEAST_ANSWERS = 50
 DRAWS = 1000
 SURE = 0.998  # of the errors of honest answers are below what is told
 _MOST_WORK = 50_000_000  # answers times draws
@@ -72,7 +72,7 @@ def confidence_of_answers(answers: Answers | None, detected: DetectedObjects | N
     """Return the confidence of class answers or of boxes.
 
     Raises:
-        NotCheckable: If there are none, or fewer than 100.
+        NotCheckable: If there are none, or fewer than 50.
     """
     if answers is not None:
         seen = answers.looked_at

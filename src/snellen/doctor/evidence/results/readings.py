@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Int64
+from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import binomtest
 
@@ -41,6 +42,7 @@ NEAR = 0.02  # that a small displacement must bring at least; repeated trainings
 ALL = 0.0  # where a test of its own stands behind a reading
 STEPS = (1, -1, 2, -2, 3, -3)  # images by which answers may be behind or ahead
 LEAST_CASES = 5  # of a class that is renamed, in each half
+LEAST_OPEN = 3  # classes that are renamed where no cycle is whole
 BETTER = 0.3  # share of the cases of renamed classes by which more come out right
 SURE = 1e-3  # p-value of as many coming out right by chance
 
@@ -195,7 +197,9 @@ def renamed(confusion: Int64[np.ndarray, "2 k k"]) -> Renaming | None:
     """Return what named classes mean, if the cases say clearly that they mean others.
 
     The assignment under which most cases are right is found on one half of the cases and tried on the other. Only
-    classes count of which both halves say the same, and only cycles of them, so that the names stay different.
+    classes count of which both halves say the same, and only cycles of them, so that the names stay different. Where
+    rare classes leave no cycle whole, three classes or more count that are named as others whose own names stand
+    elsewhere.
 
     Args:
         confusion: Cases by true and by named class, of either half of the cases.
@@ -206,21 +210,29 @@ def renamed(confusion: Int64[np.ndarray, "2 k k"]) -> Renaming | None:
     halves = [linear_sum_assignment(-half.T)[1] for half in confusion]  # of named, the true class
     places = np.arange(confusion.shape[1])
     counts = confusion.sum(2).min(0)  # of true classes, in the smaller half
-    means = np.where(halves[0] == halves[1], halves[0], places)
-    moved = np.flatnonzero((means != places) & (counts[means] >= LEAST_CASES) & (counts >= LEAST_CASES))
-    while len(moved) and not np.array_equal(np.sort(means[moved]), moved):  # no cycle: a name would stand twice
-        moved = np.intersect1d(moved, means[moved])
-        if not np.isin(means[moved], moved).all():
-            moved = moved[np.isin(means[moved], moved)]
-    if not len(moved):
-        return None
-    means = np.where(np.isin(places, moved), means, places)
     both = confusion.sum(0)
+    means = np.where(halves[0] == halves[1], halves[0], places)
+    are_known = (means != places) & (counts[means] >= LEAST_CASES)
+    moved = _in_cycles(means, np.flatnonzero(are_known & (counts >= LEAST_CASES)))
+    if not len(moved):
+        moved = np.flatnonzero(are_known & (both.sum(0)[means] > 0))
+        if len(moved) < LEAST_OPEN:
+            return None
+    means = np.where(np.isin(places, moved), means, places)
     now, then = int(both[moved, moved].sum()), int(both[means[moved], moved].sum())
     total = int(both[moved].sum())
     if then - now < BETTER * total or binomtest(then, now + then, alternative="greater").pvalue > SURE:
         return None
     return Renaming(means=means.astype(np.int64), moved=moved)
+
+
+def _in_cycles(means: NDArray[np.int64], moved: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return those of the moved classes that mean one another, so that no name stands twice."""
+    while len(moved) and not np.array_equal(np.sort(means[moved]), moved):
+        moved = np.intersect1d(moved, means[moved])
+        if not np.isin(means[moved], moved).all():
+            moved = moved[np.isin(means[moved], moved)]
+    return moved
 
 
 def same_named(classes: Sequence[str], renaming: Renaming) -> dict[str, str | int]:
