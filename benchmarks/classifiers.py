@@ -32,12 +32,14 @@ from comparisons import images
 from ladder_plot import Cost, scatter
 from peer_classifiers import PEERS, peer_accuracy
 from snellen.data import with_splits
+from snellen.doctor.watching import read_trace
 from snellen.metrics import mean_interval
 from snellen.models import count_parameters, find_model
 from snellen.nn import quick_layout
 from snellen.recipes.experiments.ablation_report import interval_text
 from snellen.structures import ClassTarget, ImageBatch
 
+SETTLED = 3  # steps, from which on they are usual
 HERE = Path(__file__).resolve().parent
 Rows = Sequence[Mapping[str, Any]]
 SETS: Mapping[str, tuple[str, int]] = {  # images of ``comparison_questions.py``, and their side in pixels
@@ -176,17 +178,33 @@ def peer_cells(name: str, mine: Rows, peers: Rows) -> str:
     return f"{interval_text(mean_interval(list(theirs.values())))} | {interval_text(mean_interval(gaps))}"
 
 
+def waiting(runs: Path, data: str) -> dict[str, str]:
+    """Return the share of a usual step that goes into waiting for images, by model, from the traces of the trainings.
+
+    Images are read and changed in the process that trains, so that this is also what reading costs.
+    """
+    shares: dict[str, list[float]] = {}
+    for folder in runs.glob(f"{data}-*"):
+        trace = read_trace(folder)
+        if len(trace.steps) > SETTLED:
+            share = trace.wait_s[SETTLED:] / trace.step_s[SETTLED:]
+            shares.setdefault(folder.name.split("-")[1], []).append(float(np.median(share)))
+    return {name: f"{fmean(found):.0%}" for name, found in shares.items()}
+
+
 def table(
     rows: Sequence[Mapping[str, Any]],
     simple: Sequence[Mapping[str, Any]],
     peers: Sequence[Mapping[str, Any]],
+    waits: Mapping[str, str],
     data: str,
 ) -> list[str]:
     lines = [
         f"## {data}",
         "",
-        "| model | seeds | accuracy | peer | ours less the peer's | epochs | ms per image | parameters |",
-        "|---|---|---|---|---|---|---|---|",
+        "| model | seeds | accuracy | peer | ours less the peer's | epochs | ms per image | waiting for images "
+        "| parameters |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     peers = [row for row in peers if row["set"] == data]
     found = means(rows, data)
@@ -196,11 +214,11 @@ def table(
         lines.append(
             f"| {name} | {len(mine)} | {reached} | {peer_cells(name, mine, peers)} "
             f"| {fmean(row['epochs'] for row in mine):.0f} "
-            f"| {found[name]['image_ms']:.2f} | {found[name]['parameters']:,.0f} |"
+            f"| {found[name]['image_ms']:.2f} | {waits.get(name, '–')} | {found[name]['parameters']:,.0f} |"
         )
     lines += [
         f"| {row['model']} | – | {row['accuracy']:.3f} | – | – | {row['fit_s']:.0f} s to fit | {row['image_ms']:.2f} "
-        f"| {row['parameters']:,.0f} |"
+        f"| – | {row['parameters']:,.0f} |"
         for row in sorted(simple, key=lambda row: -row["accuracy"])
         if row["set"] == data
     ]
@@ -232,11 +250,13 @@ def write(out: Path, results: Path) -> None:
         "have no norms), cosine, batches of 32. Means over seeds with 95 % intervals (Student's t). Peers: the same",
         "network of torchvision or timm, its own first weights, the same recipe and epochs in a plain script. Of",
         "shallow models",
-        "parameters are the numbers that they keep, and settings are chosen by cross-validation.", "",
+        "parameters are the numbers that they keep, and settings are chosen by cross-validation. *Waiting for images*: share",
+        "of a usual step that goes into reading and changing them, which the process that trains does by itself here;",
+        "with worker processes it is done beside.", "",
     ]  # fmt: skip
     for data in SETS:
         if any(row["set"] == data for row in (*rows, *simple)):
-            lines += table(rows, simple, peers, data)
+            lines += table(rows, simple, peers, waiting(out / "runs", data), data)
             found = {"networks": means(rows, data), "shallow": means(simple, data)}
             for cost, name in ((TIME, "time"), (SIZE, "parameters")):
                 picture = scatter(found, cost=cost, merit="accuracy")

@@ -146,3 +146,16 @@ def test_positions_of_waves_are_those_of_turned_images():
             module._low_frequencies(turned, np.arange(len(turned)), 0), waves[position], atol=1e-5
         )
         np.testing.assert_allclose(module._descriptors(waves[position]), module._descriptors(waves[0]), atol=1e-5)
+
+
+def test_digits_of_one_stroke_are_no_copies(gallery, shared_data):
+    """A one nearly fits many others, and some as well as copies do; versions of one photograph stay copies."""
+    digits = np.load(shared_data / "mnist" / "mnist_subset.npz")
+    ones = digits["train_x"][digits["train_y"] == 1][:150]
+    photo, *others = gallery.photos(20)
+    versions = [photo, *(change(photo) for change in CHANGES.values())]
+    gallery.add_all([*(Image.fromarray(one).convert("RGB") for one in ones), *others, *versions])
+    found = copies_in(gallery).pairs
+    assert (found < len(ones)).any(1).sum() <= 2
+    first = len(ones) + len(others)
+    assert len(np.unique(found[(found >= first).all(1)])) >= len(versions) - 1

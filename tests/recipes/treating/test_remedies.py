@@ -33,6 +33,7 @@ KINDS = {
             "clip_norm": 0,
             "precision": "bf16",
             "warmup_steps": 0,
+            "erase": 0.5,
         },
     ),
     "boxes": ("faster_rcnn_r18_fpn", {}),

@@ -170,3 +170,20 @@ def test_a_treatment_that_gives_up_a_class_does_not_help(tmp_path):
     kept = replace(given_up, folders=tuple(little))
     assert judged_beside(kept, base, [base, kept], 1.0).helps
     assert not judged_beside(outcomes("b", [0.7, 0.7, 0.7]), base, [base], 1.0).gives_up  # nothing is known of classes
+
+
+def test_what_a_great_fault_hid_is_tried_beside_what_mends_it(search):
+    Trained.told = {
+        "rate": [0.8, 0.9],
+        "rate + longer": [0.9, 1.0],
+        "rate + shorter": [0.8, 0.8],
+        "rate + wider": [0.85, 0.95],
+    }
+    rate = Arm(name="rate", options={"lr": None})
+    others = [tried("wider", options={"depth": 2}), tried("longer", options={"epochs": 9}), tried("shorter")]
+    name, both = search.added(rate, others)
+    assert name == "longer"  # both of the others help; it helps more
+    assert (both.name, both.options) == ("rate + longer", {"lr": None, "epochs": 9})
+    assert search.asked == [(1.0, ["rate", "rate + wider", "rate + longer", "rate + shorter"])]
+    assert search.added(rate, others[2:]) is None
+    assert search.added(rate, []) is None

@@ -36,6 +36,9 @@ SAME_SHAPE = 0.85  # correlation of the registered thumbnails; 0.90 to 1 for 99 
 SAME_DETAIL = (
     0.80  # correlation of what is finer than 5 pixels of 32; 0.82 to 1 for 99 % of copies, below 0.73 for others
 )
+LIKE_DETAIL = 0.6  # likewise, of pictures that are alike; of photographs hardly any are that are no copies
+MANY_ALIKE = 3  # others that a picture is like, from which being alike says nothing of it
+MOST_VERSIONS = 12  # of one picture, that may be like one another
 LEAST_DETAIL = 1.5  # levels of 255: standard deviation of the fine structure; below it there is nothing to compare
 FLAT_CONTRAST = 1.5  # levels of 255: an image with less is blank, and all blank images are alike
 AT_ONCE = 4096  # thumbnails that are taken apart at one time: as floats they take four times as much memory
@@ -141,10 +144,28 @@ def _near(thumbnails: NDArray[np.uint8], splits: NDArray[np.int16]) -> tuple[NDA
                 if place != other:
                     found.append(_candidates(thumbnails, ours, theirs))
     candidates = np.concatenate(found)
-    kept = [_verified(thumbnails, candidates[start : start + BLOCK]) for start in range(0, len(candidates), BLOCK)]
-    if not kept:
+    looked_at = [
+        _looked_at(thumbnails, candidates[start : start + BLOCK]) for start in range(0, len(candidates), BLOCK)
+    ]
+    if not looked_at:
         return np.zeros((0, 2), np.int64), np.zeros(0, np.float32)
-    return _best_of_each(np.concatenate([pairs for pairs, _ in kept]), np.concatenate([scores for _, scores in kept]))
+    pairs, scores = _best_of_each(*(np.concatenate(parts) for parts in zip(*looked_at, strict=True)))
+    copies, others = scores >= SAME_DETAIL, (scores >= LIKE_DETAIL) & (scores < SAME_DETAIL)
+    plain = _plain_pictures(len(thumbnails), pairs[copies], pairs[others])
+    chosen = np.flatnonzero(copies & ~plain[pairs].any(1))
+    return pairs[chosen], scores[chosen]
+
+
+def _plain_pictures(number: int, copies: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """True for pictures that many others nearly fit: digits of one stroke are alike without being copies.
+
+    The few versions of one picture that somebody made may nearly fit one another: they count for nothing.
+    """
+    links = (np.ones(len(copies), np.int8), (copies[:, 0], copies[:, 1]))
+    group = connected_components(coo_array(links, shape=(number, number)), directed=False)[1]
+    first, second = group[others].T
+    is_version = (first == second) & (np.bincount(group)[first] <= MOST_VERSIONS)
+    return np.asarray(np.bincount(others[~is_version].ravel(), minlength=number) >= MANY_ALIKE)
 
 
 def _best_of_each(
@@ -260,17 +281,18 @@ def _resampling(scales: NDArray[np.floating], offsets: NDArray[np.floating]) -> 
     return np.maximum(0.0, 1.0 - distance).astype(np.float32)
 
 
-def _verified(
+def _looked_at(
     thumbnails: NDArray[np.uint8], candidates: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return those candidates that are copies, and how alike their fine structure is."""
+    """Return those candidates that are nearly copies, and how alike their fine structure is."""
     ours = thumbnails[candidates[:, 0]].astype(np.float32)
     theirs = _turned(thumbnails[candidates[:, 1]], candidates[:, 3]).astype(np.float32)
     laid = _registered(ours, theirs, np.array(_windows(), np.float32)[candidates[:, 2]][:, _SIDES])
     fine, other = _fine(laid), _fine(theirs)
     detail = _correlation(fine, other)
     enough = np.minimum(fine.std((1, 2)), other.std((1, 2))) >= LEAST_DETAIL
-    keep = (_correlation(laid, theirs) >= SAME_SHAPE) & (detail >= SAME_DETAIL) & enough
+    detail = np.where(_correlation(laid, theirs) >= SAME_SHAPE, detail, np.minimum(detail, SAME_DETAIL - 0.001))
+    keep = (detail >= LIKE_DETAIL) & enough
     return candidates[keep, :2], detail[keep]
 
 

@@ -1,7 +1,7 @@
 """Treatments of the descent: rate, warm-up, clipping, batch, optimizer, first weights, activations, norms, length."""
 
 from snellen.doctor import Finding
-from snellen.recipes.treating.remedy import Changes, Remedy, model_option, option, times
+from snellen.recipes.treating.remedy import Change, Changes, Remedy, model_option, option, times
 from snellen.recipes.treating.situation import Situation
 
 __all__ = [
@@ -27,7 +27,11 @@ __all__ = [
     "SGD",
     "SINGLE_PRECISION",
     "TIGHT_CLIP",
+    "USUAL_ACTIVATION",
+    "USUAL_BATCH",
+    "USUAL_CLIP",
     "USUAL_RATE",
+    "USUAL_WARMUP",
     "WARMUP",
     "XAVIER",
 ]
@@ -37,6 +41,7 @@ _TIMES = 10.0  # between two rates that are tried; AutoTrainer tries powers of t
 _LEAST_DECAY, _MOST_DECAY = 1e-4, 0.5
 _WARMUP_SHARE = 0.1  # of all steps; twice what is usual here, mmdetection's answer to a loss that is not finite
 _LARGEST_BATCH = 256
+_NOT_GIVEN = "what is chosen where nothing is given"
 _LAYERS = {"relu": "ReLU", "leaky_relu": "LeakyReLU", "gelu": "GELU"}  # of activations, by their words
 # What is chosen anew for another optimizer, whatever was given for the one before.
 _AS_USUAL = {
@@ -62,10 +67,15 @@ def _steps(run: Situation) -> int:
     return int(run.settings["epochs"] * per_epoch)
 
 
-def _usual_rate(run: Situation, finding: Finding) -> Changes | None:
-    """Return the rate that is chosen where none is given, by model, optimizer, weights and batch."""
-    del finding
-    return None if run.given.lr is None else {"lr": None}
+def _as_chosen(*names: str) -> Change:
+    """Return a change that takes back what was given for some options: then they are chosen as ever."""
+
+    def change(run: Situation, finding: Finding) -> Changes | None:
+        del finding
+        given = [name for name in names if getattr(run.given, name) is not None]
+        return dict.fromkeys(given) if given else None
+
+    return change
 
 
 def _longer(run: Situation, finding: Finding) -> Changes | None:
@@ -143,7 +153,13 @@ LOWER_RATE = Remedy(name="a tenth of the rate", change=times("lr", 1 / _TIMES), 
 MUCH_LOWER_RATE = Remedy(name="a hundredth of the rate", change=times("lr", _TIMES**-2), source="AutoTrainer, lr",
                          job=_STEPS)  # fmt: skip
 HIGHER_RATE = Remedy(name="ten times the rate", change=times("lr", _TIMES), source="AutoTrainer, lr", job=_STEPS)
-USUAL_RATE = Remedy(name="the usual rate", change=_usual_rate, source="what is chosen where none is given", job=_STEPS)
+USUAL_RATE = Remedy(name="the usual rate", change=_as_chosen("lr"), source=_NOT_GIVEN, job=_STEPS)
+USUAL_WARMUP = Remedy(name="the usual warm-up", change=_as_chosen("warmup_steps"), source=_NOT_GIVEN, job="warm-up")
+USUAL_CLIP = Remedy(name="the usual clipping", change=_as_chosen("clip_norm", "clip_value"), source=_NOT_GIVEN,
+                    job="clip")  # fmt: skip
+USUAL_ACTIVATION = Remedy(name="the usual activation", change=_as_chosen("activation"), source=_NOT_GIVEN,
+                          job="activation")  # fmt: skip
+USUAL_BATCH = Remedy(name="the usual batch", change=_as_chosen("batch_size"), source=_NOT_GIVEN, job=_STEPS)
 WARMUP = Remedy(name="longer warm-up", change=_warmup, source="Goyal et al. 2017, section 2.2; mmdetection's FAQ")
 CLIP = Remedy(name="clip gradients at 10", change=option("clip_norm", 10.0), source="Pascanu et al. 2013", job="clip")
 TIGHT_CLIP = Remedy(

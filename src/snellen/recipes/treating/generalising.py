@@ -1,9 +1,11 @@
 """Treatments of what is learned by heart or not at all: augmentation, regularisation, capacity, fine-tuning."""
 
+from dataclasses import fields
 from typing import Any
 
 from snellen.doctor import Finding
 from snellen.recipes.augmenting import STANDS
+from snellen.recipes.options import TrainOptions
 from snellen.recipes.treating.remedy import Change, Changes, Remedy, model_option
 from snellen.recipes.treating.situation import Situation
 
@@ -26,8 +28,10 @@ __all__ = [
     "SMALLER_MODEL",
     "SMOOTHING",
     "TUNE_ALL",
+    "USUAL_IMAGES",
 ]
 
+_HARDER = ("augment", "randaugment", "erase", "mixup", "cutmix", "mosaic", "copy_paste", "noise")
 _DROPOUT = 0.25  # AutoTrainer
 _SMOOTHING = 0.1  # Szegedy et al. 2016, section 7
 # Networks from small to large, each like its neighbours but for its size.
@@ -56,6 +60,17 @@ def _augment(run: Situation, finding: Finding) -> Changes | None:
 def _less_augment(run: Situation, finding: Finding) -> Changes | None:
     del finding
     return {"augment": round(run.record["augment"] / 4, 3)} if run.record["augment"] > 0 else None
+
+
+def _usual_images(run: Situation, finding: Finding) -> Changes | None:
+    """Take back whatever was given that makes training images harder."""
+    del finding
+    changes: dict[str, Any] = {}
+    for entry in fields(TrainOptions):
+        value = getattr(run.given, entry.name)
+        if entry.name in _HARDER and value and value != entry.default:
+            changes[entry.name] = entry.default
+    return changes or None
 
 
 def _mix(name: str, value: Any) -> Change:
@@ -118,6 +133,8 @@ def _no_average(run: Situation, finding: Finding) -> Changes | None:
 
 
 AUGMENT = Remedy(name="stronger augmentation", change=_augment, source="Shorten and Khoshgoftaar 2019", job="augment")
+USUAL_IMAGES = Remedy(name="the usual augmentation", change=_usual_images, job="augment",
+                      source="what is chosen where nothing is given")  # fmt: skip
 LESS_AUGMENT = Remedy(name="weaker augmentation", change=_less_augment, source="own", job="augment")
 RANDAUGMENT = Remedy(name="RandAugment 2, 9", change=_mix("randaugment", (2, 9)), source="Cubuk et al. 2020",
                      job="augment")  # fmt: skip

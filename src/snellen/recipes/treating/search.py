@@ -157,6 +157,29 @@ class Search:
         say(self.console, f"more seeds are needed to tell: {', '.join(arm.name for arm in waiting)}")
         return longer, judged | longer.in_full(waiting)
 
+    def added(self, arm: Arm, others: Sequence[Try]) -> tuple[str, Arm] | None:
+        """Return what measurably helps a treatment further, and both as one; None if nothing does.
+
+        A fault that spoils everything hides what mends a smaller one: that is seen once the great one is mended.
+
+        Args:
+            arm: That helps most.
+            others: Of other jobs; each is added to it by itself.
+        """
+        both = [Arm(name=f"{arm.name}{JOIN}{one.name}",
+                    options={**arm.options, **arm.switches, **one.arm.options, **one.arm.switches})
+                for one in others]  # fmt: skip
+        if not both:
+            return None
+        say(self.console, f"tried once more, with {arm.name}: {', '.join(one.name for one in others)}")
+        rows = self.at([arm, *both], 1.0)
+        judged = [judged_beside(row, rows[1], rows, 1.0) for row in rows[2:]]
+        helping = [(one.gain.mean, place) for place, one in enumerate(judged) if one.helps]
+        if not helping:
+            return None
+        place = max(helping)[1]
+        return others[place].name, both[place]
+
     def halved(self, tries: Sequence[Try], shares: Sequence[float]) -> tuple[list[Try], dict[str, Judged]]:
         """Return the treatments that are worth a whole training, and how the others did where they dropped out.
 

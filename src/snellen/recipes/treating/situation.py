@@ -15,6 +15,9 @@ from snellen.structures import Staged, Target
 __all__ = ["Situation", "situation_of"]
 
 
+_BENDING = (*BENDING, nn.Sigmoid, nn.Hardsigmoid, nn.Hardtanh, nn.Softsign)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Situation:
     """The configuration of a run, with what was chosen where nothing was given.
@@ -89,5 +92,5 @@ def situation_of(run: Run, given: TrainOptions, index: DatasetIndex) -> Situatio
         inside=settings_of(module),
         descends=not isinstance(model, Staged) or any(stage.kind == "gradient" for stage in model.stages),
         train_images=frozenset(index.paths[row] for row in index.split_rows("train").tolist()),
-        activations=frozenset(type(layer).__name__ for layer in module.modules() if isinstance(layer, BENDING)),
+        activations=frozenset(type(layer).__name__ for layer in module.modules() if isinstance(layer, _BENDING)),
     )

@@ -33,6 +33,8 @@ from snellen.recipes.treating.treatment_rows import Proof, TriedRow
 __all__ = ["treat"]
 
 CONFIG = "treated.yaml"
+GREAT = 0.1  # gain from which what is mended may have hidden what the others do
+MOST_AGAIN = 3  # of the others that are tried once more then
 _CLAIM = "treatment-of.json"
 
 
@@ -126,13 +128,22 @@ def _treated(
         wider = max(wider, longer, key=lambda one: len(one.seeds))
         full |= of_all
     winner = _winner(full)
+    arms = [arm for arm in (*(one.arm for one in finalists), together) if arm is not None]
+    again = _tried_again(plan, judged, full, winner)
+    if again:
+        used = wider if len(full[winner].folders) > len(search.seeds) else search
+        more = used.added(next(arm for arm in arms if arm.name == winner), again)
+        if more is not None:
+            arms.append(more[1])
+            full |= used.in_full([more[1]])
+            winner = more[1].name
     tried = tuple(
         _row(one, judged[one.name], plan, _verdict(one.name, judged[one.name], winner, left_out))
         for one in plan.plan.tries
     )
     report = replace(report, tried=tried, full={name: one.gain for name, one in full.items()})
     if winner:
-        arm = next(arm for arm in (*(one.arm for one in finalists), together) if arm is not None and arm.name == winner)
+        arm = next(arm for arm in arms if arm.name == winner)
         used = wider if len(full[winner].folders) > len(search.seeds) else search
         report = _proven(plan, report, used, arm, out, console)
     outcomes = [outcome for place in (out / "trials").iterdir() if (outcome := read_outcome(place)) is not None]
@@ -143,6 +154,18 @@ def _winner(full: Mapping[str, Judged]) -> str:
     """Return what measurably helps most in full; empty if nothing does."""
     helping = [one for one in full.values() if one.helps]
     return max(helping, key=lambda one: one.gain.mean).name if helping else ""
+
+
+def _tried_again(
+    plan: TreatmentOutline, judged: Mapping[str, Judged], full: Mapping[str, Judged], winner: str
+) -> list[Try]:
+    """Return what is tried once more beside a treatment that mends a great fault: of other jobs, and not harmful."""
+    if not winner or full[winner].gain.mean < GREAT:
+        return []
+    names = set(winner.split(JOIN))
+    jobs = frozenset().union(*(one.jobs for one in plan.plan.tries if one.name in names))
+    rest = [one for one in plan.plan.tries if one.name not in names and not one.jobs & jobs]
+    return [one for one in rest if not (judged[one.name].failures or judged[one.name].helps)][:MOST_AGAIN]
 
 
 def _proven(
@@ -217,6 +240,8 @@ def _row(one: Try, judged: Judged, plan: TreatmentOutline, verdict: str) -> Trie
 
 
 def _verdict(name: str, judged: Judged, winner: str, left_out: Sequence[str]) -> str:
+    if name in winner.split(JOIN) and not judged.helps:
+        return "kept: helps once the others are there"
     if judged.failures:
         return f"failed: {judged.failures[0]}"
     if judged.gain.is_below_zero:

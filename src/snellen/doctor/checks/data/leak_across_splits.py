@@ -106,7 +106,8 @@ CHECK = Check(
             "set states: any is an error. Near copies by laying pictures over one another (99 % found at cuts of up to "
             f"10 % of a side): a warning from {NEAR_SHARE:.1%} of the held-out images, told below. Frames: names with "
             "the same stem and neighbouring numbers whose images are far more alike than others of that stem: a "
-            f"warning from {FRAME_SHARE:.0%}. Blank images are not counted.",
+            f"warning from {FRAME_SHARE:.0%}. Blank images are not counted, nor pictures that three others and more "
+            "nearly fit (digits of one stroke).",
             false_alarms="A fixed camera with nothing happening gives near copies that are different moments; they "
             "leak all the same.",
             fix="Take the copies out of the training split, and split again by scene, patient, video or source and "
@@ -129,7 +130,8 @@ CHECK = Check(
             measured="完全副本按文件或全部像素的哈希判断，分组按数据集写明的编号判断：有一个即为错误。"
             "近似副本通过对齐叠合判断（边长裁剪不超过 10% 时找到 99%）：达到留出图像的 "
             f"{NEAR_SHARE:.1%} 警告，低于则提示。帧：文件名主干相同、编号相邻，且图像相似度远高于同主干的其他图像："
-            f"达到 {FRAME_SHARE:.0%} 警告。空白图像不计。",
+            f"达到 {FRAME_SHARE:.0%} 警告。空白图像不计，被三张以上其他图像近似吻合的"
+            "图像（如一笔写成的数字）也不计。",
             false_alarms="固定摄像机在无事发生时给出的近似副本是不同时刻；但同样会泄漏。",
             fix="把副本移出训练子集，并按场景、病人、视频或来源而不是按图像重新划分（CSV 中名为 group 的列可使图像保持"
             "在一起）。",
