@@ -250,9 +250,9 @@ def write(out: Path, results: Path) -> None:
         "have no norms), cosine, batches of 32. Means over seeds with 95 % intervals (Student's t). Peers: the same",
         "network of torchvision or timm, its own first weights, the same recipe and epochs in a plain script. Of",
         "shallow models",
-        "parameters are the numbers that they keep, and settings are chosen by cross-validation. *Waiting for images*: share",
-        "of a usual step that goes into reading and changing them, which the process that trains does by itself here;",
-        "with worker processes it is done beside.", "",
+        "parameters are the numbers that they keep, and settings are chosen by cross-validation. *Waiting for",
+        "images*: share of a usual step that goes into reading and changing them, which the process that trains does",
+        "by itself here; with worker processes it is done beside.", "",
     ]  # fmt: skip
     for data in SETS:
         if any(row["set"] == data for row in (*rows, *simple)):
