@@ -17,11 +17,11 @@ def samples(schedule: SampleSchedule, steps: int, *, step_s: float, spent_s: flo
 
 
 @pytest.mark.parametrize(("spent_s", "interval"), [
-    (0.01, 40),  # two of them are half a percent of 40 steps of 0.1 s
+    (0.01, 67),  # two of them are 0.3 % of 67 steps of 0.1 s
     (1e-6, LEAST_INTERVAL),
     (10.0, MOST_INTERVAL),
 ])  # fmt: skip
-def test_looking_takes_half_a_percent(spent_s, interval):
+def test_looking_takes_three_thousandths(spent_s, interval):
     schedule = SampleSchedule(1)
     found = samples(schedule, 2000, step_s=0.1, spent_s=spent_s)
     assert found[:ALWAYS] == [1, 2, 3, 4, 5]
@@ -29,7 +29,7 @@ def test_looking_takes_half_a_percent(spent_s, interval):
     assert schedule.interval == interval
 
 
-@pytest.mark.parametrize(("planned", "interval"), [(2000, 40), (300, 20), (90, 10), (None, 40)])
+@pytest.mark.parametrize(("planned", "interval"), [(2000, 67), (300, 20), (90, 10), (None, 67)])
 def test_short_runs_are_looked_at_more_often_but_not_for_more_than_two_percent(planned, interval):
     schedule = SampleSchedule(1, planned=planned)
     samples(schedule, planned or 100, step_s=0.1, spent_s=0.01)

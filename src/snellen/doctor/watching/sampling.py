@@ -6,7 +6,7 @@ from statistics import median
 __all__ = ["SampleSchedule"]
 
 ALWAYS = 5  # steps at the start
-SHARE = 0.005  # of the time that looking may take
+SHARE = 0.003  # of the time that looking may take
 SHORT_SHARE = 0.02  # of the time, in runs so short that they would have fewer samples than are wanted
 WANTED = 15  # samples of a run
 LEAST_INTERVAL, MOST_INTERVAL = 8, 500  # steps between samples
