@@ -128,7 +128,7 @@ def image_groups(index: DatasetIndex, copies: ImageCopies) -> Rows:
     """Return a number for each image, equal for copies and for what the data set says belongs together."""
     group = np.arange(len(index)) if index.groups is None else np.unique(index.groups, return_inverse=True)[1]
     most = max(LARGEST_CHAIN, LARGEST_CHAIN_SHARE * len(index))
-    near = [members for members in copies.near_groups if len(members) <= most]
+    near = [members for members in copies.alike_groups if len(members) <= most]
     for members in (*near, *copies.exact_groups):
         joined = np.isin(group, group[members])
         group[joined] = group[members[0]]

@@ -59,12 +59,15 @@ class ImageCopies:
         is_blank: Whether an image has hardly any contrast, so that being alike means nothing; ``[n]``.
         pairs: Rows of near copies that are not exact ones, the smaller first; ``[num_pairs, 2]``.
         similarity: Correlation of the fine structure of each pair once laid over one another; ``[num_pairs]``.
+        alike: Rows of further pairs that fit as well, of pictures so plain that many fit one another;
+            ``[num_alike, 2]``. They are no copies, but none tells anything new of the other.
     """
 
     exact: NDArray[np.int64]
     is_blank: NDArray[np.bool_]
     pairs: NDArray[np.int64]
     similarity: NDArray[np.float32]
+    alike: NDArray[np.int64]
 
     @cached_property
     def exact_groups(self) -> tuple[NDArray[np.int64], ...]:
@@ -75,10 +78,18 @@ class ImageCopies:
     @cached_property
     def near_groups(self) -> tuple[NDArray[np.int64], ...]:
         """Rows of each group of two or more that are exact or near copies and not blank, the largest group first."""
+        return self._linked(self.pairs)
+
+    @cached_property
+    def alike_groups(self) -> tuple[NDArray[np.int64], ...]:
+        """The same with plain pictures that are alike: what belongs on one side when images judge one another."""
+        return self._linked(np.concatenate([self.pairs, self.alike]))
+
+    def _linked(self, pairs: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
         number = len(self.exact)
         firsts = np.full(self.exact.max(initial=-1) + 1, -1)
         firsts[self.exact[::-1]] = np.arange(number)[::-1]
-        links = np.concatenate([self.pairs, np.stack([np.arange(number), firsts[self.exact]], axis=1)])
+        links = np.concatenate([pairs, np.stack([np.arange(number), firsts[self.exact]], axis=1)])
         graph = coo_array((np.ones(len(links), np.int8), (links[:, 0], links[:, 1])), shape=(number, number))
         kinds = connected_components(graph, directed=False)[1]
         rows = np.flatnonzero(~self.is_blank)
@@ -93,8 +104,8 @@ def copies_of_images(index: DatasetIndex, facts: ImageFacts) -> ImageCopies:
     # One of each exact group stands for all of them, and blank ones for nobody.
     firsts = np.unique(exact, return_index=True)[1]
     rows = np.intersect1d(readable[~is_blank[readable]], firsts)
-    pairs, similarity = _near(facts.thumbnail[rows], index.splits[rows])
-    return ImageCopies(exact=exact, is_blank=is_blank, pairs=rows[pairs], similarity=similarity)
+    pairs, similarity, alike = _near(facts.thumbnail[rows], index.splits[rows])
+    return ImageCopies(exact=exact, is_blank=is_blank, pairs=rows[pairs], similarity=similarity, alike=rows[alike])
 
 
 def _exact(index: DatasetIndex, facts: ImageFacts) -> NDArray[np.int64]:
@@ -134,7 +145,10 @@ def _groups(kinds: NDArray[Any], rows: NDArray[np.int64]) -> tuple[NDArray[np.in
     return tuple(sorted(groups, key=lambda group: (-len(group), int(group[0]))))
 
 
-def _near(thumbnails: NDArray[np.uint8], splits: NDArray[np.int16]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def _near(
+    thumbnails: NDArray[np.uint8], splits: NDArray[np.int16]
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
+    """Return pairs of near copies, how alike they are, and pairs of plain pictures that fit as well."""
     found = [_candidates(thumbnails, np.arange(len(thumbnails)), np.arange(len(thumbnails)))]
     names = np.unique(splits)
     if len(names) > 1:  # images of a video fill the nearest places, so that leaks are looked for on their own
@@ -148,12 +162,13 @@ def _near(thumbnails: NDArray[np.uint8], splits: NDArray[np.int16]) -> tuple[NDA
         _looked_at(thumbnails, candidates[start : start + BLOCK]) for start in range(0, len(candidates), BLOCK)
     ]
     if not looked_at:
-        return np.zeros((0, 2), np.int64), np.zeros(0, np.float32)
+        return np.zeros((0, 2), np.int64), np.zeros(0, np.float32), np.zeros((0, 2), np.int64)
     pairs, scores = _best_of_each(*(np.concatenate(parts) for parts in zip(*looked_at, strict=True)))
     copies, others = scores >= SAME_DETAIL, (scores >= LIKE_DETAIL) & (scores < SAME_DETAIL)
     plain = _plain_pictures(len(thumbnails), pairs[copies], pairs[others])
-    chosen = np.flatnonzero(copies & ~plain[pairs].any(1))
-    return pairs[chosen], scores[chosen]
+    is_plain = plain[pairs].any(1)
+    chosen = copies & ~is_plain
+    return pairs[chosen], scores[chosen], pairs[copies & is_plain]
 
 
 def _plain_pictures(number: int, copies: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.bool_]:
