@@ -283,7 +283,7 @@ def written(rows: Sequence[Mapping[str, Any]]) -> str:
     whole = [row for row in rows if "failed" not in row]
     versions = f"Snellen {snellen.__version__}, Python {platform.python_version()}, torch {torch.__version__}"
     text = (HERE / "repairs_head.md").read_text(encoding="utf-8").format(
-        versions=versions, most=MOST, trainings=sum(row["trainings"] for row in whole),
+        versions=versions, most=MOST, seeds=whole[0]["seeds"] if whole else SEEDS, trainings=sum(row["trainings"] for row in whole),
         minutes=f"{sum(row['seconds'] for row in whole) / 60:.0f}",
     )  # fmt: skip
     lines, counted = [], []
@@ -310,6 +310,8 @@ def written(rows: Sequence[Mapping[str, Any]]) -> str:
         "|---|---|---|---|---|---|---|---|---|\n" + "\n".join(lines) + "\n"
     )
     failed = [f"- {row['case']}: {row['failed']}" for row in rows if "failed" in row]
+    waiting = [fault.name for fault in FAULTS if fault.name not in {row["case"] for row in rows}]
+    text += f"\nNot treated yet: {', '.join(waiting)}.\n" if waiting else ""
     return text + ("\nNot run:\n\n" + "\n".join(failed) + "\n" if failed else "")
 
 

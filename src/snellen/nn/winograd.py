@@ -17,7 +17,7 @@ LEAST_CHANNELS = 40
 LEAST_TILES = 16  # in prediction, where kernels are kept
 # Where kernels are transformed, and their gradient back, in each step; more of those so large that the C library asks
 # the system for their memory anew each time.
-LEAST_TILES_TO_LEARN, LEAST_TILES_TO_LEARN_LARGE = 48, 128
+LEAST_TILES_TO_LEARN, LEAST_TILES_TO_LEARN_LARGE = 72, 128
 LARGE_KERNELS = 8 * 2**20  # floats: 32 MB
 MOST_TILES_TO_KEEP = 512  # with more, transforming the kernels anew is a tenth of the time, and memory is spared
 
