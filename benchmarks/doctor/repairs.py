@@ -283,7 +283,8 @@ def written(rows: Sequence[Mapping[str, Any]]) -> str:
     whole = [row for row in rows if "failed" not in row]
     versions = f"Snellen {snellen.__version__}, Python {platform.python_version()}, torch {torch.__version__}"
     text = (HERE / "repairs_head.md").read_text(encoding="utf-8").format(
-        versions=versions, most=MOST, seeds=whole[0]["seeds"] if whole else SEEDS, trainings=sum(row["trainings"] for row in whole),
+        versions=versions, most=MOST, seeds=whole[0]["seeds"] if whole else SEEDS,
+        trainings=sum(row["trainings"] for row in whole),
         minutes=f"{sum(row['seconds'] for row in whole) / 60:.0f}",
     )  # fmt: skip
     lines, counted = [], []
