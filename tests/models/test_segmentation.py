@@ -52,10 +52,11 @@ def test_decode_cuts_the_padding_off_and_returns_to_the_original_size():
 def test_map_in_pieces_equals_map_at_once(monkeypatch):
     logits = torch.randn(4, 7, 5, 6, generator=torch.Generator().manual_seed(0))
     contents, sizes = [(5, 6), (4, 6), (5, 6), (5, 6)], [(11, 9), (11, 9), (11, 9), (8, 12)]
-    whole = segmentation_maps(logits, contents, sizes)
+    given = torch.tensor(contents), torch.tensor(sizes)
+    whole = segmentation_maps(logits, *given)
     for most in (2 * 11 * 9, 14 * 11 * 9):
         monkeypatch.setattr(decoding, "_MOST_ELEMENTS", most)
-        for all_at_once, in_pieces in zip(whole, segmentation_maps(logits, contents, sizes), strict=True):
+        for all_at_once, in_pieces in zip(whole, segmentation_maps(logits, *given), strict=True):
             assert torch.equal(all_at_once.labels, in_pieces.labels)
             assert torch.equal(all_at_once.confidence, in_pieces.confidence)
     for found, scores, (height, width), size in zip(whole, logits, contents, sizes, strict=True):

@@ -139,6 +139,8 @@ def test_the_host_waits_for_suppression_alone_in_a_step_of_faster_rcnn():
             step()
         finally:
             torch.cuda.set_sync_debug_mode("default")
-    waits = [f"{Path(each.filename).name}:{each.lineno}" for each in seen if "synchroniz" in str(each.message)]
+    waits = [
+        f"{Path(each.filename).name}:{each.lineno}" for each in seen if "called a synchronizing" in str(each.message)
+    ]
     assert all(wait.startswith("nms.py") for wait in waits), waits
     assert len(waits) <= 6

@@ -181,8 +181,8 @@ def test_what_a_great_fault_hid_is_tried_beside_what_mends_it(search):
     }
     rate = Arm(name="rate", options={"lr": None})
     others = [tried("wider", options={"depth": 2}), tried("longer", options={"epochs": 9}), tried("shorter")]
-    name, both = search.added(rate, others)
-    assert name == "longer"  # both of the others help; it helps more
+    both = search.added(rate, others)
+    # Two of the others help; this one helps more.
     assert (both.name, both.options) == ("rate + longer", {"lr": None, "epochs": 9})
     assert search.asked == [(1.0, ["rate", "rate + wider", "rate + longer", "rate + shorter"])]
     assert search.added(rate, others[2:]) is None

@@ -1,9 +1,7 @@
 """From the scores of a canvas to the classes of a file's pixels."""
 
-from collections.abc import Sequence
-
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional
 
@@ -16,8 +14,8 @@ _MOST_ELEMENTS = 2**26  # probabilities enlarged at once: 256 MB, so that 150 cl
 
 def segmentation_maps(
     logits: Float[Tensor, "batch num_classes height width"],
-    contents: Sequence[tuple[int, int]],
-    originals: Sequence[tuple[int, int]],
+    contents: Int64[Tensor, "batch 2"],
+    originals: Int64[Tensor, "batch 2"],
 ) -> list[SegmentationMap]:
     """Return the likeliest class of every pixel of each original file.
 
@@ -33,8 +31,8 @@ def segmentation_maps(
         Chen et al. 2017, section 3.1 (bilinear enlargement), https://arxiv.org/abs/1606.00915.
     """
     places: dict[tuple[tuple[int, int], tuple[int, int]], list[int]] = {}
-    for place, sizes in enumerate(zip(contents, originals, strict=True)):
-        places.setdefault(sizes, []).append(place)
+    for place, (content, original) in enumerate(zip(contents.tolist(), originals.tolist(), strict=True)):
+        places.setdefault(((content[0], content[1]), (original[0], original[1])), []).append(place)
     found: dict[int, SegmentationMap] = {}
     for ((height, width), size), members in places.items():
         together = max(1, _MOST_ELEMENTS // (logits.shape[1] * size[0] * size[1]))

@@ -146,9 +146,7 @@ class PixelModel(nn.Module):
 
     def decode(self, output: SegmentationOutput, sizes: Int64[Tensor, "batch 2"]) -> list[SegmentationMap]:
         """Return the likeliest class of every pixel of the original files, by bilinear probabilities."""
-        contents: list[tuple[int, int]] = [(h, w) for h, w in output.sizes.tolist()]
-        originals: list[tuple[int, int]] = [(h, w) for h, w in sizes.tolist()]
-        return segmentation_maps(output.logits, contents, originals)
+        return segmentation_maps(output.logits, output.sizes, sizes)
 
 
 class Segmenter(PixelModel):

@@ -4,7 +4,7 @@ from dataclasses import fields
 from typing import Any
 
 from snellen.doctor import Finding
-from snellen.recipes.augmenting import STANDS
+from snellen.recipes.augmenting import SHARES, STANDS
 from snellen.recipes.options import TrainOptions
 from snellen.recipes.treating.remedy import Change, Changes, Remedy, model_option
 from snellen.recipes.treating.situation import Situation
@@ -31,7 +31,7 @@ __all__ = [
     "USUAL_IMAGES",
 ]
 
-_HARDER = ("augment", "randaugment", "erase", "mixup", "cutmix", "mosaic", "copy_paste", "noise")
+_HARDER = ("augment", "randaugment", "noise", *SHARES)
 _DROPOUT = 0.25  # AutoTrainer
 _SMOOTHING = 0.1  # Szegedy et al. 2016, section 7
 # Networks from small to large, each like its neighbours but for its size.

@@ -157,8 +157,8 @@ class Search:
         say(self.console, f"more seeds are needed to tell: {', '.join(arm.name for arm in waiting)}")
         return longer, judged | longer.in_full(waiting)
 
-    def added(self, arm: Arm, others: Sequence[Try]) -> tuple[str, Arm] | None:
-        """Return what measurably helps a treatment further, and both as one; None if nothing does.
+    def added(self, arm: Arm, others: Sequence[Try]) -> Arm | None:
+        """Return a treatment with what measurably helps it further as one; None if nothing does.
 
         A fault that spoils everything hides what mends a smaller one: that is seen once the great one is mended.
 
@@ -177,8 +177,7 @@ class Search:
         helping = [(one.gain.mean, place) for place, one in enumerate(judged) if one.helps]
         if not helping:
             return None
-        place = max(helping)[1]
-        return others[place].name, both[place]
+        return both[max(helping)[1]]
 
     def halved(self, tries: Sequence[Try], shares: Sequence[float]) -> tuple[list[Try], dict[str, Judged]]:
         """Return the treatments that are worth a whole training, and how the others did where they dropped out.

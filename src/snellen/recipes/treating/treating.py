@@ -134,9 +134,9 @@ def _treated(
         used = wider if len(full[winner].folders) > len(search.seeds) else search
         more = used.added(next(arm for arm in arms if arm.name == winner), again)
         if more is not None:
-            arms.append(more[1])
-            full |= used.in_full([more[1]])
-            winner = more[1].name
+            arms.append(more)
+            full |= used.in_full([more])
+            winner = more.name
     tried = tuple(
         _row(one, judged[one.name], plan, _verdict(one.name, judged[one.name], winner, left_out))
         for one in plan.plan.tries

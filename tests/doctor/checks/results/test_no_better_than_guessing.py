@@ -54,13 +54,14 @@ def test_a_detector_whose_answers_were_shuffled():
 
 
 def test_scores_turned_round_are_no_answers_of_others():
-    """Nothing is worth less than boxes whose sure ones lie on nothing, but they lie on their own objects."""
-    nothing = [((1, 1, 3, 3), 0.95 - place / 1000, 0) for place in range(40)]
-    pairs = []
+    """Boxes anywhere are surest, so that answers of others are worth as much; but each image has its own, too."""
     rng = np.random.default_rng(0)
+    pairs = []
     for rows in rng.uniform(0, 80, (40, 3, 2)).tolist():
         truth = [((x, y, x + 20, y + 20), 0) for x, y in rows]
-        pairs.append(boxes([*nothing, *((box, 0.1, label) for box, label in truth)], truth))
+        anywhere = [((x, y, x + 20, y + 20), 0.9, 0) for x, y in rng.uniform(0, 80, (25, 2)).tolist()]
+        nothing = [((1, 1, 3, 3), 0.5, 0)] * 300
+        pairs.append(boxes([*anywhere, *nothing, *((box, 0.1, label) for box, label in truth)], truth))
     assert "others" not in {found.message for found in checked("R2", run_of(Detections, {"test": pairs})).findings}
 
 

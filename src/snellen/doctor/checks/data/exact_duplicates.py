@@ -83,7 +83,8 @@ CHECK = Check(
             measured="SHA-256 of the files; equal reduced pixels, confirmed by decoding both in full. More than "
             f"{WARNING_SHARE:.0%} of the images is a warning. Near copies are found by low frequencies and verified by "
             "laying one over the other: at least 99 % found at cuts of up to 10 % of a side, no false pair among 1,181 "
-            "photographs. Blank images are not counted: they are all alike.",
+            "photographs. Blank images are not counted, for they are all alike, nor near copies among pictures that "
+            "three others and more nearly fit (digits of one stroke).",
             false_alarms="Tiles of maps or slides without content, and frames of a camera that stands still.",
             fix="Keep one of each; where labels of copies differ, keep the right one (labels-of-copies-differ).",
             messages={

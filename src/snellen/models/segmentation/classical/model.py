@@ -199,9 +199,7 @@ class ClassicalSegmenter(nn.Module):
     @torch.no_grad()
     def decode(self, output: SegmentationOutput, sizes: Int64[Tensor, "batch 2"]) -> Sequence[SegmentationMap]:
         """Return the class of every pixel of each image at its original size (height, width)."""
-        contents: list[tuple[int, int]] = [(h, w) for h, w in output.sizes.tolist()]
-        originals: list[tuple[int, int]] = [(h, w) for h, w in sizes.tolist()]
-        return segmentation_maps(output.logits, contents, originals)
+        return segmentation_maps(output.logits, output.sizes, sizes)
 
     def fit_stage(self, stage: str, data: FitData) -> dict[str, Fact]:
         """Learn what classes look like, choose settings that are open, and what the sides of a cut are.
